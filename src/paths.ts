@@ -1,0 +1,26 @@
+/** The one place that knows where things lie, on the host and in this package. */
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+/** Where images live unless `--machines-dir` or TSNSPAWN_MACHINES_DIR says otherwise. */
+export function machinesDirectory(override?: string): string {
+  return override ?? process.env['TSNSPAWN_MACHINES_DIR'] ?? '/var/lib/machines'
+}
+
+/** Layers, caches and build history: TSNSPAWN_STATE_DIR, else /var/lib/tsnspawn. */
+export function stateDirectory(override?: string): string {
+  return override ?? process.env['TSNSPAWN_STATE_DIR'] ?? '/var/lib/tsnspawn'
+}
+
+/** What need not survive a boot (locks, picked id ranges): TSNSPAWN_RUNTIME_DIR, else /run/tsnspawn. */
+export function runtimeDirectory(): string {
+  return process.env['TSNSPAWN_RUNTIME_DIR'] ?? '/run/tsnspawn'
+}
+
+/** The top of this package: the nearest directory above the running program with `templates/`. */
+export function packageDirectory(from: string): string {
+  for (let dir = from; ; dir = dirname(dir)) {
+    if (existsSync(join(dir, 'templates')) && existsSync(join(dir, 'package.json'))) return dir
+    if (dir === '/') throw new Error(`no package directory above ${from}`)
+  }
+}

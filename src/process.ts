@@ -1,0 +1,89 @@
+/** The one place that spawns host programs. Argument vectors only: no shell, nowhere. */
+import { execa, type Options, type Result } from 'execa'
+import { NspawnError } from './errors.ts'
+import type { LogSink } from './log.ts'
+
+export interface ProgramOptions {
+  readonly cwd?: string | undefined
+  /** The whole environment of the program; the caller's is passed only where named here. */
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly input?: string | Uint8Array | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Every line of output goes here as an `output` event. */
+  readonly log?: LogSink | undefined
+  /** Exit statuses that are not a failure; default `[0]`. */
+  readonly accept?: readonly number[] | undefined
+  /** One sentence on what to try when it fails. */
+  readonly hint?: string | undefined
+}
+
+export interface ProgramResult {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const inherited = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TERM', 'http_proxy', 'https_proxy', 'no_proxy', 'TMPDIR']
+
+/** The caller's environment cut down to what a host program needs. */
+export function programEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const env: Record<string, string> = {}
+  for (const name of inherited) {
+    const value = process.env[name]
+    if (value !== undefined) env[name] = value
+  }
+  return { ...env, ...extra }
+}
+
+/**
+ * Runs a host program to its end.
+ *
+ * @param step what it is run for, in words: the message of the error ("cannot create file system")
+ * @param argv program and arguments; the program is looked up in PATH
+ * @throws NspawnError with the program as operation, its exit status, and the last lines of stderr;
+ *   code `PROGRAM_NOT_FOUND` when it is not installed
+ */
+export async function runProgram(
+  step: string,
+  argv: readonly [string, ...string[]],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  const [program, ...args] = argv
+  const lines = (stream: 'stdout' | 'stderr') =>
+    function* (line: unknown) {
+      options.log?.({ kind: 'output', stream, line: String(line) })
+      yield line
+    }
+  const settings: Options = {
+    reject: false,
+    extendEnv: false,
+    env: { ...(options.env ?? programEnvironment()) },
+    stripFinalNewline: true,
+    stdin: options.input === undefined ? 'ignore' : 'pipe',
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.input === undefined ? {} : { input: options.input }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    ...(options.log === undefined ? {} : { stdout: lines('stdout'), stderr: lines('stderr') }),
+  }
+  const result: Result = await execa(program, args, settings)
+  const stdout = String(result.stdout ?? '')
+  const stderr = String(result.stderr ?? '')
+  if (result.isCanceled) throw new NspawnError(step, { code: 'CANCELED', operation: program })
+  if (result.exitCode === undefined) {
+    const code = (result.cause as NodeJS.ErrnoException | undefined)?.code
+    if (code === 'ENOENT') {
+      throw new NspawnError(step, { code: 'PROGRAM_NOT_FOUND', operation: program, hint: options.hint ?? `install ${program}, then try again` })
+    }
+    throw new NspawnError(`${step}: ${program} ended by ${result.signal ?? code ?? 'an unknown cause'}`, { code: 'PROGRAM_KILLED', operation: program })
+  }
+  if (!(options.accept ?? [0]).includes(result.exitCode)) {
+    const tail = (stderr || stdout).trim().split('\n').slice(-5).join('\n  ')
+    throw new NspawnError(tail === '' ? step : `${step}: ${tail}`, {
+      code: 'PROGRAM_FAILED',
+      operation: argv.join(' '),
+      status: result.exitCode,
+      hint: options.hint,
+    })
+  }
+  return { status: result.exitCode, stdout, stderr }
+}

@@ -1,0 +1,177 @@
+/**
+ * What was asked for: one readonly value, fully checked, plain JSON. The readers (command line, later
+ * `.nspawn` files and OCI bundles) make it, `merge` combines it, and after that nobody looks at
+ * strings again. Builds and tests make the same value directly (`defaultSettings()` and a spread).
+ */
+
+/** Where the root tree comes from; `images/` turns it into a path that exists. */
+export type RootSource =
+  | { readonly kind: 'current-directory' }
+  /** `--directory=`, absolute. */
+  | { readonly kind: 'directory'; readonly path: string }
+  /** `--machine=` alone: searched for in the machines directories. */
+  | { readonly kind: 'machine'; readonly name: string }
+  /**
+   * An overlay of trees, only through the library: builds stack base, toolchain and dependencies.
+   * `layers` lists absolute directories, bottom first; what is written goes to `upper` (an absolute
+   * directory on disk; its sibling `workDirectory` must be empty and on the same file system).
+   * Owners in all of them count from 0, whatever range the container's users have on the host.
+   * `keep` says that the upper becomes a layer itself, so it is synced; else it is mounted volatile.
+   */
+  | {
+      readonly kind: 'layers'
+      readonly layers: readonly string[]
+      readonly upper: string
+      readonly workDirectory: string
+      readonly keep: boolean
+    }
+
+export type VolatileMode = 'no' | 'yes' | 'state' | 'overlay'
+export type Ownership = 'off' | 'chown' | 'map' | 'auto'
+export type ConsoleMode = 'interactive' | 'read-only' | 'passive' | 'pipe' | 'autopipe'
+export type StartMode = 'command' | 'stub-init' | 'boot'
+export type BindIdMap = 'noidmap' | 'idmap' | 'rootidmap' | 'owneridmap'
+export type TimezoneMode = 'off' | 'copy' | 'bind' | 'symlink' | 'delete' | 'auto'
+export type ResolvConfMode =
+  | 'off'
+  | 'auto'
+  | 'delete'
+  | `${'copy' | 'replace' | 'bind'}-${'host' | 'static' | 'uplink' | 'stub'}`
+
+export type PrivateUsers =
+  | { readonly mode: 'no' }
+  /** The range that the owner of the root directory lies in. */
+  | { readonly mode: 'owner' }
+  | { readonly mode: 'range'; readonly base: number; readonly length: number }
+  | { readonly mode: 'pick' }
+  | { readonly mode: 'identity' }
+
+/** Where the source of a bind or overlay lies. */
+export type MountSource =
+  | { readonly kind: 'host'; readonly path: string }
+  /** `+PATH`: resolved beneath the container's root. */
+  | { readonly kind: 'container'; readonly path: string }
+  /** Empty source: a fresh directory below /var/tmp, deleted at the end. */
+  | { readonly kind: 'temporary' }
+
+export type CustomMount =
+  | {
+      readonly kind: 'bind'
+      readonly source: MountSource
+      readonly destination: string
+      readonly access: 'read-write' | 'read-only'
+      readonly recursive: boolean
+      readonly idMap: BindIdMap
+    }
+  | { readonly kind: 'tmpfs'; readonly destination: string; readonly options: string }
+  | {
+      readonly kind: 'overlay'
+      /** Bottom first, as on the command line. */
+      readonly lowers: readonly MountSource[]
+      readonly upper: MountSource
+      readonly destination: string
+      readonly access: 'read-write' | 'read-only'
+    }
+  | { readonly kind: 'inaccessible'; readonly destination: string }
+
+/** Kernel names without the RLIMIT_ prefix (`NOFILE`); `null` stands for infinity. */
+export interface ResourceLimit {
+  readonly soft: number | null
+  readonly hard: number | null
+}
+
+export interface SystemCallFilter {
+  /** Call names and `@groups`, in the order given. */
+  readonly allow: readonly string[]
+  readonly deny: readonly string[]
+}
+
+export interface Settings {
+  readonly root: RootSource
+  /** `--template=`: the tree that `root` is copied from when it does not exist yet. */
+  readonly template: string | undefined
+  readonly ephemeral: boolean
+  readonly access: 'read-write' | 'read-only'
+  readonly volatile: VolatileMode
+  readonly startMode: StartMode
+  /** Program and arguments, or init's arguments with `boot`; empty means the user's shell. */
+  readonly command: readonly string[]
+  readonly workingDirectory: string | undefined
+  readonly environment: readonly { readonly name: string; readonly value: string }[]
+  readonly user: string | undefined
+  /** Signal number for the leader at SIGTERM/SIGINT; undefined means kill at once. */
+  readonly killSignal: number | undefined
+  readonly notifyReady: boolean
+  readonly suppressSync: boolean
+  readonly machine: string | undefined
+  readonly hostname: string | undefined
+  /** 32 lower-case hexadecimal digits. */
+  readonly uuid: string | undefined
+  readonly register: 'yes' | 'no' | 'auto'
+  readonly keepUnit: boolean
+  readonly slice: string | undefined
+  readonly properties: readonly string[]
+  readonly privateUsers: PrivateUsers
+  readonly ownership: Ownership
+  readonly privateNetwork: boolean
+  /** Capability names as the kernel headers write them (`CAP_NET_ADMIN`). */
+  readonly capabilities: {
+    readonly add: readonly string[]
+    readonly drop: readonly string[]
+    readonly ambient: readonly string[]
+  }
+  readonly noNewPrivileges: boolean
+  readonly systemCallFilter: SystemCallFilter
+  readonly resourceLimits: Readonly<Record<string, ResourceLimit>>
+  readonly oomScoreAdjust: number | undefined
+  readonly cpuAffinity: readonly number[] | undefined
+  readonly personality: 'x86' | 'x86-64' | 'arm' | 'arm64' | undefined
+  readonly resolvConf: ResolvConfMode
+  readonly timezone: TimezoneMode
+  readonly linkJournal: 'no' | 'auto' | 'guest' | 'host' | 'try-guest' | 'try-host'
+  readonly mounts: readonly CustomMount[]
+  readonly console: ConsoleMode | undefined
+  readonly quiet: boolean
+}
+
+/** systemd-nspawn's defaults, before any option is read. */
+export function defaultSettings(): Settings {
+  return {
+    root: { kind: 'current-directory' },
+    template: undefined,
+    ephemeral: false,
+    access: 'read-write',
+    volatile: 'no',
+    startMode: 'command',
+    command: [],
+    workingDirectory: undefined,
+    environment: [],
+    user: undefined,
+    killSignal: undefined,
+    notifyReady: false,
+    suppressSync: false,
+    machine: undefined,
+    hostname: undefined,
+    uuid: undefined,
+    register: 'auto',
+    keepUnit: false,
+    slice: undefined,
+    properties: [],
+    privateUsers: { mode: 'no' },
+    ownership: 'off',
+    privateNetwork: false,
+    capabilities: { add: [], drop: [], ambient: [] },
+    noNewPrivileges: false,
+    systemCallFilter: { allow: [], deny: [] },
+    resourceLimits: {},
+    oomScoreAdjust: undefined,
+    cpuAffinity: undefined,
+    personality: undefined,
+    resolvConf: 'auto',
+    timezone: 'auto',
+    linkJournal: 'auto',
+    mounts: [],
+    console: undefined,
+    quiet: false,
+  }
+}
