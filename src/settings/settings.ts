@@ -86,6 +86,28 @@ export interface SystemCallFilter {
   readonly deny: readonly string[]
 }
 
+/** What `$SYSTEMD_NSPAWN_…` and `$SYSTEMD_…` variables of the caller change; there are no options for it. */
+export interface Tuning {
+  /** `SYSTEMD_NSPAWN_API_VFS_WRITABLE`: /proc/sys, /sys and the masks. */
+  readonly apiVfs: 'read-only' | 'writable' | 'network-writable'
+  /** `SYSTEMD_NSPAWN_SHARE_NS_IPC`, `_PID`, `_UTS`, `SYSTEMD_NSPAWN_SHARE_SYSTEM`: namespaces not made. */
+  readonly shared: readonly ('ipc' | 'pid' | 'uts')[]
+  /** `SYSTEMD_NSPAWN_TMPFS_TMP=0` turns it off. */
+  readonly tmpfsOnTmp: boolean
+  /** `SYSTEMD_NSPAWN_USE_CGNS=0` turns it off. */
+  readonly cgroupNamespace: boolean
+  /** `SYSTEMD_NSPAWN_UNIFIED_HIERARCHY`, older `UNIFIED_CGROUP_HIERARCHY`; undefined chooses by host and tree. */
+  readonly unifiedCgroup: boolean | undefined
+  /** `SYSTEMD_NSPAWN_CONTAINER_SERVICE`: value of `container=`. */
+  readonly containerService: string
+  /** `SYSTEMD_NSPAWN_LOCK=0` turns image locks off. */
+  readonly lockImages: boolean
+  /** `SYSTEMD_NSPAWN_CHECK_OS_RELEASE=0` turns the check of the tree off. */
+  readonly checkOsTree: boolean
+  /** `SYSTEMD_SECCOMP=0`: no filters at all. `SYSTEMD_LOG_SECCOMP=1`: refusals are logged by the kernel. */
+  readonly seccomp: 'on' | 'log' | 'off'
+}
+
 export interface Settings {
   readonly root: RootSource
   /** `--template=`: the tree that `root` is copied from when it does not exist yet. */
@@ -132,6 +154,7 @@ export interface Settings {
   readonly mounts: readonly CustomMount[]
   readonly console: ConsoleMode | undefined
   readonly quiet: boolean
+  readonly tuning: Tuning
 }
 
 /** systemd-nspawn's defaults, before any option is read. */
@@ -173,5 +196,16 @@ export function defaultSettings(): Settings {
     mounts: [],
     console: undefined,
     quiet: false,
+    tuning: {
+      apiVfs: 'read-only',
+      shared: [],
+      tmpfsOnTmp: true,
+      cgroupNamespace: true,
+      unifiedCgroup: undefined,
+      containerService: 'systemd-nspawn',
+      lockImages: true,
+      checkOsTree: true,
+      seccomp: 'on',
+    },
   }
 }
