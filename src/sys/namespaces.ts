@@ -1,0 +1,86 @@
+/** Namespaces: leaving, joining, and user namespaces that exist only to map ids. <sched.h>, user_namespaces(7) */
+import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { addressOf } from './fd.ts'
+import { fail, libc } from './libc.ts'
+import { kill, waitForChild, SIGCHLD, SIGKILL } from './process.ts'
+
+export const CLONE_NEWNS = 0x00020000
+export const CLONE_NEWCGROUP = 0x02000000
+export const CLONE_NEWUTS = 0x04000000
+export const CLONE_NEWIPC = 0x08000000
+export const CLONE_NEWUSER = 0x10000000
+export const CLONE_NEWPID = 0x20000000
+export const CLONE_NEWNET = 0x40000000
+const CLONE_VM = 0x100
+
+const nativeUnshare = libc.func('int unshare(int flags)')
+const nativeSetns = libc.func('int setns(int fd, int nstype)')
+const nativeClone = libc.func('int clone(void *fn, uint64_t stack, int flags, void *arg)')
+const dlsym = libc.func('void *dlsym(void *handle, const char *symbol)')
+const nativeSethostname = libc.func('int sethostname(const char *name, unsigned long length)')
+
+/** unshare(2). CLONE_NEWUSER needs a single-threaded caller. */
+export function unshare(flags: number, step: string): void {
+  if (nativeUnshare(flags) < 0) fail('unshare', { step })
+}
+
+/** setns(2): joins the namespace that `fd` stands for. */
+export function joinNamespace(fd: number, type = 0): void {
+  if (nativeSetns(fd, type) < 0) fail('setns', { step: 'cannot join namespace' })
+}
+
+export function setHostname(name: string): boolean {
+  return nativeSethostname(name, Buffer.byteLength(name)) >= 0
+}
+
+export interface IdMapLine {
+  /** First id inside the namespace. */
+  readonly inside: number
+  /** First id outside. */
+  readonly outside: number
+  readonly length: number
+}
+
+export function formatIdMap(lines: readonly IdMapLine[]): string {
+  return lines.map((line) => `${line.inside} ${line.outside} ${line.length}\n`).join('')
+}
+
+/** Writes uid_map and gid_map of a process that sits in a fresh user namespace (user_namespaces(7)). */
+export function writeIdMaps(pid: number, lines: readonly IdMapLine[]): void {
+  const text = formatIdMap(lines)
+  writeFileSync(`/proc/${pid}/uid_map`, text)
+  writeFileSync(`/proc/${pid}/gid_map`, text)
+}
+
+/**
+ * A user namespace that no process lives in, with this map: what mount_setattr(2) wants for id-mapped mounts.
+ *
+ * The namespace is born with a process that shares our memory and only sleeps in libc's pause(): that costs
+ * no copy of the heap. It is killed once the namespace's descriptor is held.
+ *
+ * @returns a close-on-exec descriptor of the namespace
+ */
+export function openIdMapNamespace(lines: readonly IdMapLine[]): number {
+  const stack = Buffer.alloc(64 * 1024)
+  const top = (addressOf(stack) + BigInt(stack.length)) & ~0xfn
+  const pause = dlsym(null, 'pause')
+  const pid: number = nativeClone(pause, top, CLONE_NEWUSER | CLONE_VM | SIGCHLD, null)
+  if (pid < 0) fail('clone', { step: 'cannot make a user namespace for id mapping' })
+  try {
+    writeIdMaps(pid, lines)
+    return openSync(`/proc/${pid}/ns/user`, 'r')
+  } finally {
+    kill(pid, SIGKILL)
+    waitForChild(pid)
+  }
+}
+
+/** Whether the kernel has user namespaces at all. */
+export function hasUserNamespaces(): boolean {
+  try {
+    closeSync(openSync('/proc/self/ns/user', 'r'))
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Paths that never leave a root: openat2(2) with RESOLVE_IN_ROOT. Everything that touches a container's tree
+ * from outside goes through here, since the tree is hostile: it may hold any symlink.
+ *
+ * A descriptor is used as `/proc/self/fd/N`, and a name below it as `/proc/self/fd/N/NAME`.
+ */
+import { chownSync, fstatSync, mkdirSync } from 'node:fs'
+import { close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from './fd.ts'
+import { fail, lastErrno, libc } from './libc.ts'
+
+const openat2 = libc.func('long syscall(long nr, int dirfd, const char *path, const uint8_t *how, unsigned long size)')
+const SYS_openat2 = 437
+const RESOLVE_NO_MAGICLINKS = 0x02
+const RESOLVE_IN_ROOT = 0x10
+const ENOENT = 2
+
+/** struct open_how. */
+function openHow(flags: number, mode: number): Buffer {
+  const how = Buffer.alloc(24)
+  how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0)
+  how.writeBigUInt64LE(BigInt(mode), 8)
+  how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), 16)
+  return how
+}
+
+/**
+ * Opens `path` as a process rooted at `root` would.
+ *
+ * @param root descriptor of the root directory
+ * @throws NspawnError, operation `openat2`, subject the path inside
+ */
+export function openInRoot(root: number, path: string, flags = O_PATH, mode = 0): number {
+  const fd = Number(openat2(SYS_openat2, root, path, openHow(flags, mode), 24))
+  if (fd < 0) fail('openat2', { step: 'cannot open in the container tree', path })
+  return fd
+}
+
+/** Like `openInRoot()`; undefined when there is no such thing. */
+export function openInRootIfPresent(root: number, path: string, flags = O_PATH, mode = 0): number | undefined {
+  const fd = Number(openat2(SYS_openat2, root, path, openHow(flags, mode), 24))
+  if (fd >= 0) return fd
+  if (lastErrno() === ENOENT) return undefined
+  return fail('openat2', { step: 'cannot open in the container tree', path })
+}
+
+/** The name under which a descriptor can be used as a path, or, with `name`, an entry of that directory. */
+export function descriptorPath(fd: number, name?: string): string {
+  return name === undefined ? `/proc/self/fd/${fd}` : `/proc/self/fd/${fd}/${name}`
+}
+
+export interface NewInode {
+  /** Permission bits. */
+  readonly mode: number
+  /** Owner and group of what is made. */
+  readonly owner: number
+}
+
+/**
+ * Makes `path` and its missing parents; what exists, also through symlinks, is taken as it is.
+ *
+ * @returns an O_PATH descriptor of the directory
+ */
+export function makeDirectoryInRoot(root: number, path: string, inode: NewInode): number {
+  const existing = openInRootIfPresent(root, path, O_PATH | O_DIRECTORY)
+  if (existing !== undefined) return existing
+  const { parent, name } = splitPath(path)
+  const parentFd = makeDirectoryInRoot(root, parent, { mode: 0o755, owner: inode.owner })
+  try {
+    const made = descriptorPath(parentFd, name)
+    mkdirSync(made, { mode: inode.mode })
+    if (inode.owner !== 0) chownSync(made, inode.owner, inode.owner)
+    return openInRoot(parentFd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+  } finally {
+    close(parentFd)
+  }
+}
+
+/** Splits off the last component: `/a/b` → `/a` and `b`. */
+export function splitPath(path: string): { parent: string; name: string } {
+  const trimmed = path.replace(/\/+$/, '')
+  const cut = trimmed.lastIndexOf('/')
+  return { parent: cut <= 0 ? '/' : trimmed.slice(0, cut), name: trimmed.slice(cut + 1) }
+}
+
+/** Runs `use` with the path of a descriptor for `path` in `root`, and closes it. */
+export function withPathInRoot<T>(root: number, path: string, use: (hostPath: string, fd: number) => T): T {
+  const fd = openInRoot(root, path)
+  try {
+    return use(descriptorPath(fd), fd)
+  } finally {
+    close(fd)
+  }
+}
+
+/** What an open descriptor is: the `fstat` of it. */
+export function isDirectory(fd: number): boolean {
+  return fstatSync(fd).isDirectory()
+}

@@ -1,0 +1,188 @@
+/** Processes and their ends: waiting, signals, prctl, exec. <sys/wait.h>, <signal.h>, <sys/prctl.h> */
+import { fail, lastErrno, libc } from './libc.ts'
+
+const nativeWaitpid = libc.func('int waitpid(int pid, _Out_ int *status, int options)')
+const nativeKill = libc.func('int kill(int pid, int sig)')
+const exitNow = libc.func('void _exit(int status)')
+const nativeExecve = libc.func('int execve(const char *path, const char **argv, const char **envp)')
+const nativePrctl = libc.func('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)')
+const prctlString = libc.func('int prctl(int option, const char *a, unsigned long b, unsigned long c, unsigned long d)')
+const nativeGetpid = libc.func('int getpid()')
+const nativeSetsid = libc.func('int setsid()')
+const sigprocmask = libc.func('int sigprocmask(int how, const uint8_t *set, _Out_ uint8_t *old)')
+const nativeSigaction = libc.func('int sigaction(int sig, const uint8_t *act, uint8_t *old)')
+const sigtimedwait = libc.func('int sigtimedwait(const uint8_t *set, uint8_t *info, const uint8_t *timeout)')
+const pidfdOpen = libc.func('long syscall(long nr, int pid, unsigned int flags)')
+const nativeUmask = libc.func('unsigned int umask(unsigned int mask)')
+const nativePersonality = libc.func('int personality(unsigned long persona)')
+const nativeReboot = libc.func('int reboot(int command)')
+const keyctl = libc.func('long syscall(long nr, int operation, long a, long b, long c, long d)')
+const schedSetaffinity = libc.func('int sched_setaffinity(int pid, unsigned long size, const uint8_t *mask)')
+
+const SYS_pidfd_open = 434
+const SYS_keyctl = process.arch === 'x64' ? 250 : 219
+const EINTR = 4
+const ECHILD = 10
+
+export const PR_SET_PDEATHSIG = 1
+export const PR_SET_KEEPCAPS = 8
+export const PR_SET_NAME = 15
+export const PR_CAPBSET_DROP = 24
+export const PR_SET_CHILD_SUBREAPER = 36
+export const PR_SET_NO_NEW_PRIVS = 38
+export const PR_CAP_AMBIENT = 47
+export const SIGHUP = 1
+export const SIGINT = 2
+export const SIGKILL = 9
+export const SIGTERM = 15
+export const SIGCHLD = 17
+export const SIGCONT = 18
+/** glibc keeps two real-time signals for itself: SIGRTMIN is 34. */
+export const SIGRTMIN = 34
+
+export type ExitReason =
+  | { readonly kind: 'exited'; readonly status: number }
+  | { readonly kind: 'signaled'; readonly signal: number }
+
+export function exitReason(status: number): ExitReason {
+  const signal = status & 0x7f
+  return signal === 0 ? { kind: 'exited', status: (status >> 8) & 0xff } : { kind: 'signaled', signal }
+}
+
+/**
+ * waitpid(2).
+ *
+ * @param pid -1 for any child
+ * @returns undefined when there is no such child, or, with `block: 'no'`, none has ended
+ */
+export function waitForChild(pid: number, block: 'yes' | 'no' = 'yes'): { pid: number; reason: ExitReason } | undefined {
+  const status = [0]
+  for (;;) {
+    const ended: number = nativeWaitpid(pid, status, block === 'yes' ? 0 : 1)
+    if (ended > 0) return { pid: ended, reason: exitReason(status[0] ?? 0) }
+    if (ended === 0) return undefined
+    const errno = lastErrno()
+    if (errno === ECHILD) return undefined
+    if (errno !== EINTR) fail('waitpid')
+  }
+}
+
+/** kill(2); a process that is gone already is no error. */
+export function kill(pid: number, signal: number): void {
+  if (nativeKill(pid, signal) < 0 && lastErrno() !== 3) fail('kill', { path: String(pid) })
+}
+
+/** _exit(2): no exit handlers, nothing flushed; the only way out of a forked child but exec. */
+export function exitProcess(status: number): never {
+  exitNow(status)
+  throw new Error('_exit returned')
+}
+
+/** execve(2). Returns only by throwing. */
+export function execute(path: string, argv: readonly string[], environment: readonly string[]): never {
+  nativeExecve(path, [...argv, null], [...environment, null])
+  return fail('execve', { path })
+}
+
+/** prctl(2) for the options that take numbers. */
+export function prctl(option: number, a = 0, b = 0, c = 0, d = 0): void {
+  if (nativePrctl(option, a, b, c, d) < 0) fail('prctl')
+}
+
+/** Like `prctl()`, telling failure by its result: for what may be refused. */
+export function tryPrctl(option: number, a = 0, b = 0, c = 0, d = 0): boolean {
+  return nativePrctl(option, a, b, c, d) >= 0
+}
+
+/** The name that ps shows, cut to 15 bytes. */
+export function setProcessName(name: string): void {
+  prctlString(PR_SET_NAME, name, 0, 0, 0)
+}
+
+/** This process's pid from the kernel; Node's own is stale in a forked child. */
+export function currentPid(): number {
+  return nativeGetpid()
+}
+
+export function createSession(): void {
+  if (nativeSetsid() < 0) fail('setsid')
+}
+
+/** pidfd_open(2): readable when the process has ended. */
+export function openPidfd(pid: number): number {
+  const fd = Number(pidfdOpen(SYS_pidfd_open, pid, 0))
+  if (fd < 0) fail('pidfd_open', { path: String(pid) })
+  return fd
+}
+
+export function setUmask(mask: number): void {
+  nativeUmask(mask)
+}
+
+/** personality(2): PER_LINUX32 (8) makes uname say the 32-bit sibling. */
+export function setPersonality(persona: number): void {
+  if (nativePersonality(persona) < 0) fail('personality')
+}
+
+/** reboot(2) with a RB_ command: within a pid namespace it ends its first process. */
+export function reboot(command: number): void {
+  nativeReboot(command | 0)
+}
+
+export const RB_AUTOBOOT = 0x01234567
+export const RB_POWER_OFF = 0x4321fedc
+
+/** Joins a fresh session keyring, so that the caller's keys are out of sight (keyctl(2)). Failure is no error. */
+export function joinFreshKeyring(): void {
+  keyctl(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, 0, 0, 0, 0)
+}
+
+/** sched_setaffinity(2) of the calling thread. */
+export function setCpuAffinity(cpus: readonly number[]): void {
+  const mask = Buffer.alloc(Math.max(8, Math.ceil((Math.max(...cpus) + 1) / 64) * 8))
+  for (const cpu of cpus) mask[cpu >> 3] = (mask[cpu >> 3] ?? 0) | (1 << (cpu & 7))
+  if (schedSetaffinity(0, mask.length, mask) < 0) fail('sched_setaffinity')
+}
+
+const SIGSET_BYTES = 128
+
+function signalSet(signals: readonly number[] | 'all'): Buffer {
+  const set = Buffer.alloc(SIGSET_BYTES, signals === 'all' ? 0xff : 0)
+  if (signals !== 'all') {
+    for (const signal of signals) set[(signal - 1) >> 3] = (set[(signal - 1) >> 3] ?? 0) | (1 << ((signal - 1) & 7))
+  }
+  return set
+}
+
+/** Blocks exactly these signals in the calling thread. */
+export function setSignalMask(signals: readonly number[] | 'all'): void {
+  const old = Buffer.alloc(SIGSET_BYTES)
+  if (sigprocmask(2 /* SIG_SETMASK */, signalSet(signals), old) < 0) fail('sigprocmask')
+}
+
+/** Every signal back to its default action, as a fresh program expects. */
+export function resetSignalHandlers(): void {
+  const action = Buffer.alloc(152)
+  for (let signal = 1; signal <= 64; signal++) {
+    if (signal === 9 || signal === 19 || signal === 32 || signal === 33) continue
+    nativeSigaction(signal, action, null)
+  }
+}
+
+/** Ignores a signal in this process (and in what it execs, unless reset). */
+export function ignoreSignal(signal: number): void {
+  const action = Buffer.alloc(152)
+  action.writeBigUInt64LE(1n, 0)
+  if (nativeSigaction(signal, action, null) < 0) fail('sigaction')
+}
+
+/** sigtimedwait(2): the next of the blocked `signals`, or undefined after `timeoutMs`. */
+export function waitForSignal(signals: readonly number[], timeoutMs: number | undefined): number | undefined {
+  const timeout = Buffer.alloc(16)
+  if (timeoutMs !== undefined) {
+    timeout.writeBigInt64LE(BigInt(Math.floor(timeoutMs / 1000)), 0)
+    timeout.writeBigInt64LE(BigInt(Math.floor((timeoutMs % 1000) * 1e6)), 8)
+  }
+  const signal: number = sigtimedwait(signalSet(signals), null, timeoutMs === undefined ? null : timeout)
+  return signal > 0 ? signal : undefined
+}
