@@ -1,0 +1,24 @@
+/** The recipes that come with the program, loaded by name. */
+import { NspawnError } from '../errors.ts'
+import type { Recipe } from '../recipe.ts'
+
+const builtIn: Readonly<Record<string, () => Promise<{ default: Recipe }>>> = {
+  debian: () => import('../../recipes/debian.ts'),
+}
+
+export const recipeIds: readonly string[] = Object.keys(builtIn)
+
+/**
+ * @param id what stands behind `create`
+ * @throws NspawnError `RECIPE_UNKNOWN`
+ */
+export async function loadRecipe(id: string): Promise<Recipe> {
+  const load = Object.hasOwn(builtIn, id) ? builtIn[id] : undefined
+  if (load === undefined) {
+    throw new NspawnError(`there is no recipe called ${JSON.stringify(id)}`, {
+      code: 'RECIPE_UNKNOWN',
+      hint: `there are: ${recipeIds.join(', ')}`,
+    })
+  }
+  return (await load()).default
+}

@@ -1,0 +1,68 @@
+/**
+ * Every exit status of `tsnspawn-build`, in one place; `docs/cli.md` shows the same table. Scripts
+ * tell by it whether the input, the archive, the package or this program is to blame.
+ */
+import { NspawnError } from '../errors.ts'
+
+export const exitCodes = {
+  success: 0,
+  /** The package's own build failed, or its results are not what it promised. */
+  build: 1,
+  /** Bad option, unknown name, not root: nothing has been changed. */
+  usage: 2,
+  /** Build dependencies cannot be installed. */
+  dependency: 3,
+  /** Tests failed. */
+  test: 4,
+  /** The source cannot be fetched, or fails its checksum or signature. */
+  source: 5,
+  /** A time limit ran out. */
+  timeout: 6,
+  /** A memory, task or disk limit was hit; a full disk too. */
+  limit: 7,
+  /** A tree could not be made or is not what the recipe promises. */
+  bootstrap: 8,
+  /** An image or machine is in use by someone else. */
+  busy: 9,
+  /** Ours: a kernel feature, a host program, or a bug. */
+  internal: 10,
+} as const
+
+export type ExitClass = keyof typeof exitCodes
+
+/** A code, or a prefix when it ends in `_`, and the class it belongs to; the first that fits counts. */
+const classOfCode: readonly (readonly [string, ExitClass])[] = [
+  ['USAGE', 'usage'],
+  ['NOT_ROOT', 'usage'],
+  ['IMAGE_NOT_FOUND', 'usage'],
+  ['IMAGE_EXISTS', 'usage'],
+  ['INVALID_', 'usage'],
+  ['RECIPE_', 'usage'],
+  ['SOURCE_', 'source'],
+  ['DEPENDENCY_', 'dependency'],
+  ['DEPENDENCIES_', 'dependency'],
+  ['BUILD_', 'build'],
+  ['TEST_', 'test'],
+  ['TESTS_', 'test'],
+  ['TIMEOUT', 'timeout'],
+  ['TIMED_OUT', 'timeout'],
+  ['LIMIT_', 'limit'],
+  ['ENOSPC', 'limit'],
+  ['EDQUOT', 'limit'],
+  ['BOOTSTRAP_', 'bootstrap'],
+  ['EBUSY', 'busy'],
+  ['IMAGE_BUSY', 'busy'],
+  ['IMAGE_LOCKED', 'busy'],
+  ['LOCKED', 'busy'],
+]
+
+/** The class of a failure: the outermost error of the chain whose code is listed decides. */
+export function exitClass(error: unknown): ExitClass {
+  for (let e: unknown = error; e instanceof Error; e = e.cause) {
+    if (!(e instanceof NspawnError)) continue
+    const { code } = e
+    const row = classOfCode.find(([key]) => (key.endsWith('_') ? code.startsWith(key) : code === key))
+    if (row !== undefined) return row[1]
+  }
+  return 'internal'
+}
