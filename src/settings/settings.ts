@@ -43,7 +43,8 @@ export type PrivateUsers =
   /** The range that the owner of the root directory lies in. */
   | { readonly mode: 'owner' }
   | { readonly mode: 'range'; readonly base: number; readonly length: number }
-  | { readonly mode: 'pick' }
+  /** An unused range. `skip` (`-U`): none at all where the kernel has no user namespaces. */
+  | { readonly mode: 'pick'; readonly unsupported?: 'fail' | 'skip' | undefined }
   | { readonly mode: 'identity' }
 
 /** Where the source of a bind or overlay lies. */

@@ -1,0 +1,54 @@
+/**
+ * Settings while they are being read: what each option changes. Options may come in any order, so what
+ * depends on several of them is decided afterwards, in check.ts.
+ */
+import type { LogEvent } from '../log.ts'
+import { defaultSettings, type Ownership, type Settings } from './settings.ts'
+
+/** What the command line says about this program rather than about the container. */
+export interface ProgramOptions {
+  /** Print the plan as JSON and start nothing. */
+  readonly printPlan: boolean
+  /** Where images are searched for and made; undefined leaves it to the environment. */
+  readonly machinesDirectory: string | undefined
+  /** Say what is done, step by step, and show the stack of an internal error. */
+  readonly debug: boolean
+}
+
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
+
+export interface Draft extends Writable<
+  Omit<Settings, 'root' | 'ownership' | 'suppressSync' | 'tuning'>
+> {
+  /** `--directory=`, absolute. */
+  directory: string | undefined
+  /** Undefined until the option says so; then the mode of private users decides. */
+  ownership: Ownership | undefined
+  /** Undefined until the option says so; then the environment decides. */
+  suppressSync: boolean | undefined
+  /** `--share-system` was given. */
+  shareSystem: boolean
+  program: Writable<ProgramOptions>
+  /** What the user should know although it is no error. */
+  events: LogEvent[]
+}
+
+/** What the reading of a value may look at: nothing but the caller's directory and environment. */
+export interface Caller {
+  /** Absolute. */
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+}
+
+/** The state before any option is read. */
+export function emptyDraft(): Draft {
+  return {
+    ...defaultSettings(),
+    directory: undefined,
+    ownership: undefined,
+    suppressSync: undefined,
+    shareSystem: false,
+    program: { printPlan: false, machinesDirectory: undefined, debug: false },
+    events: [],
+  }
+}

@@ -1,0 +1,38 @@
+/** The few options that systemd-nspawn does not have. */
+import { usageError } from '../../errors.ts'
+import type { Option } from '../option.ts'
+import { absolutePath } from '../values/path.ts'
+
+export const additionalOptions: readonly Option[] = [
+  {
+    name: 'print-plan',
+    value: 'none',
+    section: 'Additions of tsnspawn',
+    help: 'Print what would be done as JSON, and start nothing',
+    read: (draft) => {
+      draft.program.printPlan = true
+    },
+  },
+  {
+    name: 'machines-dir',
+    value: 'required',
+    placeholder: 'PATH',
+    section: 'Additions of tsnspawn',
+    help: 'Where images are searched for and made',
+    fallback: '`$TSNSPAWN_MACHINES_DIR`, else `/var/lib/machines`',
+    read: (draft, text, { cwd }) => {
+      if (text === '') throw usageError('the machines directory may not be empty')
+      draft.program.machinesDirectory = absolutePath(text, cwd)
+    },
+  },
+  {
+    name: 'debug',
+    value: 'none',
+    section: 'Additions of tsnspawn',
+    help: 'Say what is done, step by step',
+    fallback: 'on with `$SYSTEMD_LOG_LEVEL` `debug` or `7`',
+    read: (draft) => {
+      draft.program.debug = true
+    },
+  },
+]

@@ -1,0 +1,93 @@
+/** General options. `--help` and `--version` are read in argv.ts, since they end the reading. */
+import type { Option } from '../option.ts'
+import { unsupported } from '../unsupported.ts'
+import { booleanWord } from '../values/boolean.ts'
+import { parseChoice } from '../values/choice.ts'
+
+export const generalOptions: readonly Option[] = [
+  {
+    name: 'help',
+    short: 'h',
+    value: 'none',
+    section: 'General',
+    help: 'Show this help',
+    differs: 'Never piped into a pager.',
+    read: () => {},
+  },
+  {
+    name: 'version',
+    value: 'none',
+    section: 'General',
+    help: 'Show the version',
+    read: () => {},
+  },
+  {
+    name: 'quiet',
+    short: 'q',
+    value: 'none',
+    section: 'General',
+    help: 'Do not show status lines; errors and warnings stay',
+    read: (draft) => {
+      draft.quiet = true
+    },
+  },
+  {
+    name: 'no-pager',
+    value: 'none',
+    section: 'General',
+    help: 'Accepted; there is no pager',
+    read: () => {},
+  },
+  {
+    name: 'no-ask-password',
+    value: 'none',
+    section: 'General',
+    help: 'Accepted; nothing asks for passwords',
+    read: () => {},
+  },
+  {
+    name: 'settings',
+    value: 'required',
+    placeholder: 'MODE',
+    section: 'General',
+    help: 'Whether a .nspawn file is read: no',
+    fallback: '`no`',
+    differs:
+      'This version reads no `.nspawn` files, so every value but `no` is refused. systemd-nspawn’s default is `yes`.',
+    read: (_draft, text) => {
+      if (booleanWord(text) === false) return
+      if (booleanWord(text) === undefined) parseChoice(text, ['yes', 'no', 'override', 'trusted'])
+      throw unsupported('reading .nspawn files', 'say it with options, and use --settings=no')
+    },
+  },
+  {
+    name: 'cleanup',
+    value: 'none',
+    section: 'General',
+    help: 'Remove what a crashed run of this machine left, and exit',
+    instead: 'the next run of the same machine removes what a crashed one left',
+  },
+  {
+    name: 'system',
+    value: 'none',
+    section: 'General',
+    help: 'Talk to the system service manager',
+    details: 'The only scope there is, so this changes nothing.',
+    read: () => {},
+  },
+  {
+    name: 'share-system',
+    value: 'none',
+    section: 'General',
+    hidden: true,
+    help: 'Obsolete: do not make IPC, PID and UTS namespaces',
+    read: (draft) => {
+      draft.shareSystem = true
+      draft.events.push({
+        kind: 'warning',
+        text: '--share-system is obsolete',
+        hint: 'use $SYSTEMD_NSPAWN_SHARE_NS_IPC, $SYSTEMD_NSPAWN_SHARE_NS_PID and $SYSTEMD_NSPAWN_SHARE_NS_UTS',
+      })
+    },
+  },
+]

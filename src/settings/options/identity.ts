@@ -1,0 +1,104 @@
+/** Options for the names of the container, and for its place among the units of the host. */
+import { usageError } from '../../errors.ts'
+import type { Option } from '../option.ts'
+import { unsupported } from '../unsupported.ts'
+import { booleanWord } from '../values/boolean.ts'
+import { parseChoice } from '../values/choice.ts'
+import { parseHostName } from '../values/host-name.ts'
+import { parseId128 } from '../values/id128.ts'
+import { parseSlice } from '../values/slice.ts'
+
+export const identityOptions: readonly Option[] = [
+  {
+    name: 'machine',
+    short: 'M',
+    value: 'required',
+    placeholder: 'NAME',
+    section: 'System identity',
+    help: 'Name of the machine; without --directory= also of its image',
+    fallback: 'made from the last component of the root directory',
+    details: 'A valid host name of at most 64 characters. An empty value unsets it.',
+    read: (draft, text) => {
+      draft.machine = text === '' ? undefined : parseHostName(text, 'machine')
+    },
+  },
+  {
+    name: 'hostname',
+    value: 'required',
+    placeholder: 'NAME',
+    section: 'System identity',
+    group: 'hostname',
+    keys: [['Exec', 'Hostname']],
+    help: 'Host name in the container',
+    fallback: 'the machine name',
+    details: 'An empty value unsets it.',
+    read: (draft, text) => {
+      draft.hostname = text === '' ? undefined : parseHostName(text, 'host')
+    },
+  },
+  {
+    name: 'uuid',
+    value: 'required',
+    placeholder: 'UUID',
+    section: 'System identity',
+    group: 'machine-id',
+    keys: [['Exec', 'MachineID']],
+    help: 'UUID of the container, where the tree has no machine ID',
+    fallback: 'random',
+    read: (draft, text) => {
+      draft.uuid = parseId128(text)
+    },
+  },
+  {
+    name: 'slice',
+    short: 'S',
+    value: 'required',
+    placeholder: 'SLICE',
+    section: 'Properties',
+    group: 'slice',
+    help: 'Slice for the scope of the container',
+    fallback: '`machine.slice`',
+    details: 'No effect with `--keep-unit` or `--register=no`; a notice says so.',
+    differs: 'Names with characters that would need escaping are refused.',
+    read: (draft, text) => {
+      draft.slice = parseSlice(text)
+    },
+  },
+  {
+    name: 'property',
+    value: 'required',
+    placeholder: 'NAME=VALUE',
+    section: 'Properties',
+    help: 'Property of the scope of the container',
+    details: 'Repeatable. No effect with `--keep-unit` or `--register=no`; a notice says so.',
+    differs: 'An assignment without `=` is refused at once.',
+    read: (draft, text) => {
+      if (!/^[A-Za-z]+=/.test(text)) throw usageError(`"${text}" is not written NAME=VALUE`)
+      draft.properties = [...draft.properties, text]
+    },
+  },
+  {
+    name: 'register',
+    value: 'required',
+    placeholder: 'MODE',
+    section: 'Properties',
+    help: 'Register with systemd-machined: no, or if possible (auto)',
+    fallback: '`auto`',
+    differs:
+      '`yes` is refused: this version cannot promise it. systemd-nspawn 252 knows no `auto`.',
+    read: (draft, text) => {
+      const truth = booleanWord(text)
+      if (truth === true) throw unsupported('registration as a condition', 'use --register=auto')
+      draft.register = truth === false ? 'no' : parseChoice(text, ['yes', 'no', 'auto'])
+    },
+  },
+  {
+    name: 'keep-unit',
+    value: 'none',
+    section: 'Properties',
+    help: 'Stay in the unit of the caller',
+    read: (draft) => {
+      draft.keepUnit = true
+    },
+  },
+]

@@ -1,0 +1,148 @@
+/** Options that say where the root tree comes from and what may be written to it. */
+import type { Option } from '../option.ts'
+import type { VolatileMode } from '../settings.ts'
+import { parseChoice } from '../values/choice.ts'
+import { absolutePath } from '../values/path.ts'
+
+const volatileModes: readonly VolatileMode[] = ['no', 'yes', 'state', 'overlay']
+const unpack = 'use --directory= with a tree'
+
+export const imageOptions: readonly Option[] = [
+  {
+    name: 'directory',
+    short: 'D',
+    value: 'required',
+    placeholder: 'PATH',
+    section: 'Image',
+    group: 'directory',
+    help: 'Root directory of the container',
+    fallback: 'the image named by `--machine=`, else the current directory',
+    details: 'A relative path is taken against the current directory. An empty value unsets it.',
+    read: (draft, text, { cwd }) => {
+      draft.directory = text === '' ? undefined : absolutePath(text, cwd)
+    },
+  },
+  {
+    name: 'template',
+    value: 'required',
+    placeholder: 'PATH',
+    section: 'Image',
+    group: 'directory',
+    help: 'Tree that the root directory is copied from if it does not exist yet',
+    fallback: 'none',
+    details:
+      'Needs `--directory=` or `--machine=`. With `--ephemeral` and no `--directory=` the template itself is run on a throw-away copy.',
+    read: (draft, text, { cwd }) => {
+      draft.template = text === '' ? undefined : absolutePath(text, cwd)
+    },
+  },
+  {
+    name: 'ephemeral',
+    short: 'x',
+    value: 'none',
+    section: 'Image',
+    group: 'ephemeral',
+    keys: [['Exec', 'Ephemeral']],
+    help: 'Run on a throw-away copy of the root directory',
+    differs:
+      'Where the file system has no snapshots, an overlay on top of the tree takes the place of a full copy.',
+    read: (draft) => {
+      draft.ephemeral = true
+    },
+  },
+  {
+    name: 'image',
+    short: 'i',
+    value: 'required',
+    placeholder: 'PATH',
+    section: 'Image',
+    group: 'directory',
+    help: 'Disk image or block device to run',
+    instead: unpack,
+  },
+  {
+    name: 'image-policy',
+    value: 'required',
+    placeholder: 'POLICY',
+    section: 'Image',
+    help: 'Which partitions of the disk image may be used',
+    instead: unpack,
+  },
+  {
+    name: 'oci-bundle',
+    value: 'required',
+    placeholder: 'PATH',
+    section: 'Image',
+    help: 'OCI runtime bundle to run',
+    instead: "use --directory= with the bundle's rootfs",
+  },
+  {
+    name: 'mstack',
+    value: 'required',
+    placeholder: 'PATH',
+    section: 'Image',
+    help: 'Directory that describes a stack of layers to run',
+    instead: 'use --overlay= with / as destination',
+  },
+  {
+    name: 'read-only',
+    value: 'none',
+    section: 'Image',
+    group: 'read-only',
+    keys: [['Files', 'ReadOnly']],
+    help: 'Mount the root directory read-only',
+    details: 'Implied by a custom mount on `/`. Other custom mounts are not affected.',
+    read: (draft) => {
+      draft.access = 'read-only'
+    },
+  },
+  {
+    name: 'volatile',
+    value: 'optional',
+    placeholder: 'MODE',
+    section: 'Image',
+    group: 'volatile',
+    keys: [['Files', 'Volatile']],
+    help: 'Forget changes: of everything but /usr (yes), of /var (state), of the tree (overlay)',
+    fallback: '`no`; without a value `yes`',
+    list: () => volatileModes,
+    read: (draft, text) => {
+      draft.volatile =
+        text === undefined ? 'yes' : parseChoice(text, volatileModes, { yes: 'yes', no: 'no' })
+    },
+  },
+  {
+    name: 'root-hash',
+    value: 'required',
+    placeholder: 'HASH',
+    section: 'Image',
+    help: 'Verity root hash of the disk image',
+    instead: unpack,
+  },
+  {
+    name: 'root-hash-sig',
+    value: 'required',
+    placeholder: 'SIGNATURE',
+    section: 'Image',
+    help: 'Signature of the verity root hash',
+    instead: unpack,
+  },
+  {
+    name: 'verity-data',
+    value: 'required',
+    placeholder: 'PATH',
+    section: 'Image',
+    help: 'Verity data of the disk image',
+    instead: unpack,
+  },
+  {
+    name: 'pivot-root',
+    value: 'required',
+    placeholder: 'NEW[:OLD]',
+    section: 'Image',
+    group: 'pivot-root',
+    keys: [['Exec', 'PivotRoot']],
+    help: 'Use a directory of the tree as root directory',
+    instead: 'give the directory itself as --directory=',
+  },
+]

@@ -1,0 +1,205 @@
+/** Options for files of the host that the container gets, and for its standard streams. */
+import { usageError } from '../../errors.ts'
+import type { Option } from '../option.ts'
+import type { ConsoleMode, ResolvConfMode, Settings, TimezoneMode } from '../settings.ts'
+import { unsupported } from '../unsupported.ts'
+import { parseChoice } from '../values/choice.ts'
+
+const resolvConfModes: readonly ResolvConfMode[] = [
+  'off',
+  'copy-host',
+  'copy-static',
+  'copy-uplink',
+  'copy-stub',
+  'replace-host',
+  'replace-static',
+  'replace-uplink',
+  'replace-stub',
+  'bind-host',
+  'bind-static',
+  'bind-uplink',
+  'bind-stub',
+  'delete',
+  'auto',
+]
+const timezoneModes: readonly TimezoneMode[] = ['off', 'copy', 'bind', 'symlink', 'delete', 'auto']
+const linkJournalModes: readonly Settings['linkJournal'][] = [
+  'no',
+  'auto',
+  'guest',
+  'host',
+  'try-guest',
+  'try-host',
+]
+const consoleModes: readonly ConsoleMode[] = [
+  'autopipe',
+  'interactive',
+  'passive',
+  'pipe',
+  'read-only',
+]
+const journal = 'read the journal in the container, or bind its directory with --bind='
+const credentials = 'hand secrets over as files with --bind-ro='
+
+export const integrationOptions: readonly Option[] = [
+  {
+    name: 'resolv-conf',
+    value: 'required',
+    placeholder: 'MODE',
+    section: 'Integration',
+    group: 'resolv-conf',
+    keys: [['Exec', 'ResolvConf']],
+    help: 'How the container gets its /etc/resolv.conf',
+    fallback: '`auto`',
+    details:
+      '`off`, `delete`, `auto`, or a verb and a source: `copy-`, `replace-` or `bind-` with `host`, `static`, `uplink` or `stub`.',
+    list: () => resolvConfModes,
+    read: (draft, text) => {
+      draft.resolvConf = parseChoice(text, resolvConfModes, { yes: 'auto', no: 'off' })
+    },
+  },
+  {
+    name: 'timezone',
+    value: 'required',
+    placeholder: 'MODE',
+    section: 'Integration',
+    group: 'timezone',
+    keys: [['Exec', 'Timezone']],
+    help: 'How the container gets its /etc/localtime',
+    fallback: '`auto`',
+    details: '`off`, `copy`, `bind`, `symlink`, `delete` or `auto`.',
+    list: () => timezoneModes,
+    read: (draft, text) => {
+      draft.timezone = parseChoice(text, timezoneModes, { yes: 'auto', no: 'off' })
+    },
+  },
+  {
+    name: 'link-journal',
+    value: 'required',
+    placeholder: 'MODE',
+    section: 'Integration',
+    group: 'link-journal',
+    keys: [['Exec', 'LinkJournal']],
+    help: 'Show the journal of the container on the host: no, auto, try-guest, try-host',
+    fallback: '`auto`',
+    details: 'Journals are not linked yet, which `no`, `auto` and the `try-` modes allow.',
+    differs: '`guest` and `host`, which insist on the link, are refused.',
+    read: (draft, text) => {
+      const mode = parseChoice(text, linkJournalModes, { yes: 'auto', no: 'no' })
+      if (mode === 'guest' || mode === 'host') {
+        throw unsupported(`journal mode "${mode}"`, `use no, or try-${mode}`)
+      }
+      draft.linkJournal = mode
+    },
+  },
+  {
+    short: 'j',
+    value: 'none',
+    section: 'Integration',
+    group: 'link-journal',
+    help: '--link-journal=try-guest',
+    read: (draft) => {
+      draft.linkJournal = 'try-guest'
+    },
+  },
+  {
+    name: 'forward-journal',
+    value: 'required',
+    placeholder: 'PATH',
+    section: 'Integration',
+    help: 'Receive the journal of the container in a file or directory',
+    instead: journal,
+  },
+  {
+    name: 'forward-journal-max-use',
+    value: 'required',
+    placeholder: 'BYTES',
+    section: 'Integration',
+    help: 'Most space that the received journal takes',
+    instead: journal,
+  },
+  {
+    name: 'forward-journal-keep-free',
+    value: 'required',
+    placeholder: 'BYTES',
+    section: 'Integration',
+    help: 'Space that the received journal leaves free',
+    instead: journal,
+  },
+  {
+    name: 'forward-journal-max-file-size',
+    value: 'required',
+    placeholder: 'BYTES',
+    section: 'Integration',
+    help: 'Largest file of the received journal',
+    instead: journal,
+  },
+  {
+    name: 'forward-journal-max-files',
+    value: 'required',
+    placeholder: 'COUNT',
+    section: 'Integration',
+    help: 'Most files of the received journal',
+    instead: journal,
+  },
+  {
+    name: 'console',
+    value: 'required',
+    placeholder: 'MODE',
+    section: 'Input and output',
+    group: 'console',
+    help: 'How standard streams and /dev/console are made',
+    fallback: '`interactive` on a terminal, else `read-only`',
+    details:
+      '`interactive`, `read-only`, `passive`, `pipe` or `autopipe`. `pipe` implies `--quiet`.',
+    list: () => consoleModes,
+    read: (draft, text) => {
+      draft.console = parseChoice(text, consoleModes)
+    },
+  },
+  {
+    name: 'pipe',
+    short: 'P',
+    value: 'none',
+    section: 'Input and output',
+    group: 'console',
+    help: '--console=pipe',
+    read: (draft) => {
+      draft.console = 'pipe'
+    },
+  },
+  {
+    name: 'background',
+    value: 'required',
+    placeholder: 'COLOR',
+    section: 'Input and output',
+    help: 'Background of the terminal while the container runs; only empty',
+    fallback: 'empty: the terminal keeps its colour',
+    differs: 'The terminal is never coloured, so only the empty value is accepted.',
+    read: (_draft, text) => {
+      if (text === '') return
+      if (!/^\d+(?:[;:]\d+)*$/.test(text)) {
+        throw usageError(`"${text}" is not a colour such as 44 or 48;2;0;0;80`)
+      }
+      throw unsupported('colouring the terminal', 'leave the option out')
+    },
+  },
+  {
+    name: 'set-credential',
+    value: 'required',
+    placeholder: 'ID:VALUE',
+    section: 'Credentials',
+    group: 'credentials',
+    help: 'Pass a credential to the container',
+    instead: credentials,
+  },
+  {
+    name: 'load-credential',
+    value: 'required',
+    placeholder: 'ID:PATH',
+    section: 'Credentials',
+    group: 'credentials',
+    help: 'Pass a credential from a file to the container',
+    instead: credentials,
+  },
+]
