@@ -1,0 +1,223 @@
+/**
+ * Throw-away copies of trees. They cost the same whatever the size of the tree: a snapshot on btrfs,
+ * elsewhere an overlay above the tree, and only where neither can work a copy.
+ */
+import { chmodSync, chownSync, lutimesSync, mkdirSync, realpathSync, statfsSync, statSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import type { CleanupStack } from '../cleanup.ts'
+import { NspawnError } from '../errors.ts'
+import { silent, type LogSink } from '../log.ts'
+import { runtimeDirectory, stateDirectory } from '../paths.ts'
+import { overlayRefusal } from '../sys/overlay-probe.ts'
+import { getXattr, listXattrs, setXattr } from '../sys/xattr.ts'
+import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from './hidden-tree.ts'
+
+/** A root tree that vanishes with the `CleanupStack` it was prepared on. */
+export type EphemeralRoot =
+  /** A writable btrfs snapshot. */
+  | { readonly kind: 'snapshot'; readonly path: string }
+  /**
+   * Directories for an overlay. `upper` has the mode, owner and attributes of the top of `lower`;
+   * `workDirectory` is empty and on the same file system; `directory` holds both.
+   */
+  | {
+      readonly kind: 'overlay'
+      readonly lower: string
+      readonly upper: string
+      readonly workDirectory: string
+      readonly directory: string
+    }
+  /** A copy, since the others cannot work here; `reason` says why. */
+  | { readonly kind: 'copy'; readonly path: string; readonly reason: string }
+
+export interface EphemeralOptions {
+  readonly log?: LogSink | undefined
+  /** Ends a copy that is under way. */
+  readonly signal?: AbortSignal | undefined
+  /** Where throw-away directories go when the directory of the tree cannot hold them. */
+  readonly stateDirectory?: string | undefined
+}
+
+/**
+ * Prepares a throw-away copy of `tree`, first removing those that dead runs left in the same place.
+ * The caller holds a shared lock on the tree, which must not change meanwhile.
+ *
+ * @param tree an absolute path
+ * @param cleanup releasing it removes the copy
+ */
+export async function prepareEphemeral(
+  tree: string,
+  options: EphemeralOptions,
+  cleanup: CleanupStack,
+): Promise<EphemeralRoot> {
+  const lower = realpathSync(tree)
+  const log = options.log ?? silent
+  const reasons: string[] = []
+  const snapshot = await trySnapshot(lower, reasons, log, cleanup)
+  if (snapshot !== undefined) return snapshot
+
+  const state = join(options.stateDirectory ?? stateDirectory(), 'ephemeral')
+  const places = [dirname(lower), state, join(runtimeDirectory(), 'ephemeral')]
+  for (const place of places) {
+    const overlay = tryOverlay(lower, place, place !== places[0], reasons, log)
+    if (overlay === undefined) continue
+    cleanup.defer(`throw-away copy of ${tree}`, overlay.hidden.remove)
+    if (place !== places[0]) log({ kind: 'notice', text: `changes are kept in ${place} until the end: ${reasons.join('; ')}` })
+    return overlay.root
+  }
+  return copy(lower, places, reasons.join('; '), options, cleanup)
+}
+
+/** Removes throw-away copies and unfinished trees in `directory` whose owners are dead; returns their paths. */
+export function removeStaleEphemerals(directory: string, log: LogSink = silent): string[] {
+  return removeStaleHiddenTrees(directory, log)
+}
+
+/* <linux/magic.h> */
+const BTRFS_SUPER_MAGIC = 0x9123683e
+const EXT4_SUPER_MAGIC = 0xef53
+const TMPFS_MAGIC = 0x01021994
+
+/** File systems that cannot hold an upper, so that trying would only leave traces. */
+const noUpper: ReadonlyMap<number, string> = new Map([
+  [0x794c7630, 'an overlay'],
+  [0x6969, 'NFS'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB'],
+  [0x01021997, '9P'],
+  [0x4d44, 'FAT'],
+  [0x2011bab0, 'exFAT'],
+  [0x73717368, 'squashfs'],
+  [0xe0f5e1e2, 'EROFS'],
+  [0xf15f, 'eCryptfs'],
+])
+
+/** File systems that every kernel takes as lower and upper: no need to try. */
+const sureOverlay = new Set([BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, TMPFS_MAGIC])
+
+/** What one directory says no with; another one may say yes. */
+const refusals = new Set(['EROFS', 'EACCES', 'EPERM', 'ENOSPC', 'EDQUOT', 'ENOTDIR', 'EOPNOTSUPP'])
+
+const codeOf = (error: unknown): string => (error as { code?: string }).code ?? ''
+
+async function trySnapshot(
+  tree: string,
+  reasons: string[],
+  log: LogSink,
+  cleanup: CleanupStack,
+): Promise<EphemeralRoot | undefined> {
+  if (statfsSync(tree).type !== BTRFS_SUPER_MAGIC) return undefined
+  const { isSubvolume, snapshotSubvolume } = await import('../sys/btrfs.ts')
+  if (!isSubvolume(tree) || statfsSync(dirname(tree)).type !== BTRFS_SUPER_MAGIC) return undefined
+  removeStaleHiddenTrees(dirname(tree), log)
+  let hidden: HiddenTree
+  try {
+    hidden = claimHiddenTree(dirname(tree), basename(tree))
+  } catch (error) {
+    if (!refusals.has(codeOf(error))) throw error
+    return undefined
+  }
+  try {
+    snapshotSubvolume(tree, hidden.path)
+  } catch (error) {
+    await hidden.remove()
+    const code = codeOf(error)
+    if (code !== 'EXDEV' && !refusals.has(code)) throw error
+    reasons.push(`no snapshot of ${tree}: ${code}`)
+    return undefined
+  }
+  cleanup.defer(`snapshot of ${tree}`, hidden.remove)
+  return { kind: 'snapshot', path: hidden.path }
+}
+
+function tryOverlay(
+  lower: string,
+  place: string,
+  ours: boolean,
+  reasons: string[],
+  log: LogSink,
+): { root: EphemeralRoot; hidden: HiddenTree } | undefined {
+  let hidden: HiddenTree
+  try {
+    if (ours) mkdirSync(place, { recursive: true, mode: 0o700 })
+    const unfit = noUpper.get(statfsSync(place).type)
+    if (unfit !== undefined) {
+      reasons.push(`${place} is on ${unfit}`)
+      return undefined
+    }
+    removeStaleHiddenTrees(place, log)
+    hidden = claimHiddenTree(place, basename(lower))
+  } catch (error) {
+    if (!refusals.has(codeOf(error))) throw error
+    reasons.push(`${place} cannot be written to (${codeOf(error)})`)
+    return undefined
+  }
+  const directory = hidden.path
+  const upper = join(directory, 'upper')
+  const workDirectory = join(directory, 'work')
+  try {
+    mkdirSync(directory, { mode: 0o700 })
+    mkdirSync(workDirectory, { mode: 0o700 })
+    mkdirSync(upper, { mode: 0o700 })
+    likeTopOf(lower, upper)
+    const sure = sureOverlay.has(statfsSync(place).type) && sureOverlay.has(statfsSync(lower).type)
+    const refusal = sure ? undefined : overlayRefusal(lower, upper, workDirectory)
+    if (refusal === undefined) return { root: { kind: 'overlay', lower, upper, workDirectory, directory }, hidden }
+    reasons.push(`overlayfs does not take ${place} (${refusal})`)
+  } catch (error) {
+    hidden.removeNow()
+    if (!refusals.has(codeOf(error))) throw error
+    reasons.push(`${place} cannot hold a copy of ${lower}'s top directory (${codeOf(error)})`)
+    return undefined
+  }
+  hidden.removeNow()
+  return undefined
+}
+
+/** Gives `upper` what people see of the top directory of `lower`: an overlay shows the upper's. */
+function likeTopOf(lower: string, upper: string): void {
+  const facts = statSync(lower)
+  for (const attribute of listXattrs(lower)) {
+    if (attribute.startsWith('trusted.overlay.')) continue
+    const value = getXattr(lower, attribute)
+    if (value !== undefined) setXattr(upper, attribute, value)
+  }
+  chownSync(upper, facts.uid, facts.gid)
+  chmodSync(upper, facts.mode & 0o7777)
+  lutimesSync(upper, facts.atime, facts.mtime)
+}
+
+async function copy(
+  tree: string,
+  places: readonly string[],
+  reason: string,
+  options: EphemeralOptions,
+  cleanup: CleanupStack,
+): Promise<EphemeralRoot> {
+  const { copyTree } = await import('./copy-tree.ts')
+  for (const place of places) {
+    let hidden: HiddenTree
+    try {
+      mkdirSync(place, { recursive: true, mode: 0o700 })
+      hidden = claimHiddenTree(place, basename(tree))
+    } catch (error) {
+      if (!refusals.has(codeOf(error))) throw error
+      continue
+    }
+    const forget = cleanup.defer(`throw-away copy of ${tree}`, hidden.remove)
+    options.log?.({ kind: 'warning', text: `copying ${tree}, since it cannot be an overlay: ${reason}` })
+    try {
+      await copyTree(tree, hidden.path, { signal: options.signal })
+    } catch (error) {
+      await forget()
+      throw error
+    }
+    return { kind: 'copy', path: hidden.path, reason }
+  }
+  throw new NspawnError(`cannot make a throw-away copy of ${tree}: ${reason}`, {
+    code: 'NO_EPHEMERAL_PLACE',
+    operation: 'prepare ephemeral',
+    subject: tree,
+    hint: 'set TSNSPAWN_STATE_DIR to a writable directory on a local file system',
+  })
+}

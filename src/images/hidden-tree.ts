@@ -1,0 +1,101 @@
+/**
+ * Trees that are being made, thrown away or removed. Each has a hidden name and a lock file beside it
+ * that its owner holds locked: the kernel lets go of the lock however the owner dies, so whoever comes
+ * next can tell what is left over from what is in use, and takes it away.
+ */
+import { lstatSync, readdirSync, readSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { NspawnError } from '../errors.ts'
+import type { LogSink } from '../log.ts'
+import { localLockPath, tryLockFileAt } from './lock.ts'
+import { randomSuffix } from './random-suffix.ts'
+import { removeTree, removeTreeGently } from './remove-tree.ts'
+
+/** Hidden names begin like systemd-nspawn's, so that its rules for left-overs at boot cover ours. */
+const prefix = '.#machine.'
+
+/** Written into our lock files: systemd's are empty, and its left-overs are its own. */
+const mark = 'tsnspawn '
+
+export interface HiddenTree {
+  /** Nothing is there yet. */
+  readonly path: string
+  /** Lets go of the name: what is at `path` stays, since it got another name or is somebody's else. */
+  release(): void
+  /** Removes what is at `path`, then lets go; gently, see `removeTreeGently()`. */
+  remove(): Promise<void>
+  /** The same at once, for what is small. */
+  removeNow(): void
+}
+
+/**
+ * Claims a fresh hidden name in `directory`.
+ *
+ * @param base what the tree is made of, for people who find it
+ */
+export function claimHiddenTree(directory: string, base: string): HiddenTree {
+  for (;;) {
+    const path = join(directory, `${prefix}${base.slice(0, 160)}${randomSuffix()}`)
+    const lock = tryLockFileAt(localLockPath(path), 'exclusive')
+    if (lock === undefined) continue
+    writeSync(lock.fd, `${mark}${process.pid}\n`)
+    return {
+      path,
+      release: lock.release,
+      remove: async () => {
+        await removeTreeGently(path)
+        lock.release()
+      },
+      removeNow: () => {
+        removeTree(path)
+        lock.release()
+      },
+    }
+  }
+}
+
+/**
+ * Removes the hidden trees in `directory` whose owners are dead, and never those of the living.
+ *
+ * @returns the paths removed; one that cannot be removed is a warning, not a failure
+ */
+export function removeStaleHiddenTrees(directory: string, log: LogSink): string[] {
+  const removed: string[] = []
+  let names: string[]
+  try {
+    names = readdirSync(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+  for (const name of names) {
+    if (!name.startsWith(`.#${prefix}`) || !name.endsWith('.lck')) continue
+    const path = join(directory, name.slice(2, -'.lck'.length))
+    try {
+      if (removeIfStale(path)) removed.push(path)
+    } catch (error) {
+      if (!(error instanceof NspawnError) && (error as NodeJS.ErrnoException).code === undefined) throw error
+      log({ kind: 'warning', text: `cannot remove ${path}, left over from an earlier run: ${(error as Error).message}` })
+    }
+  }
+  return removed
+}
+
+function removeIfStale(path: string): boolean {
+  const lock = tryLockFileAt(localLockPath(path), 'exclusive')
+  if (lock === undefined) return false
+  // A lock file of ours without mark: its owner died before it made anything.
+  const content = Buffer.alloc(mark.length)
+  const ours = readSync(lock.fd, content, 0, content.length, 0) > 0 ? content.toString() === mark : !exists(path)
+  if (!ours) {
+    lock.abandon()
+    return false
+  }
+  removeTree(path)
+  lock.release()
+  return true
+}
+
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}

@@ -1,0 +1,189 @@
+/**
+ * Who may use a tree or image: the lock files that systemd's tools take too, so that neither of us
+ * writes where the other one runs.
+ */
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync, unlinkSync, type Stats } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { NspawnError } from '../errors.ts'
+import { runtimeDirectory } from '../paths.ts'
+import { tryLockFile, type LockMode } from '../sys/lock.ts'
+
+export type { LockMode } from '../sys/lock.ts'
+
+/** A lock that is held; releasing twice does nothing. */
+export interface ImageLock {
+  readonly mode: LockMode
+  release(): void
+}
+
+/** Locks by inode and by name, shared with systemd-nspawn and machined. */
+const sharedLockDirectory = '/run/systemd/nspawn/locks'
+
+/**
+ * Locks the tree or image at `path`, without waiting: its inode, whatever name it is reached by, and a
+ * file beside it that other hosts see on shared storage. A shared lock admits other shared ones.
+ *
+ * @param path a directory, image file or block device that exists
+ * @throws NspawnError, code `EBUSY`, when somebody holds a conflicting lock; the hint says who
+ */
+export function lockImage(path: string, mode: LockMode): ImageLock {
+  const real = realpathSync(path)
+  if (real === '/') {
+    if (mode === 'exclusive') throw busy(path, 'directory tree', undefined)
+    return { mode, release: () => {} }
+  }
+  const facts = statSync(real)
+  const kind = facts.isDirectory() ? 'directory tree' : 'disk image'
+  const held: LockFile[] = []
+  const take = (file: string): void => {
+    const lock = tryLockFileAt(file, mode)
+    if (lock === undefined) throw busy(path, kind, file)
+    held.push(lock)
+  }
+  try {
+    if (!real.startsWith('/dev/')) takeLocal(localLockPath(real), mode, take)
+    const global = globalLockName(facts)
+    if (global !== undefined) take(join(lockDirectory(), global))
+  } catch (error) {
+    for (const lock of held) lock.release()
+    throw error
+  }
+  return {
+    mode,
+    release: () => {
+      for (let lock = held.pop(); lock !== undefined; lock = held.pop()) lock.release()
+    },
+  }
+}
+
+/**
+ * Reserves an image name that is about to come into being.
+ *
+ * @throws NspawnError, code `EBUSY`, when somebody else is making an image of that name
+ */
+export function lockImageName(name: string): ImageLock {
+  const file = join(lockDirectory(), `name-${name}`)
+  const lock = tryLockFileAt(file, 'exclusive')
+  if (lock === undefined) throw busy(name, 'image name', file)
+  return lock
+}
+
+/** The lock file beside a tree or image. */
+export function localLockPath(path: string): string {
+  return join(dirname(path), `.#${basename(path)}.lck`)
+}
+
+/** On a read-only file system nobody can write, so a reader needs no file that says so. */
+function takeLocal(file: string, mode: LockMode, take: (file: string) => void): void {
+  try {
+    take(file)
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EROFS' || mode !== 'shared') throw error
+  }
+}
+
+function globalLockName(facts: Stats): string | undefined {
+  if (facts.isBlockDevice()) return `block-${majorOf(facts.rdev)}:${minorOf(facts.rdev)}`
+  if (facts.isDirectory() || facts.isFile()) return `inode-${facts.dev}:${facts.ino}`
+  return undefined
+}
+
+/* The C library's encoding of device numbers, makedev(3). */
+const majorOf = (device: number): number => Number((BigInt(device) >> 8n) & 0xfffn)
+const minorOf = (device: number): number => Number((BigInt(device) & 0xffn) | ((BigInt(device) >> 12n) & 0xffffff00n))
+
+function lockDirectory(): string {
+  try {
+    mkdirSync(sharedLockDirectory, { recursive: true, mode: 0o700 })
+    return sharedLockDirectory
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EACCES' && code !== 'EROFS' && code !== 'EPERM') throw error
+    // Without privileges only our own runs can be told apart.
+    const own = join(runtimeDirectory(), 'locks')
+    mkdirSync(own, { recursive: true, mode: 0o700 })
+    return own
+  }
+}
+
+/** One lock file that is held. */
+export interface LockFile extends ImageLock {
+  readonly fd: number
+  readonly path: string
+  /** Lets go, but leaves the file. */
+  abandon(): void
+}
+
+/**
+ * Opens or makes the lock file `path` and locks it, without waiting. On release the file is removed
+ * when nobody else holds it.
+ *
+ * @returns undefined when somebody else holds a conflicting lock
+ */
+export function tryLockFileAt(path: string, mode: LockMode): LockFile | undefined {
+  for (;;) {
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NOCTTY, 0o600)
+    let keep = false
+    try {
+      if (!tryLockFile(fd, mode)) return undefined
+      // The holder before us may have removed the file between our open and our lock.
+      if (fstatSync(fd).nlink === 0) continue
+      keep = true
+    } finally {
+      if (!keep) closeSync(fd)
+    }
+    let held = true
+    return {
+      fd,
+      path,
+      mode,
+      abandon: () => {
+        if (held) closeSync(fd)
+        held = false
+      },
+      release: () => {
+        if (!held) return
+        held = false
+        try {
+          if (tryLockFile(fd, 'exclusive')) unlinkSync(path)
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+        } finally {
+          closeSync(fd)
+        }
+      },
+    }
+  }
+}
+
+function busy(subject: string, kind: string, lockFile: string | undefined): NspawnError {
+  const holder = lockFile === undefined ? undefined : holderOf(lockFile)
+  return new NspawnError(`${kind} ${subject} is busy`, {
+    code: 'EBUSY',
+    operation: 'lock',
+    subject,
+    hint:
+      holder === undefined
+        ? `wait for its user to end, or run a throw-away copy with --ephemeral`
+        : `${holder} uses it; wait for it to end, or run a throw-away copy with --ephemeral`,
+  })
+}
+
+/**
+ * The program that has the lock file open, as `NAME (pid N)`. The kernel does not tell the holder of
+ * such a lock, but whoever holds it has the file open.
+ */
+function holderOf(lockFile: string): string | undefined {
+  for (const pid of readdirSync('/proc')) {
+    if (!/^[0-9]+$/.test(pid) || Number(pid) === process.pid) continue
+    try {
+      for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+        if (readlinkSync(`/proc/${pid}/fd/${fd}`) !== lockFile) continue
+        return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()} (pid ${pid})`
+      }
+    } catch {
+      // Processes end while we look, and others' descriptors may be closed to us.
+    }
+  }
+  return undefined
+}
