@@ -6,6 +6,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, read
 import { basename, dirname, join } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { runtimeDirectory } from '../paths.ts'
+import { splitDevice } from '../sys/device-number.ts'
 import { tryLockFile, type LockMode } from '../sys/lock.ts'
 
 export type { LockMode } from '../sys/lock.ts'
@@ -83,14 +84,13 @@ function takeLocal(file: string, mode: LockMode, take: (file: string) => void): 
 }
 
 function globalLockName(facts: Stats): string | undefined {
-  if (facts.isBlockDevice()) return `block-${majorOf(facts.rdev)}:${minorOf(facts.rdev)}`
+  if (facts.isBlockDevice()) {
+    const { major, minor } = splitDevice(facts.rdev)
+    return `block-${major}:${minor}`
+  }
   if (facts.isDirectory() || facts.isFile()) return `inode-${facts.dev}:${facts.ino}`
   return undefined
 }
-
-/* The C library's encoding of device numbers, makedev(3). */
-const majorOf = (device: number): number => Number((BigInt(device) >> 8n) & 0xfffn)
-const minorOf = (device: number): number => Number((BigInt(device) & 0xffn) | ((BigInt(device) >> 12n) & 0xffffff00n))
 
 function lockDirectory(): string {
   try {

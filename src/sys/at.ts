@@ -7,6 +7,7 @@ import { lazyFunction } from './lazy-function.ts'
 import { lastErrno } from './libc.ts'
 import { errnoName } from './errno.ts'
 import { AT_FDCWD, failAt } from './at-error.ts'
+import { makeDevice } from './device-number.ts'
 import type { TimeOfInode } from './statx.ts'
 
 /* <fcntl.h>; flags that differ by architecture are asked from Node. */
@@ -188,13 +189,6 @@ export function renameNew(from: string, to: string): void {
   if (mkdiratCall(AT_FDCWD, nameOf(to), 0o700) < 0) failAt('rename', AT_FDCWD, nameOf(to))
   const refused = tryRenameAt(AT_FDCWD, nameOf(from), AT_FDCWD, nameOf(to))
   if (refused !== undefined) failAt('rename', AT_FDCWD, nameOf(to))
-}
-
-/** The encoding of a device number that the C library uses. @see makedev(3) */
-function makeDevice(major: number, minor: number): bigint {
-  const a = BigInt(major)
-  const i = BigInt(minor)
-  return ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((i & 0xffffff00n) << 12n) | (i & 0xffn)
 }
 
 /** Runs `work` with a directory opened and closes it afterwards, whatever happens. */

@@ -1,0 +1,90 @@
+/** Making a tree that lives on by itself from another one: a snapshot, else a copy that shares blocks where it can. */
+import { lstatSync, statSync } from 'node:fs'
+import { basename, dirname, resolve } from 'node:path'
+import { NspawnError } from '../errors.ts'
+import { silent, type LogSink } from '../log.ts'
+import { renameNew } from '../sys/at.ts'
+import { createSubvolume, isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from '../sys/btrfs.ts'
+import { setImmutable } from '../sys/inode-flags.ts'
+import { copyTree } from './copy-tree.ts'
+import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
+
+export interface TemplateOptions {
+  /** An existing directory. */
+  readonly template: string
+  readonly target: string
+  /** Whether the new tree may be changed: a read-only subvolume or an immutable directory may not. */
+  readonly access: 'read-only' | 'read-write'
+  readonly log?: LogSink | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Fills `target` with what is in `template`, unless it exists: then nothing is done. The new tree gets
+ * its name when it is complete; a run that is ended leaves nothing, and what a killed one left goes here.
+ *
+ * @returns how it was made, or `exists`
+ * @throws NspawnError `ENOENT`, `ENOTDIR`, `CANCELED`, and whatever copying meets
+ */
+export async function populateFromTemplate(options: TemplateOptions): Promise<'exists' | 'snapshot' | 'copy'> {
+  const log = options.log ?? silent
+  const template = resolve(options.template)
+  const target = resolve(options.target)
+  if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
+    log({ kind: 'notice', text: `directory ${target} exists already, not filled from template ${template}` })
+    return 'exists'
+  }
+  const facts = statSync(template, { throwIfNoEntry: false })
+  if (!facts?.isDirectory()) {
+    throw new NspawnError(`template ${template} is not a directory`, {
+      code: facts === undefined ? 'ENOENT' : 'ENOTDIR',
+      operation: 'open template',
+      subject: template,
+    })
+  }
+  removeStaleHiddenTrees(dirname(target), log)
+  const hidden = claimHiddenTree(dirname(target), basename(target))
+  try {
+    const how = trySnapshot(template, hidden.path) ? 'snapshot' : 'copy'
+    if (how === 'copy') {
+      tryCreateSubvolume(hidden.path)
+      await copyTree(template, hidden.path, {
+        signal: options.signal,
+        progress: ({ inodes }) =>
+          log({ kind: 'progress', text: `copying ${template}`, done: inodes, total: undefined, unit: 'files' }),
+      })
+    }
+    // The name is given to a complete tree, and a read-only tree cannot be renamed.
+    renameNew(hidden.path, target)
+    if (options.access === 'read-only') {
+      if (isSubvolume(target)) setSubvolumeReadOnly(target, true)
+      else setImmutable(target, true)
+    }
+    hidden.release()
+    log({ kind: 'notice', text: `filled ${target} from template ${template}` })
+    return how
+  } catch (error) {
+    await hidden.remove()
+    throw error
+  }
+}
+
+function trySnapshot(template: string, target: string): boolean {
+  if (!isSubvolume(template)) return false
+  try {
+    snapshotSubvolume(template, target)
+    return true
+  } catch (error) {
+    if (error instanceof NspawnError && ['EXDEV', 'ENOTTY', 'EPERM'].includes(error.code)) return false
+    throw error
+  }
+}
+
+/** On btrfs the copy becomes a subvolume, so that the next copy is a snapshot. */
+function tryCreateSubvolume(path: string): void {
+  try {
+    createSubvolume(path)
+  } catch (error) {
+    if (!(error instanceof NspawnError) || !['ENOTTY', 'EOPNOTSUPP', 'EINVAL', 'EPERM'].includes(error.code)) throw error
+  }
+}
