@@ -1,10 +1,10 @@
 /**
  * Writes `src/plan/seccomp/tables/*.ts` from the kernel's own user-space headers.
  *
- * Usage: node scripts/generate-syscalls.ts DIRECTORY, where DIRECTORY is Debian's architecture-independent
+ * Usage: node scripts/run.mjs scripts/generate-syscalls.ts DIRECTORY, where DIRECTORY is Debian's architecture-independent
  * package linux-libc-dev (Debian 13 and newer: one package with the headers of every architecture),
  * unpacked with `dpkg-deb -x`. Take the newest one there is: a call that a table does not know is
- * answered with ENOSYS in every container. Needs a Node that strips types (22.18 or newer).
+ * answered with ENOSYS in every container.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -83,5 +83,5 @@ for (const { name, header, extra } of ABIS) {
   const text = `/** System calls of ${name}, from the headers of Linux ${version}. Written by scripts/generate-syscalls.ts. */
 export default \`${encode(calls)}\`
 `
-  writeFileSync(new URL(`../src/plan/seccomp/tables/${name}.ts`, import.meta.url), text)
+  writeFileSync(`src/plan/seccomp/tables/${name}.ts`, text)
 }

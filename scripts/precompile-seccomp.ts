@@ -3,12 +3,11 @@
  * no filter of their own, so that a plain start need not compile them. Run it after every change to
  * `src/plan/seccomp/` (a unit test notices when it was forgotten):
  *
- *     node scripts/precompile-seccomp.ts
- *
- * Needs a Node that strips types (22.18 or newer).
+ *     node scripts/run.mjs scripts/precompile-seccomp.ts
  */
 import { writeFileSync } from 'node:fs'
-import { capabilityMask, DEFAULT_CAPABILITIES } from '../src/plan/capabilities.ts'
+import { capabilityMask } from '../src/plan/capabilities.ts'
+import { defaultCapabilities } from '../src/settings/values/capability.ts'
 import type { Abi } from '../src/plan/seccomp/abi.ts'
 import { commonKey, compileFilter } from '../src/plan/seccomp/assemble.ts'
 
@@ -18,7 +17,7 @@ for (const architecture of ['x86-64', 'arm64'] satisfies Abi[]) {
   for (const suppressSync of [false, true]) {
     const request = {
       architecture,
-      capabilities: capabilityMask(DEFAULT_CAPABILITIES),
+      capabilities: capabilityMask(defaultCapabilities()),
       filter: { allow: [], deny: [] },
       suppressSync,
     }
@@ -36,4 +35,4 @@ const text = `/**
 export const PRECOMPILED: Readonly<Record<string, string>> = {
 ${entries.join('')}}
 `
-writeFileSync(new URL('../src/plan/seccomp/precompiled.ts', import.meta.url), text)
+writeFileSync('src/plan/seccomp/precompiled.ts', text)

@@ -4,13 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, test } from 'vitest'
-import {
-  capabilityMask,
-  DEFAULT_CAPABILITIES,
-  type CapabilityMask,
-} from '../../src/plan/capabilities.ts'
+import { capabilityMask, type CapabilityMask } from '../../src/plan/capabilities.ts'
+import { defaultCapabilities } from '../../src/settings/values/capability.ts'
 import { abiOfNode, abisOf, AUDIT_ARCH, systemCalls, X32_BIT } from '../../src/plan/seccomp/abi.ts'
 import { assembleSeccomp, type SeccompRequest } from '../../src/plan/seccomp/assemble.ts'
+import { seemsMissing } from '../../src/plan/seccomp/policy.ts'
+import { lacks } from '../fixtures/requires.ts'
 import { runPrograms } from '../unit/plan/seccomp/bpf-interpreter.ts'
 import { dumpPrograms } from './seccomp-dump.ts'
 
@@ -27,9 +26,22 @@ async function systemdPrograms(options: readonly string[]): Promise<readonly str
   const nspawn = spawn(
     'unshare',
     [
-      ...['-m', 'sh', '-c', 'mount -t tmpfs tmpfs /run && exec systemd-nspawn "$@"', 'sh'],
-      ...['--register=no', '--keep-unit', '-q', '-P', `--directory=${tree}`, '--bind-ro=/usr'],
-      ...[...options, '/bin/sh', '-c', 'read line', token],
+      '-m',
+      'sh',
+      '-c',
+      'mount -t tmpfs tmpfs /run && exec systemd-nspawn "$@"',
+      'sh',
+      '--register=no',
+      '--keep-unit',
+      '-q',
+      '-P',
+      `--directory=${tree}`,
+      '--bind-ro=/usr',
+      ...options,
+      '/bin/sh',
+      '-c',
+      'read line',
+      token,
     ],
     { stdio: ['pipe', 'ignore', 'pipe'] },
   )
@@ -91,7 +103,7 @@ async function differences(
   expect(theirs.length).toBeGreaterThan(2)
   const ours = assembleSeccomp({
     architecture,
-    capabilities: capabilityMask(DEFAULT_CAPABILITIES),
+    capabilities: capabilityMask(defaultCapabilities()),
     filter: { allow: [], deny: [] },
     suppressSync: false,
     mode: 'on',
@@ -103,7 +115,8 @@ async function differences(
     const names = new Map([...systemCalls(abi)].map(([name, number]) => [number, name]))
     for (let number = 0; number < 600; number++) {
       const name = names.get(number) ?? String(number)
-      if (ALLOWED_LATER.has(name)) continue
+      // Later versions of systemd know the second kind, and refuse them with EPERM.
+      if (ALLOWED_LATER.has(name) || seemsMissing(name)) continue
       for (const args of ARGUMENTS) {
         const nr = abi === 'x32' ? number + X32_BIT : number
         const call = { arch: AUDIT_ARCH[abi], nr, args }
@@ -119,10 +132,12 @@ async function differences(
 const X86_AUDIT = ['x86 socket: allow, errno 97']
 
 function withCapabilities(names: readonly string[]): { capabilities: CapabilityMask } {
-  return { capabilities: capabilityMask([...DEFAULT_CAPABILITIES, ...names]) }
+  return { capabilities: capabilityMask([...defaultCapabilities(), ...names]) }
 }
 
-describe.runIf(architecture === 'x86-64')('every call is answered as systemd-nspawn does', () => {
+const unfit = lacks('root', 'program:systemd-nspawn') || architecture !== 'x86-64'
+
+describe.skipIf(unfit)('every call is answered as systemd-nspawn does', () => {
   test('by default', async () => {
     expect(await differences([], {})).toEqual(X86_AUDIT)
   })
@@ -136,7 +151,7 @@ describe.runIf(architecture === 'x86-64')('every call is answered as systemd-nsp
     expect(await differences([`--capability=${more.join()}`], withCapabilities(more))).toEqual(
       X86_AUDIT,
     )
-    const fewer = DEFAULT_CAPABILITIES.filter((name) => !/PTRACE|BOOT|TTY/.test(name))
+    const fewer = defaultCapabilities().filter((name) => !/PTRACE|BOOT|TTY/.test(name))
     expect(
       await differences(['--drop-capability=CAP_SYS_PTRACE,CAP_SYS_BOOT,CAP_SYS_TTY_CONFIG'], {
         capabilities: capabilityMask(fewer),

@@ -188,24 +188,14 @@ function emitSearch(assembler: Assembler, ranges: readonly Range[]): Label {
 function emitVerdict(assembler: Assembler, verdict: Verdict): Label {
   if (typeof verdict === 'number') return assembler.ret(verdict)
   const otherwise = assembler.ret(verdict.otherwise)
-  switch (verdict.kind) {
-    case 'audit-socket': {
-      const refused = assembler.ret(refuse(EAFNOSUPPORT))
-      const protocol = assembler.branch('equal', NETLINK_AUDIT, refused, otherwise)
-      const family = assembler.branch(
-        'equal',
-        AF_NETLINK,
-        assembler.load(argumentOffset(2), protocol),
-        otherwise,
-      )
-      return assembler.load(argumentOffset(0), family)
-    }
-    case 'synchronous-open': {
-      const refused = assembler.ret(refuse(EINVAL))
-      return assembler.load(
-        argumentOffset(verdict.flags),
-        assembler.branch('any-bit', ANY_O_SYNC, refused, otherwise),
-      )
-    }
+  if (verdict.kind === 'synchronous-open') {
+    const refused = assembler.ret(refuse(EINVAL))
+    const flags = assembler.branch('any-bit', ANY_O_SYNC, refused, otherwise)
+    return assembler.load(argumentOffset(verdict.flags), flags)
   }
+  const refused = assembler.ret(refuse(EAFNOSUPPORT))
+  const protocol = assembler.branch('equal', NETLINK_AUDIT, refused, otherwise)
+  const netlink = assembler.load(argumentOffset(2), protocol)
+  const family = assembler.branch('equal', AF_NETLINK, netlink, otherwise)
+  return assembler.load(argumentOffset(0), family)
 }

@@ -4,6 +4,10 @@ import { groupMembers, groupNames } from '../../../../src/plan/seccomp/groups.ts
 
 const ABIS: readonly Abi[] = ['x86-64', 'x32', 'x86', 'arm64', 'arm']
 
+function of(abi: Abi, ...names: string[]): readonly (number | undefined)[] {
+  return names.map((name) => systemCalls(abi).get(name))
+}
+
 /** Calls of architectures that have no table here. */
 const ELSEWHERE =
   /^(s390_|riscv_|subpage_prot|switch_endian|swapcontext|rtas|sys_debug_setcontext|fstatat64$)/
@@ -23,7 +27,6 @@ test('a group that does not exist has no members', () => {
 })
 
 test('numbers are those of the kernel', () => {
-  const of = (abi: Abi, ...names: string[]) => names.map((name) => systemCalls(abi).get(name))
   expect(of('x86-64', 'read', 'mount', 'clone3', 'mseal')).toEqual([0, 165, 435, 462])
   expect(of('x32', 'read', 'rt_sigaction', 'execve')).toEqual([0, 512, 520])
   expect(of('x86', 'restart_syscall', 'socketcall', 'socket')).toEqual([0, 102, 359])
