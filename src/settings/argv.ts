@@ -69,7 +69,7 @@ export function parseCommandLine(argv: readonly string[], invocation: Invocation
     at = next
   }
   if (argv[at] === '--') at++
-  draft.command = argv.slice(at)
+  draft.settings.command = argv.slice(at)
   const environment = readEnvironment(invocation.env)
   const settings = settle(draft, environment, invocation.cwd)
   return {
@@ -124,7 +124,7 @@ function abbreviated(typed: string): Option {
 
 /** A cluster such as `-xq` or `-xD/tree`: what follows a letter that needs a value is the value. */
 function shortOptions(argv: readonly string[], at: number): Word {
-  const letters = [...(argv[at] ?? '')].slice(1)
+  const letters = Array.from(argv[at] ?? '').slice(1)
   const found: Occurrence[] = []
   for (const [index, letter] of letters.entries()) {
     const option = byLetter.get(letter)

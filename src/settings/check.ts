@@ -5,7 +5,7 @@
 import { usageError } from '../errors.ts'
 import type { Draft } from './draft.ts'
 import type { EnvironmentSettings } from './environment.ts'
-import type { Ownership, RootSource, Settings } from './settings.ts'
+import type { Ownership, Settings } from './settings.ts'
 import { defaultCapabilities } from './values/capability.ts'
 
 /**
@@ -15,78 +15,62 @@ import { defaultCapabilities } from './values/capability.ts'
  * @throws NspawnError (`USAGE`) where options contradict each other
  */
 export function settle(draft: Draft, environment: EnvironmentSettings, cwd: string): Settings {
-  const { directory: _directory, shareSystem, program: _program, events, ...rest } = draft
-  const tuning: Settings['tuning'] = shareSystem
-    ? { ...environment.tuning, shared: ['ipc', 'pid', 'uts'] }
-    : environment.tuning
-  const withoutNamespaces = tuning.shared.includes('pid') || tuning.shared.includes('uts')
-  const settings: Settings = {
-    ...rest,
-    ...settleRoot(draft, cwd),
-    access: draft.mounts.some(isRootMount) ? 'read-only' : draft.access,
-    ownership: settleOwnership(draft),
-    suppressSync: draft.suppressSync ?? environment.suppressSync,
-    register: withoutNamespaces ? 'no' : draft.register,
-    quiet: draft.quiet || draft.console === 'pipe',
-    tuning,
-  }
-  checkNamespaces(settings, withoutNamespaces)
+  const { settings } = draft
+  settleRoot(draft, cwd)
+  settings.ownership = settleOwnership(draft)
+  if (settings.mounts.some(isRootMount)) settings.access = 'read-only'
+  if (settings.console === 'pipe') settings.quiet = true
+  settings.suppressSync = draft.suppressSync ?? environment.suppressSync
+  settings.tuning = environment.tuning
+  if (draft.shareSystem) settings.tuning = { ...settings.tuning, shared: ['ipc', 'pid', 'uts'] }
+  settleNamespaces(settings)
   checkAmbientCapabilities(settings)
-  if (
-    (settings.slice !== undefined || settings.properties.length > 0) &&
-    (settings.keepUnit || settings.register === 'no')
-  ) {
-    const because = settings.keepUnit ? '--keep-unit' : 'no registration'
-    events.push({
-      kind: 'notice',
-      text: `--slice= and --property= have no effect with ${because}: no scope unit is made`,
-    })
-  }
+  noticeIdleProperties(draft)
   return settings
 }
 
 const isRootMount = (mount: { readonly destination: string }) => mount.destination === '/'
 
-function settleRoot(draft: Draft, cwd: string): Pick<Settings, 'root' | 'template'> {
+function settleRoot(draft: Draft, cwd: string): void {
+  const { settings } = draft
   // A throw-away copy of a template is a throw-away copy of a tree, whatever it is called.
-  const copiesTemplate =
-    draft.ephemeral && draft.template !== undefined && draft.directory === undefined
-  const directory = copiesTemplate ? draft.template : draft.directory
-  const template = copiesTemplate ? undefined : draft.template
-  if (template !== undefined) {
-    if (directory === undefined && draft.machine === undefined) {
+  if (settings.ephemeral && settings.template !== undefined && draft.directory === undefined) {
+    draft.directory = settings.template
+    settings.template = undefined
+  }
+  const { directory } = draft
+  if (settings.template !== undefined) {
+    if (directory === undefined && settings.machine === undefined) {
       throw usageError('--template= needs --directory= or --machine=')
     }
-    if (draft.ephemeral) throw usageError('--ephemeral and --template= may not be combined')
+    if (settings.ephemeral) throw usageError('--ephemeral and --template= may not be combined')
   }
-  const root: RootSource =
-    directory !== undefined
-      ? { kind: 'directory', path: directory }
-      : draft.machine !== undefined
-        ? { kind: 'machine', name: draft.machine }
-        : { kind: 'current-directory' }
-  const path = root.kind === 'current-directory' ? cwd : directory
-  const sparesRoot = draft.ephemeral || draft.volatile === 'yes' || draft.volatile === 'state'
+  if (directory !== undefined) settings.root = { kind: 'directory', path: directory }
+  else if (settings.machine !== undefined)
+    settings.root = { kind: 'machine', name: settings.machine }
+  const path = settings.root.kind === 'current-directory' ? cwd : directory
+  const sparesRoot =
+    settings.ephemeral || settings.volatile === 'yes' || settings.volatile === 'state'
   if (path === '/' && !sparesRoot) {
     throw usageError(
       'running a container on the root directory is not supported',
       'name a tree with --directory= or --machine=, or use --ephemeral, --volatile=yes or --volatile=state',
     )
   }
-  return { root, template }
 }
 
 function settleOwnership(draft: Draft): Ownership {
-  const mode = draft.privateUsers.mode
+  const { access, mounts, privateUsers, volatile } = draft.settings
+  const { mode } = privateUsers
   const ownership = draft.ownership ?? (mode === 'pick' ? 'auto' : 'off')
-  if (ownership === 'chown' && draft.access === 'read-only') {
+  if (ownership === 'chown' && access === 'read-only') {
     throw usageError('--read-only and --private-users-ownership=chown may not be combined')
   }
-  if (ownership === 'chown' && draft.volatile !== 'no') {
+  if (ownership === 'chown' && volatile !== 'no') {
     throw usageError('--volatile= and --private-users-ownership=chown may not be combined')
   }
   if (mode === 'no') return 'off'
-  if (draft.mounts.some(isRootMount)) {
+  if (mounts.some(isRootMount)) {
     if (ownership !== 'off') {
       throw usageError(
         `--private-users-ownership=${ownership} may not be combined with custom root mounts`,
@@ -103,9 +87,13 @@ function settleOwnership(draft: Draft): Ownership {
   return ownership
 }
 
-function checkNamespaces(settings: Settings, withoutNamespaces: boolean): void {
-  if (withoutNamespaces && settings.startMode !== 'command') {
-    throw usageError('--as-pid2 cannot be used without PID and UTS namespaces')
+function settleNamespaces(settings: Draft['settings']): void {
+  const { shared } = settings.tuning
+  if (shared.includes('pid') || shared.includes('uts')) {
+    settings.register = 'no'
+    if (settings.startMode !== 'command') {
+      throw usageError('--as-pid2 cannot be used without PID and UTS namespaces')
+    }
   }
   if (settings.privateUsers.mode === 'no') return
   const { apiVfs } = settings.tuning
@@ -136,4 +124,14 @@ function checkAmbientCapabilities(settings: Settings): void {
       `add --capability=${missing.join(',')}`,
     )
   }
+}
+
+function noticeIdleProperties({ settings, events }: Draft): void {
+  if (settings.slice === undefined && settings.properties.length === 0) return
+  if (!settings.keepUnit && settings.register !== 'no') return
+  const because = settings.keepUnit ? '--keep-unit' : 'no registration'
+  events.push({
+    kind: 'notice',
+    text: `--slice= and --property= have no effect with ${because}: no scope unit is made`,
+  })
 }

@@ -17,9 +17,9 @@ export interface ProgramOptions {
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
 
-export interface Draft extends Writable<
-  Omit<Settings, 'root' | 'ownership' | 'suppressSync' | 'tuning'>
-> {
+export interface Draft {
+  /** Where one option decides alone; the rest is filled in at the end. */
+  readonly settings: Writable<Settings>
   /** `--directory=`, absolute. */
   directory: string | undefined
   /** Undefined until the option says so; then the mode of private users decides. */
@@ -43,7 +43,7 @@ export interface Caller {
 /** The state before any option is read. */
 export function emptyDraft(): Draft {
   return {
-    ...defaultSettings(),
+    settings: defaultSettings(),
     directory: undefined,
     ownership: undefined,
     suppressSync: undefined,

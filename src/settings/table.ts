@@ -26,17 +26,17 @@ export const options: readonly Option[] = [
 ]
 
 /** Long names, aliases included, without the dashes. */
-export const byName: ReadonlyMap<string, Option> = new Map(
-  options.flatMap((option) =>
-    [option.name, ...(option.aliases ?? [])].flatMap((name) =>
-      name === undefined ? [] : [[name, option] as const],
-    ),
-  ),
+export const byName: ReadonlyMap<string, Option> = indexed(({ name, aliases = [] }) =>
+  name === undefined ? aliases : [name, ...aliases],
 )
 
 /** One-letter names. */
-export const byLetter: ReadonlyMap<string, Option> = new Map(
-  options.flatMap((option) =>
-    option.short === undefined ? [] : [[option.short, option] as const],
-  ),
+export const byLetter: ReadonlyMap<string, Option> = indexed(({ short }) =>
+  short === undefined ? [] : [short],
 )
+
+function indexed(names: (option: Option) => readonly string[]): ReadonlyMap<string, Option> {
+  const index = new Map<string, Option>()
+  for (const option of options) for (const name of names(option)) index.set(name, option)
+  return index
+}

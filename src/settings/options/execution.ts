@@ -15,7 +15,7 @@ export const executionOptions: readonly Option[] = [
     keys: [['Exec', 'ProcessTwo']],
     help: 'Run the program as process 2, below a small init',
     read: (draft) => {
-      draft.startMode = 'stub-init'
+      draft.settings.startMode = 'stub-init'
     },
   },
   {
@@ -40,7 +40,7 @@ export const executionOptions: readonly Option[] = [
     details: 'Must be absolute, without `..`, and not below `/dev`, `/proc` or `/sys`.',
     differs: 'systemd-nspawn 252 accepts `..` and directories below `/dev`, `/proc` and `/sys`.',
     read: (draft, text) => {
-      draft.workingDirectory = parseWorkingDirectory(text)
+      draft.settings.workingDirectory = parseWorkingDirectory(text)
     },
   },
   {
@@ -55,9 +55,11 @@ export const executionOptions: readonly Option[] = [
     details: 'Repeatable. A name alone copies the value from the caller’s environment.',
     read: (draft, text, { env }) => {
       const assignment = parseAssignment(text, env)
-      const known = draft.environment.findIndex(({ name }) => name === assignment.name)
-      draft.environment =
-        known < 0 ? [...draft.environment, assignment] : draft.environment.with(known, assignment)
+      const known = draft.settings.environment.findIndex(({ name }) => name === assignment.name)
+      draft.settings.environment =
+        known < 0
+          ? [...draft.settings.environment, assignment]
+          : draft.settings.environment.with(known, assignment)
     },
   },
   {
@@ -75,7 +77,7 @@ export const executionOptions: readonly Option[] = [
     differs:
       'In the newest systemd-nspawn `--user` without a value chooses the user’s service manager; here it always takes a value.',
     read: (draft, text) => {
-      draft.user = text === '' ? undefined : text
+      draft.settings.user = text === '' ? undefined : text
     },
   },
   {
@@ -90,7 +92,7 @@ export const executionOptions: readonly Option[] = [
     details: 'A number or a name with or without `SIG`; also `RTMIN+N` and `RTMAX-N`.',
     list: signalNames,
     read: (draft, text) => {
-      draft.killSignal = parseSignal(text)
+      draft.settings.killSignal = parseSignal(text)
     },
   },
   {
@@ -103,7 +105,7 @@ export const executionOptions: readonly Option[] = [
     help: 'Wait until process 1 says that it is ready',
     fallback: '`no`',
     read: (draft, text) => {
-      draft.notifyReady = parseBoolean(text)
+      draft.settings.notifyReady = parseBoolean(text)
     },
   },
   {

@@ -28,7 +28,7 @@ export const generalOptions: readonly Option[] = [
     section: 'General',
     help: 'Do not show status lines; errors and warnings stay',
     read: (draft) => {
-      draft.quiet = true
+      draft.settings.quiet = true
     },
   },
   {

@@ -19,7 +19,7 @@ export const identityOptions: readonly Option[] = [
     fallback: 'made from the last component of the root directory',
     details: 'A valid host name of at most 64 characters. An empty value unsets it.',
     read: (draft, text) => {
-      draft.machine = text === '' ? undefined : parseHostName(text, 'machine')
+      draft.settings.machine = text === '' ? undefined : parseHostName(text, 'machine')
     },
   },
   {
@@ -33,7 +33,7 @@ export const identityOptions: readonly Option[] = [
     fallback: 'the machine name',
     details: 'An empty value unsets it.',
     read: (draft, text) => {
-      draft.hostname = text === '' ? undefined : parseHostName(text, 'host')
+      draft.settings.hostname = text === '' ? undefined : parseHostName(text, 'host')
     },
   },
   {
@@ -46,7 +46,7 @@ export const identityOptions: readonly Option[] = [
     help: 'UUID of the container, where the tree has no machine ID',
     fallback: 'random',
     read: (draft, text) => {
-      draft.uuid = parseId128(text)
+      draft.settings.uuid = parseId128(text)
     },
   },
   {
@@ -61,7 +61,7 @@ export const identityOptions: readonly Option[] = [
     details: 'No effect with `--keep-unit` or `--register=no`; a notice says so.',
     differs: 'Names with characters that would need escaping are refused.',
     read: (draft, text) => {
-      draft.slice = parseSlice(text)
+      draft.settings.slice = parseSlice(text)
     },
   },
   {
@@ -74,7 +74,7 @@ export const identityOptions: readonly Option[] = [
     differs: 'An assignment without `=` is refused at once.',
     read: (draft, text) => {
       if (!/^[A-Za-z]+=/.test(text)) throw usageError(`"${text}" is not written NAME=VALUE`)
-      draft.properties = [...draft.properties, text]
+      draft.settings.properties = [...draft.settings.properties, text]
     },
   },
   {
@@ -89,7 +89,7 @@ export const identityOptions: readonly Option[] = [
     read: (draft, text) => {
       const truth = booleanWord(text)
       if (truth === true) throw unsupported('registration as a condition', 'use --register=auto')
-      draft.register = truth === false ? 'no' : parseChoice(text, ['yes', 'no', 'auto'])
+      draft.settings.register = truth === false ? 'no' : parseChoice(text, ['yes', 'no', 'auto'])
     },
   },
   {
@@ -98,7 +98,7 @@ export const identityOptions: readonly Option[] = [
     section: 'Properties',
     help: 'Stay in the unit of the caller',
     read: (draft) => {
-      draft.keepUnit = true
+      draft.settings.keepUnit = true
     },
   },
 ]

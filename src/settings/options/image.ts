@@ -33,7 +33,7 @@ export const imageOptions: readonly Option[] = [
     details:
       'Needs `--directory=` or `--machine=`. With `--ephemeral` and no `--directory=` the template itself is run on a throw-away copy.',
     read: (draft, text, { cwd }) => {
-      draft.template = text === '' ? undefined : absolutePath(text, cwd)
+      draft.settings.template = text === '' ? undefined : absolutePath(text, cwd)
     },
   },
   {
@@ -47,7 +47,7 @@ export const imageOptions: readonly Option[] = [
     differs:
       'Where the file system has no snapshots, an overlay on top of the tree takes the place of a full copy.',
     read: (draft) => {
-      draft.ephemeral = true
+      draft.settings.ephemeral = true
     },
   },
   {
@@ -93,7 +93,7 @@ export const imageOptions: readonly Option[] = [
     help: 'Mount the root directory read-only',
     details: 'Implied by a custom mount on `/`. Other custom mounts are not affected.',
     read: (draft) => {
-      draft.access = 'read-only'
+      draft.settings.access = 'read-only'
     },
   },
   {
@@ -107,7 +107,7 @@ export const imageOptions: readonly Option[] = [
     fallback: '`no`; without a value `yes`',
     list: () => volatileModes,
     read: (draft, text) => {
-      draft.volatile =
+      draft.settings.volatile =
         text === undefined ? 'yes' : parseChoice(text, volatileModes, { yes: 'yes', no: 'no' })
     },
   },

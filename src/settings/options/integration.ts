@@ -55,7 +55,7 @@ export const integrationOptions: readonly Option[] = [
       '`off`, `delete`, `auto`, or a verb and a source: `copy-`, `replace-` or `bind-` with `host`, `static`, `uplink` or `stub`.',
     list: () => resolvConfModes,
     read: (draft, text) => {
-      draft.resolvConf = parseChoice(text, resolvConfModes, { yes: 'auto', no: 'off' })
+      draft.settings.resolvConf = parseChoice(text, resolvConfModes, { yes: 'auto', no: 'off' })
     },
   },
   {
@@ -70,7 +70,7 @@ export const integrationOptions: readonly Option[] = [
     details: '`off`, `copy`, `bind`, `symlink`, `delete` or `auto`.',
     list: () => timezoneModes,
     read: (draft, text) => {
-      draft.timezone = parseChoice(text, timezoneModes, { yes: 'auto', no: 'off' })
+      draft.settings.timezone = parseChoice(text, timezoneModes, { yes: 'auto', no: 'off' })
     },
   },
   {
@@ -89,7 +89,7 @@ export const integrationOptions: readonly Option[] = [
       if (mode === 'guest' || mode === 'host') {
         throw unsupported(`journal mode "${mode}"`, `use no, or try-${mode}`)
       }
-      draft.linkJournal = mode
+      draft.settings.linkJournal = mode
     },
   },
   {
@@ -99,7 +99,7 @@ export const integrationOptions: readonly Option[] = [
     group: 'link-journal',
     help: '--link-journal=try-guest',
     read: (draft) => {
-      draft.linkJournal = 'try-guest'
+      draft.settings.linkJournal = 'try-guest'
     },
   },
   {
@@ -154,7 +154,7 @@ export const integrationOptions: readonly Option[] = [
       '`interactive`, `read-only`, `passive`, `pipe` or `autopipe`. `pipe` implies `--quiet`.',
     list: () => consoleModes,
     read: (draft, text) => {
-      draft.console = parseChoice(text, consoleModes)
+      draft.settings.console = parseChoice(text, consoleModes)
     },
   },
   {
@@ -165,7 +165,7 @@ export const integrationOptions: readonly Option[] = [
     group: 'console',
     help: '--console=pipe',
     read: (draft) => {
-      draft.console = 'pipe'
+      draft.settings.console = 'pipe'
     },
   },
   {

@@ -5,7 +5,7 @@ import type { CustomMount } from '../settings.ts'
 import { parseBind, parseInaccessible, parseOverlay, parseTmpfs } from '../values/mount-spec.ts'
 
 function add(draft: Draft, mount: CustomMount): void {
-  draft.mounts = [...draft.mounts, mount]
+  draft.settings.mounts = [...draft.settings.mounts, mount]
 }
 
 const bindDetails =

@@ -13,7 +13,7 @@ export const networkOptions: readonly Option[] = [
     help: 'Give the container a network of its own, with a loopback interface only',
     details: 'Keeps `CAP_NET_ADMIN` for the container; `--drop-capability=` can take it away.',
     read: (draft) => {
-      draft.privateNetwork = true
+      draft.settings.privateNetwork = true
     },
   },
   {

@@ -37,8 +37,8 @@ export const securityOptions: readonly Option[] = [
     differs: 'Numbers above the highest known capability are refused.',
     list: listCapabilities,
     read: (draft, text) => {
-      const { add, ...others } = draft.capabilities
-      draft.capabilities = { ...others, add: united(add, parseCapabilities(text)) }
+      const { add, ...others } = draft.settings.capabilities
+      draft.settings.capabilities = { ...others, add: united(add, parseCapabilities(text)) }
     },
   },
   {
@@ -52,8 +52,8 @@ export const securityOptions: readonly Option[] = [
     details: 'Repeatable. Applied after `--capability=` and `--private-network`.',
     list: listCapabilities,
     read: (draft, text) => {
-      const { drop, ...others } = draft.capabilities
-      draft.capabilities = { ...others, drop: united(drop, parseCapabilities(text)) }
+      const { drop, ...others } = draft.settings.capabilities
+      draft.settings.capabilities = { ...others, drop: united(drop, parseCapabilities(text)) }
     },
   },
   {
@@ -73,8 +73,8 @@ export const securityOptions: readonly Option[] = [
           'name the ones needed',
         )
       }
-      const { ambient, ...others } = draft.capabilities
-      draft.capabilities = { ...others, ambient: united(ambient, parseCapabilities(text)) }
+      const { ambient, ...others } = draft.settings.capabilities
+      draft.settings.capabilities = { ...others, ambient: united(ambient, parseCapabilities(text)) }
     },
   },
   {
@@ -87,7 +87,7 @@ export const securityOptions: readonly Option[] = [
     help: 'Keep the program from gaining privileges through what it executes',
     fallback: '`no`',
     read: (draft, text) => {
-      draft.noNewPrivileges = parseBoolean(text)
+      draft.settings.noNewPrivileges = parseBoolean(text)
     },
   },
   {
@@ -102,8 +102,8 @@ export const securityOptions: readonly Option[] = [
     differs: 'Words that cannot be names, such as `mount,open`, are refused instead of ignored.',
     read: (draft, text) => {
       const { allow, deny } = parseSystemCallFilter(text)
-      const before = draft.systemCallFilter
-      draft.systemCallFilter = {
+      const before = draft.settings.systemCallFilter
+      draft.settings.systemCallFilter = {
         allow: united(before.allow, allow),
         deny: united(before.deny, deny),
       }
@@ -140,7 +140,7 @@ export const securityOptions: readonly Option[] = [
     list: () => resourceLimitNames,
     read: (draft, text) => {
       const { name, limit } = parseResourceLimit(text)
-      draft.resourceLimits = { ...draft.resourceLimits, [name]: limit }
+      draft.settings.resourceLimits = { ...draft.settings.resourceLimits, [name]: limit }
     },
   },
   {
@@ -155,7 +155,7 @@ export const securityOptions: readonly Option[] = [
     read: (draft, text) => {
       const value = parseIntegerBetween(text, -1000, 1000)
       if (value === undefined) throw usageError(`"${text}" is not a number from -1000 to 1000`)
-      draft.oomScoreAdjust = value
+      draft.settings.oomScoreAdjust = value
     },
   },
   {
@@ -171,7 +171,7 @@ export const securityOptions: readonly Option[] = [
     differs: 'A range that runs backwards is refused instead of ignored.',
     read: (draft, text) => {
       const list = parseCpuList(text)
-      draft.cpuAffinity = list.length === 0 ? undefined : list
+      draft.settings.cpuAffinity = list.length === 0 ? undefined : list
     },
   },
   {
@@ -185,7 +185,7 @@ export const securityOptions: readonly Option[] = [
     fallback: 'that of the tree',
     details: 'Only the architecture of the host and its 32-bit sibling can be had.',
     read: (draft, text) => {
-      draft.personality = parseChoice(text, personalities)
+      draft.settings.personality = parseChoice(text, personalities)
     },
   },
 ]

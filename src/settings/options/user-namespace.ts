@@ -21,7 +21,7 @@ export const userNamespaceOptions: readonly Option[] = [
       '`yes` takes the range that the owner of the root directory lies in, `pick` an unused one, `identity` maps every ID to itself. A number is always the first user ID, never a boolean.',
     differs: '`managed` is refused.',
     read: (draft, text) => {
-      draft.privateUsers = parsePrivateUsers(text)
+      draft.settings.privateUsers = parsePrivateUsers(text)
     },
   },
   {
@@ -61,7 +61,7 @@ export const userNamespaceOptions: readonly Option[] = [
     group: 'user-namespace',
     help: '--private-users=pick and --private-users-ownership=auto, where the kernel can',
     read: (draft) => {
-      draft.privateUsers = { mode: 'pick', unsupported: 'skip' }
+      draft.settings.privateUsers = { mode: 'pick', unsupported: 'skip' }
       draft.ownership = 'auto'
     },
   },
