@@ -1,0 +1,16 @@
+/** Where things lie inside a Debian build container; the same in every build, so that results are too. */
+
+/** Sources are unpacked and results appear here, as on Debian's build daemons. */
+export const buildDirectory = '/build/reproducible-path'
+
+/** A source directory that was given as it is lies below this until it is a source package. */
+export const sourceDirectory = '/build/source'
+
+/** The home of the build user, which must not exist: a build that writes there fails. */
+export const homeDirectory = '/nonexistent'
+
+export const buildUserName = 'builder'
+export const buildUserId = 2000
+
+/** Host name in the container; `/etc/hosts` there knows it. */
+export const buildHostName = 'build'

@@ -1,0 +1,318 @@
+/**
+ * The steps of a Debian build, decided before anything runs: what is executed, as whom, with which
+ * environment, in which layers, with or without a network. Pure, so that it can be shown and tested.
+ */
+import { defaultSettings, type CustomMount, type Settings } from '../../settings/settings.ts'
+import { buildDirectory, buildHostName, homeDirectory, sourceDirectory } from './places.ts'
+import { sourceDirectoryName } from './source-control.ts'
+import type { StagedSource } from './stage-source.ts'
+
+/** Which packages come out: architecture-dependent ones, independent ones, the source package. */
+export interface BuildScope {
+  readonly any: boolean
+  readonly all: boolean
+  readonly source: boolean
+}
+
+export interface BuildOptions {
+  readonly scope: BuildScope
+  /** Value of `parallel=`. */
+  readonly jobs: number
+  /** Words for DEB_BUILD_OPTIONS (`nocheck`, `nodoc`). */
+  readonly buildOptions: readonly string[]
+  readonly profiles: readonly string[]
+  /** `host` leaves the network to the build; the default is a loopback interface and nothing else. */
+  readonly network: 'none' | 'host'
+  /** More variables for the build, `NAME` → value. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** Absolute host directories; all on one file system. */
+export interface BuildLayers {
+  readonly tree: string
+  readonly sources: string
+  readonly dependencies: string
+  readonly upper: string
+  /** Each step gets an empty work directory of its own below this. */
+  readonly work: string
+}
+
+export interface PlanRequest {
+  readonly source: StagedSource
+  readonly options: BuildOptions
+  readonly layers: BuildLayers
+  /** The build user's name or number in the container. */
+  readonly user: string
+  /** The caller's proxy variables, for the steps with a network. */
+  readonly proxy: Readonly<Record<string, string>>
+  /** Whether the host has an `/etc/hosts` that may name its mirrors. */
+  readonly hostsFile: boolean
+}
+
+export type BuildPhase = 'dependencies' | 'unpack' | 'build'
+
+export interface BuildStep {
+  /** Unique in the plan, fit for a file name. */
+  readonly id: string
+  readonly phase: BuildPhase
+  /** What it does, for people: "install build dependencies". */
+  readonly title: string
+  readonly settings: Settings
+  /** Code of the error when its program fails. */
+  readonly failure:
+    | 'DEPENDENCY_INDEX'
+    | 'DEPENDENCY_INSTALL'
+    | 'DEPENDENCY_UNSATISFIABLE'
+    | 'SOURCE_UNPACK'
+    | 'BUILD_FAILED'
+  /** One sentence on what to try then. */
+  readonly hint?: string
+}
+
+const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+const aptOptions = [
+  ['-q', '-y', '--no-install-recommends'],
+  ['-o', 'Acquire::Languages=none'],
+  ['-o', 'Acquire::Retries=3'],
+  // Else apt goes on with old indexes when a mirror cannot be reached, and succeeds.
+  ['-o', 'APT::Update::Error-Mode=any'],
+  ['-o', 'Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false'],
+  ['-o', 'APT::Keep-Downloaded-Packages=false'],
+  ['-o', 'Dpkg::Use-Pty=0'],
+].flat()
+
+/** Plans all steps, in order. */
+export function planDebianBuild(request: PlanRequest): readonly BuildStep[] {
+  return [...dependencySteps(request), ...unpackSteps(request), buildStep(request)]
+}
+
+/** The dpkg-buildpackage option for a scope; none means a full build. */
+export function scopeOption({ any, all, source }: BuildScope): string | undefined {
+  if (any && all) return source ? undefined : '-b'
+  if (any) return source ? '-G' : '-B'
+  if (all) return source ? '-g' : '-A'
+  return '-S'
+}
+
+function dependencySteps(request: PlanRequest): BuildStep[] {
+  const { scope, profiles } = request.options
+  const only = scope.any === scope.all ? [] : [scope.any ? '--arch-only' : '--indep-only']
+  const chosen = profiles.length === 0 ? [] : ['-P', profiles.join(',')]
+  const step = (
+    id: string,
+    words: Pick<BuildStep, 'title' | 'failure' | 'hint'>,
+    ...command: string[]
+  ): BuildStep => ({
+    id,
+    phase: 'dependencies',
+    settings: onlineSettings(request, id, ['apt-get', ...aptOptions, ...command]),
+    ...words,
+  })
+  const install = { failure: 'DEPENDENCY_INSTALL', hint: mirrorHint } as const
+  return [
+    step(
+      'update',
+      { title: 'read package indexes', failure: 'DEPENDENCY_INDEX', hint: mirrorHint },
+      'update',
+    ),
+    step('upgrade', { title: 'upgrade the build root', ...install }, 'dist-upgrade'),
+    step(
+      'toolchain',
+      { title: 'install the toolchain', ...install },
+      'install',
+      'build-essential',
+      'fakeroot',
+    ),
+    step(
+      'build-dep',
+      {
+        title: 'install build dependencies',
+        failure: 'DEPENDENCY_UNSATISFIABLE',
+        hint: dependencyHint,
+      },
+      ...only,
+      ...chosen,
+      'build-dep',
+      controlPath(request.source),
+    ),
+  ]
+}
+
+const mirrorHint = 'check the network and the package sources of the tree (etc/apt/sources.list*)'
+const dependencyHint =
+  'build in a tree of a release that has these packages, or add the package source that has them to the tree'
+
+/** What apt reads the build dependencies from; only paths with a slash are taken for files by apt. */
+function controlPath(source: StagedSource): string {
+  switch (source.form.kind) {
+    case 'package':
+      return `${buildDirectory}/${source.form.dsc}`
+    case 'tree':
+      return `${sourceDirectory}/${source.form.name}`
+    case 'unpacked':
+      return `${buildDirectory}/${source.form.name}`
+  }
+}
+
+function unpackSteps(request: PlanRequest): BuildStep[] {
+  const { form, control } = request.source
+  if (form.kind === 'unpacked') return []
+  const step = (id: string, title: string, hint: string, ...command: string[]): BuildStep => ({
+    id,
+    phase: 'unpack',
+    title,
+    settings: offlineSettings(request, id, buildDirectory, ['dpkg-source', ...command]),
+    failure: 'SOURCE_UNPACK',
+    hint,
+  })
+  const unpack = step(
+    'unpack',
+    'unpack the source',
+    'the source package is broken: get it again, or tell its maintainer',
+    '--no-check',
+    '-x',
+    form.dsc,
+    sourceDirectoryName(control),
+  )
+  if (form.kind === 'package') return [unpack]
+  const pack = step(
+    'pack',
+    'make the source package',
+    'the directory is not in a state that dpkg-source accepts; its lines above say why',
+    '-b',
+    `${sourceDirectory}/${form.name}`,
+  )
+  return [pack, unpack]
+}
+
+function buildStep(request: PlanRequest): BuildStep {
+  const { scope, profiles } = request.options
+  const option = scopeOption(scope)
+  const command = [
+    'dpkg-buildpackage',
+    '-us',
+    '-uc',
+    ...(option === undefined ? [] : [option]),
+    ...(profiles.length === 0 ? [] : [`-P${profiles.join(',')}`]),
+  ]
+  return {
+    id: 'build',
+    phase: 'build',
+    title: 'build the packages',
+    settings: offlineSettings(
+      request,
+      'build',
+      `${buildDirectory}/${sourceDirectoryName(request.source.control)}`,
+      command,
+    ),
+    failure: 'BUILD_FAILED',
+    hint: 'look into the log; --shell-on-failure opens a shell where the build stopped',
+  }
+}
+
+/** What all containers of a build share. */
+function commonSettings(command: readonly string[]): Settings {
+  const defaults = defaultSettings()
+  return {
+    ...defaults,
+    command,
+    startMode: 'stub-init',
+    hostname: buildHostName,
+    register: 'no',
+    keepUnit: true,
+    privateUsers: { mode: 'pick' },
+    ownership: 'map',
+    timezone: 'off',
+    linkJournal: 'no',
+    console: 'pipe',
+    quiet: true,
+    // Builds fill /tmp with more than a tmpfs of a tenth of the memory holds.
+    tuning: { ...defaults.tuning, tmpfsOnTmp: false },
+  }
+}
+
+/** As root, with the host's network, into the dependency layer. */
+function onlineSettings(request: PlanRequest, name: string, command: readonly string[]): Settings {
+  const { tree, sources, dependencies, work } = request.layers
+  return {
+    ...commonSettings(command),
+    root: {
+      kind: 'layers',
+      layers: [tree, sources],
+      upper: dependencies,
+      workDirectory: `${work}/${name}`,
+      keep: false,
+    },
+    environment: pairs({
+      ...baseEnvironment,
+      ...request.proxy,
+      HOME: '/root',
+      DEBIAN_FRONTEND: 'noninteractive',
+      DEBCONF_NONINTERACTIVE_SEEN: 'true',
+      DEBIAN_PRIORITY: 'critical',
+    }),
+    ...hostNetwork(request),
+    suppressSync: true,
+  }
+}
+
+/** As the build user, without a network, above all layers; what sbuild's builds see. */
+function offlineSettings(
+  request: PlanRequest,
+  name: string,
+  directory: string,
+  command: readonly string[],
+): Settings {
+  const { tree, sources, dependencies, upper, work } = request.layers
+  const { jobs, buildOptions, profiles, network, environment } = request.options
+  return {
+    ...commonSettings(command),
+    root: {
+      kind: 'layers',
+      layers: [tree, dependencies, sources],
+      upper,
+      workDirectory: `${work}/${name}`,
+      keep: false,
+    },
+    user: request.user,
+    workingDirectory: directory,
+    environment: pairs({
+      ...baseEnvironment,
+      HOME: homeDirectory,
+      LOGNAME: request.user,
+      USER: request.user,
+      DEB_BUILD_OPTIONS: [...buildOptions, `parallel=${jobs}`].join(' '),
+      ...(profiles.length === 0 ? {} : { DEB_BUILD_PROFILES: profiles.join(' ') }),
+      ...(network === 'host' ? request.proxy : {}),
+      ...environment,
+    }),
+    ...(network === 'host' ? hostNetwork(request) : { privateNetwork: true, resolvConf: 'off' }),
+  }
+}
+
+const baseEnvironment = {
+  PATH: path,
+  LANG: 'C.UTF-8',
+  LC_ALL: 'C.UTF-8',
+  SHELL: '/bin/sh',
+  TERM: 'dumb',
+}
+
+function hostNetwork({
+  hostsFile,
+}: PlanRequest): Pick<Settings, 'privateNetwork' | 'resolvConf' | 'mounts'> {
+  const hosts: CustomMount = {
+    kind: 'bind',
+    source: { kind: 'host', path: '/etc/hosts' },
+    destination: '/etc/hosts',
+    access: 'read-only',
+    recursive: false,
+    idMap: 'noidmap',
+  }
+  return { privateNetwork: false, resolvConf: 'bind-host', mounts: hostsFile ? [hosts] : [] }
+}
+
+function pairs(environment: Readonly<Record<string, string>>): Settings['environment'] {
+  return Object.entries(environment).map(([name, value]) => ({ name, value }))
+}

@@ -1,0 +1,121 @@
+/**
+ * What the dependency layer holds before the first package is installed into it: the build user,
+ * a policy that keeps services from starting, and names for loopback. Written as files, so that the
+ * tree needs no tools for it and stays as it is.
+ */
+import { chmod, chown, lstat, mkdir, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { NspawnError } from '../../errors.ts'
+import { findInTree, readTreeFile } from '../tree-path.ts'
+import { buildHostName, buildUserId, buildUserName, homeDirectory } from './places.ts'
+
+/** invoke-rc.d(8): 101 is "action forbidden by policy". */
+const policy = '#!/bin/sh\nexit 101\n'
+
+const hosts = `127.0.0.1 localhost
+127.0.1.1 ${buildHostName}
+::1 localhost ip6-localhost ip6-loopback
+`
+
+/**
+ * Fills `layer` (an existing, empty directory) for builds above `tree`.
+ *
+ * @throws NspawnError `INVALID_TREE` when the tree has other users where the build user belongs
+ */
+export async function prepareRoot(tree: string, layer: string): Promise<void> {
+  await chmod(layer, 0o755)
+  await put(tree, layer, 'usr/sbin/policy-rc.d', policy, 0o755)
+  await put(tree, layer, 'etc/hosts', hosts, 0o644)
+  const accounts = withBuildUser({
+    passwd: (await readTreeFile(tree, 'etc/passwd')) ?? '',
+    group: (await readTreeFile(tree, 'etc/group')) ?? '',
+    shadow: await readTreeFile(tree, 'etc/shadow'),
+    gshadow: await readTreeFile(tree, 'etc/gshadow'),
+  })
+  for (const [name, text] of Object.entries(accounts)) {
+    if (text !== undefined)
+      await put(tree, layer, `etc/${name}`, text, name.endsWith('shadow') ? 0o640 : 0o644)
+  }
+}
+
+export interface Accounts {
+  readonly passwd: string
+  readonly group: string
+  readonly shadow: string | undefined
+  readonly gshadow: string | undefined
+}
+
+/**
+ * The account files with the build user added.
+ *
+ * @throws NspawnError `INVALID_TREE` when its name or number belongs to somebody else
+ */
+export function withBuildUser(accounts: Accounts): Accounts {
+  const id = String(buildUserId)
+  const taken = (text: string): boolean =>
+    text.split('\n').some((line) => {
+      const [name, , number] = line.split(':')
+      return name === buildUserName || number === id
+    })
+  if (taken(accounts.passwd) || taken(accounts.group)) {
+    throw new NspawnError(`the tree has a user or group ${buildUserName} or ${id} of its own`, {
+      code: 'INVALID_TREE',
+      operation: 'add build user',
+      subject: 'etc/passwd',
+      hint: 'build in a tree that was made for builds',
+    })
+  }
+  const add = (text: string, line: string) =>
+    `${text === '' || text.endsWith('\n') ? text : `${text}\n`}${line}\n`
+  return {
+    passwd: add(accounts.passwd, `${buildUserName}:x:${id}:${id}::${homeDirectory}:/bin/sh`),
+    group: add(accounts.group, `${buildUserName}:x:${id}:`),
+    shadow:
+      accounts.shadow === undefined
+        ? undefined
+        : add(accounts.shadow, `${buildUserName}:*:19000:0:99999:7:::`),
+    gshadow:
+      accounts.gshadow === undefined ? undefined : add(accounts.gshadow, `${buildUserName}:*::`),
+  }
+}
+
+/** Writes a file of the layer; where the tree has it, owner and mode are the tree's. */
+async function put(
+  tree: string,
+  layer: string,
+  path: string,
+  text: string,
+  mode: number,
+): Promise<void> {
+  // A directory of the tree that is a link must stay one: a directory in its place would hide it.
+  const parent = findInTree(tree, dirname(path)) ?? join(tree, dirname(path))
+  const inTree = join(relative(tree, parent), path.slice(path.lastIndexOf('/') + 1))
+  await makeDirectories(tree, layer, dirname(inTree))
+  const destination = join(layer, inTree)
+  await writeFile(destination, text, { flag: 'wx' })
+  const facts = await lstat(join(tree, inTree)).catch(missing)
+  const like = facts?.isFile() === true ? facts : undefined
+  await chown(destination, like?.uid ?? 0, like?.gid ?? 0)
+  await chmod(destination, like === undefined ? mode : like.mode & 0o777)
+}
+
+async function makeDirectories(tree: string, layer: string, path: string): Promise<void> {
+  if (path === '.' || path === '/') return
+  await makeDirectories(tree, layer, dirname(path))
+  const destination = join(layer, path)
+  try {
+    await mkdir(destination)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return
+    throw error
+  }
+  // An upper directory's own mode and owner are what the container sees.
+  const like = await stat(join(tree, path)).catch(missing)
+  await chown(destination, like?.uid ?? 0, like?.gid ?? 0)
+  await chmod(destination, (like?.mode ?? 0o755) & 0o7777)
+}
+
+function missing(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+  throw error
+}

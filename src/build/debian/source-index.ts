@@ -1,0 +1,234 @@
+/**
+ * Finds a source package by name in an archive: the signed InRelease vouches for the Sources index,
+ * that one for the `.dsc`, and that one for the files. Every link of the chain is checked.
+ */
+import { createHash } from 'node:crypto'
+import { NspawnError } from '../../errors.ts'
+import { silent, type LogSink } from '../../log.ts'
+import { verifyClearsigned } from '../../transfer/clearsign.ts'
+import { compressionEndings, decompress } from '../../transfer/decompress.ts'
+import { fetchText } from '../../transfer/download.ts'
+import { networkError, openBody } from '../../transfer/http-body.ts'
+import { parseUrl, urlFileName } from '../../transfer/url.ts'
+import type { AptSuite } from './apt-sources.ts'
+import { parseDeb822, type Paragraph } from './deb822.ts'
+import { listedFiles, type ListedFile } from './file-list.ts'
+import { compareVersions } from './version.ts'
+
+export interface FoundSource {
+  readonly name: string
+  readonly version: string
+  /** Where its files lie; ends with a slash. */
+  readonly directory: URL
+  /** The `.dsc` among them. */
+  readonly dsc: ListedFile
+  readonly files: readonly ListedFile[]
+  /** The suite it was found in, and the keys that signed that suite's index. */
+  readonly suite: string
+  readonly signers: readonly string[]
+}
+
+export interface SourceSearch {
+  readonly name: string
+  /** Only this version; default the newest. */
+  readonly version?: string | undefined
+  readonly suites: readonly AptSuite[]
+  readonly signal?: AbortSignal | undefined
+  readonly log?: LogSink | undefined
+}
+
+const releaseLimitBytes = 32 * 1024 ** 2
+
+/**
+ * The newest source package of that name in any of the suites.
+ *
+ * @throws NspawnError `SOURCE_NOT_FOUND`; `SIGNATURE_INVALID` and `CHECKSUM_MISMATCH` when an index
+ *   cannot be trusted; what `fetchText()` throws
+ */
+export async function findSource(search: SourceSearch): Promise<FoundSource> {
+  const log = search.log ?? silent
+  let best: FoundSource | undefined
+  for (const suite of search.suites) {
+    log({ kind: 'step', text: `looking for ${search.name} in ${suite.suite}` })
+    for (const found of await searchSuite(search, suite)) {
+      if (best === undefined || compareVersions(found.version, best.version) > 0) best = found
+    }
+  }
+  if (best !== undefined) return best
+  const wanted = search.version === undefined ? search.name : `${search.name} ${search.version}`
+  const names = search.suites.map(({ suite }) => suite).join(', ')
+  throw new NspawnError(
+    `there is no source package ${wanted} in ${names || 'the package sources of the tree'}`,
+    {
+      code: 'SOURCE_NOT_FOUND',
+      operation: 'find source package',
+      subject: search.name,
+      hint: 'check the name, or give the .dsc by path or URL',
+    },
+  )
+}
+
+async function searchSuite(search: SourceSearch, suite: AptSuite): Promise<FoundSource[]> {
+  const base = parseUrl(suite.uri.endsWith('/') ? suite.uri : `${suite.uri}/`)
+  const release = new URL(`dists/${suite.suite}/`, base)
+  const { text, signers } = await signedRelease(search, suite, new URL('InRelease', release))
+  const indexes = releaseHashes(text)
+  const found: FoundSource[] = []
+  for (const component of suite.components) {
+    const path = `${component}/source/Sources`
+    const ending = compressionEndings.find((one) => indexes.has(path + one))
+    if (ending === undefined) continue
+    const index = indexes.get(path + ending)
+    if (index === undefined) continue
+    const url = new URL(path + ending, release)
+    for (const paragraph of await scanSources(search, url, ending, index)) {
+      const version = paragraph.get('Version') ?? ''
+      if (search.version !== undefined && search.version !== version) continue
+      found.push({ ...describe(paragraph, base, url.href), version, suite: suite.suite, signers })
+    }
+  }
+  return found
+}
+
+async function signedRelease(
+  search: SourceSearch,
+  suite: AptSuite,
+  url: URL,
+): Promise<{ text: string; signers: readonly string[] }> {
+  const raw = await fetchText({ url, maxBytes: releaseLimitBytes, signal: search.signal })
+  const verdict = await verifyClearsigned(raw, suite.keyrings)
+  const fail = (why: string, hint: string) =>
+    new NspawnError(`the index of ${suite.suite} ${why}`, {
+      code: 'SIGNATURE_INVALID',
+      operation: 'check signature',
+      subject: url.href,
+      hint,
+    })
+  switch (verdict.state) {
+    case 'unsigned':
+      throw fail('is not signed', 'use another mirror')
+    case 'bad':
+      throw fail(`has a bad signature: ${verdict.why}`, 'use another mirror')
+    case 'unknown-key':
+      throw fail(
+        `is signed by unknown keys (${verdict.keys.join(', ')})`,
+        "install the archive's keyring in the tree",
+      )
+    case 'valid':
+      checkRelease(verdict.text, suite, url)
+      return verdict
+  }
+}
+
+function checkRelease(text: string, suite: AptSuite, url: URL): void {
+  const paragraph = parseDeb822(text, url.href)[0]
+  const names = [paragraph?.get('Suite'), paragraph?.get('Codename')].filter(
+    (name) => name !== undefined,
+  )
+  const fail = (why: string) =>
+    new NspawnError(`the index of ${suite.suite} ${why}`, {
+      code: 'SIGNATURE_INVALID',
+      operation: 'check index',
+      subject: url.href,
+      hint: 'the mirror is out of date or serves something else: use another one',
+    })
+  // A signed index of another suite, or of long ago, would pass the signature check.
+  if (names.length > 0 && !names.includes(suite.suite)) throw fail(`says it is ${names.join(', ')}`)
+  const until = Date.parse(paragraph?.get('Valid-Until') ?? '')
+  if (until < Date.now()) throw fail(`was valid until ${new Date(until).toISOString()}`)
+}
+
+interface IndexFile {
+  readonly sizeBytes: number
+  readonly sha256: string
+}
+
+/** The files that a Release names in its SHA256 section, by path. */
+export function releaseHashes(text: string): ReadonlyMap<string, IndexFile> {
+  const list = parseDeb822(text, 'InRelease')[0]?.get('SHA256') ?? ''
+  const files = new Map<string, IndexFile>()
+  for (const line of list.split('\n')) {
+    const [sha256, size, path] = line.trim().split(/\s+/)
+    if (sha256 !== undefined && size !== undefined && path !== undefined)
+      files.set(path, { sha256, sizeBytes: Number(size) })
+  }
+  return files
+}
+
+// An index has tens of thousands of paragraphs and two of them are wanted: it is cut at the empty
+// lines while it streams in, and only a paragraph that has the name is read. What was found is handed
+// out only after the hash of the whole has been seen to be right.
+async function scanSources(
+  search: SourceSearch,
+  url: URL,
+  ending: (typeof compressionEndings)[number],
+  index: IndexFile,
+): Promise<readonly Paragraph[]> {
+  const { stream } = await openBody({ url, signal: search.signal ?? new AbortController().signal })
+  const hash = createHash('sha256')
+  let sizeBytes = 0
+  const log = search.log ?? silent
+  async function* measured(): AsyncGenerator<Buffer> {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      sizeBytes += chunk.length
+      if (sizeBytes > index.sizeBytes) throw notTheSigned(url)
+      hash.update(chunk)
+      log({
+        kind: 'progress',
+        text: urlFileName(url),
+        done: sizeBytes,
+        total: index.sizeBytes,
+        unit: 'bytes',
+      })
+      yield chunk
+    }
+  }
+  const heading = `\nPackage: ${search.name}\n`
+  const found: Paragraph[] = []
+  const decoder = new TextDecoder()
+  let rest = ''
+  try {
+    for await (const bytes of decompress(measured(), ending)) {
+      const pieces = (rest + decoder.decode(bytes, { stream: true })).split('\n\n')
+      rest = pieces.pop() ?? ''
+      for (const piece of pieces)
+        if (`\n${piece}\n`.includes(heading)) found.push(...parseDeb822(piece, url.href))
+    }
+  } catch (error) {
+    // What the archive signed can be decompressed.
+    if (error instanceof NspawnError && error.code === 'BAD_COMPRESSION')
+      throw notTheSigned(url, error)
+    throw error instanceof NspawnError ? error : networkError(error, url)
+  }
+  if (`\n${rest}\n`.includes(heading)) found.push(...parseDeb822(rest, url.href))
+  if (sizeBytes !== index.sizeBytes || hash.digest('hex') !== index.sha256) throw notTheSigned(url)
+  return found
+}
+
+function notTheSigned(url: URL, cause?: unknown): NspawnError {
+  return new NspawnError('the index of source packages is not the one that was signed', {
+    code: 'CHECKSUM_MISMATCH',
+    operation: 'check sha256',
+    subject: url.href,
+    hint: 'the mirror may be in the middle of an update: try again in some minutes',
+    cause,
+  })
+}
+
+function describe(
+  paragraph: Paragraph,
+  base: URL,
+  subject: string,
+): Pick<FoundSource, 'name' | 'directory' | 'dsc' | 'files'> {
+  const files = listedFiles(paragraph, subject)
+  const dsc = files.find(({ name }) => name.endsWith('.dsc'))
+  const place = paragraph.get('Directory')
+  if (dsc === undefined || place === undefined || place.split('/').includes('..')) {
+    throw new NspawnError('the index has no .dsc or no directory for it', {
+      code: 'BAD_CONTROL',
+      operation: 'find source package',
+      subject,
+    })
+  }
+  return { name: paragraph.get('Package') ?? '', directory: new URL(`${place}/`, base), dsc, files }
+}

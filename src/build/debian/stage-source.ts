@@ -1,0 +1,277 @@
+/**
+ * Brings a source package into a layer of the build: fetched or copied, every file checked against the
+ * `.dsc`, the `.dsc` against its signature or a signed index. Nothing of it is unpacked on the host.
+ */
+import { chmod, chown, mkdir, readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { NspawnError } from '../../errors.ts'
+import { silent, type LogSink } from '../../log.ts'
+import { download } from '../../transfer/download.ts'
+import { besideUrl, urlFileName, withoutSecrets } from '../../transfer/url.ts'
+import { copySourceTree } from '../copy-source-tree.ts'
+import { readAptSuites } from './apt-sources.ts'
+import { checkDscSignature, type DscSignature, type SignaturePolicy } from './dsc-signature.ts'
+import { isPlainName, type ListedFile } from './file-list.ts'
+import { buildDirectory, buildUserId, sourceDirectory } from './places.ts'
+import type { SourceRequest } from './source-argument.ts'
+import { parseDsc, parseSourceTree, type Dsc, type SourceControl } from './source-control.ts'
+import { findSource } from './source-index.ts'
+import { fileVersion, parseVersion } from './version.ts'
+
+export interface StagedFile extends ListedFile {
+  /** Path or URL that it came from, without passwords. */
+  readonly from: string
+}
+
+export interface StagedSource {
+  readonly control: SourceControl
+  /** What was asked for, as a path or URL. */
+  readonly origin: string
+  readonly form:
+    /** The files of a source package lie in the build directory. */
+    | { readonly kind: 'package'; readonly dsc: string }
+    /** A directory below `sourceDirectory`, to be made a source package first; then that is built. */
+    | { readonly kind: 'tree'; readonly name: string; readonly dsc: string }
+    /** A directory that lacks its upstream tarball: built where it lies, in the build directory. */
+    | { readonly kind: 'unpacked'; readonly name: string }
+  readonly files: readonly StagedFile[]
+  /** Of a directory: the digest of what was copied. */
+  readonly treeSha256: string | undefined
+  readonly signature: DscSignature
+}
+
+export interface StageRequest {
+  readonly source: SourceRequest
+  /** The build tree, for its package sources. */
+  readonly tree: string
+  /** Absolute; an empty directory that becomes a layer. */
+  readonly layer: string
+  readonly policy: SignaturePolicy
+  readonly signal?: AbortSignal | undefined
+  readonly log?: LogSink | undefined
+}
+
+/** More than any source file that Debian has. */
+const fileLimitBytes = 16 * 1024 ** 3
+const dscLimitBytes = 4 * 1024 ** 2
+
+/**
+ * Stages the source.
+ *
+ * @throws NspawnError with a `SOURCE_…` code: `SOURCE_FETCH`, `SOURCE_INVALID`, `SOURCE_CHECKSUM`,
+ *   `SOURCE_SIGNATURE`, `SOURCE_NOT_FOUND`; `CANCELED` and the disk's own codes stay what they are
+ */
+export async function stageSource(request: StageRequest): Promise<StagedSource> {
+  await makeBuildDirectory(request.layer)
+  try {
+    const { source } = request
+    switch (source.kind) {
+      case 'directory':
+        return await stageDirectory(request, source.path)
+      case 'dsc-file':
+        return await stagePackage(request, pathToFileURL(source.path))
+      case 'dsc-url':
+        return await stagePackage(request, source.url)
+      case 'name':
+        return await stageByName(request, source.name, source.version)
+    }
+  } catch (error) {
+    throw asSourceError(error)
+  }
+}
+
+async function makeBuildDirectory(layer: string): Promise<void> {
+  const top = join(layer, dirname(buildDirectory))
+  const inner = join(layer, buildDirectory)
+  await mkdir(inner, { recursive: true })
+  await chmod(layer, 0o755)
+  await chmod(top, 0o755)
+  await chmod(inner, 0o755)
+  await chown(inner, buildUserId, buildUserId)
+}
+
+async function stageByName(
+  request: StageRequest,
+  name: string,
+  version: string | undefined,
+): Promise<StagedSource> {
+  const { signal, log } = request
+  const found = await findSource({
+    name,
+    version,
+    suites: await readAptSuites(request.tree),
+    signal,
+    log,
+  })
+  const url = besideUrl(new URL('x', found.directory), found.dsc.name)
+  return stagePackage(request, url, found.dsc, { state: 'index', signers: found.signers })
+}
+
+async function stagePackage(
+  request: StageRequest,
+  url: URL,
+  promised?: ListedFile,
+  vouched?: DscSignature,
+): Promise<StagedSource> {
+  const log = request.log ?? silent
+  const place = join(request.layer, buildDirectory)
+  const dscName = urlFileName(url)
+  if (!isPlainName(dscName)) throw invalid(`not a plain file name: ${dscName}`, withoutSecrets(url))
+  const fetchOne = async (name: string, from: URL, expected?: ListedFile): Promise<StagedFile> => {
+    log({ kind: 'step', text: `${from.protocol === 'file:' ? 'copying' : 'fetching'} ${name}` })
+    const destination = join(place, name)
+    const got = await download({
+      url: from,
+      destination,
+      sha256: expected?.sha256,
+      sizeBytes: expected?.sizeBytes,
+      maxBytes: expected === undefined ? dscLimitBytes : fileLimitBytes,
+      signal: request.signal,
+      log,
+    })
+    await chmod(destination, 0o644)
+    await chown(destination, buildUserId, buildUserId)
+    return {
+      name,
+      ...got,
+      from: from.protocol === 'file:' ? decodeURIComponent(from.pathname) : withoutSecrets(from),
+    }
+  }
+  const first = await fetchOne(dscName, url, promised)
+  const raw = await readFile(join(place, dscName), 'utf8')
+  const { text, signature } = await checkDscSignature(raw, first.from, request.policy, vouched, log)
+  const dsc = parseDsc(text, dscName)
+  checkFiles(dsc, dscName)
+  const files = [first]
+  for (const file of dsc.files)
+    files.push(await fetchOne(file.name, besideUrl(url, file.name), file))
+  return {
+    control: dsc,
+    origin: first.from,
+    form: { kind: 'package', dsc: dscName },
+    files,
+    treeSha256: undefined,
+    signature,
+  }
+}
+
+function checkFiles(dsc: Dsc, dscName: string): void {
+  if (dsc.files.some(({ name }) => name === dscName))
+    throw invalid('it names itself as one of its files', dscName)
+  if (dsc.files.length === 0) throw invalid('it names no files', dscName)
+}
+
+async function stageDirectory(request: StageRequest, path: string): Promise<StagedSource> {
+  const log = request.log ?? silent
+  const control = await readSourceTree(path)
+  const { upstream, revision } = parseVersion(control.version)
+  const files = await stageOriginals(request, path, control.name, upstream)
+  const needsOriginal =
+    control.format === '3.0 (quilt)' || (control.format === '1.0' && revision !== '')
+  const unpacked = needsOriginal && files.length === 0
+  const name = `${control.name}-${upstream}`
+  const parent = join(request.layer, unpacked ? buildDirectory : sourceDirectory)
+  await mkdir(parent, { recursive: true })
+  log({ kind: 'step', text: `copying ${path}` })
+  const { sha256 } = await copySourceTree(path, join(parent, name), buildUserId)
+  if (unpacked) {
+    log({
+      kind: 'notice',
+      text: `there is no ${control.name}_${upstream}.orig.tar.* beside ${path}: the directory is built as it is`,
+    })
+  }
+  const dsc = `${control.name}_${fileVersion(control.version)}.dsc`
+  return {
+    control,
+    origin: path,
+    form: unpacked ? { kind: 'unpacked', name } : { kind: 'tree', name, dsc },
+    files,
+    treeSha256: sha256,
+    signature: { state: 'none', why: 'a directory has no signature' },
+  }
+}
+
+async function readSourceTree(path: string): Promise<SourceControl> {
+  const read = async (name: string): Promise<string | undefined> => {
+    try {
+      return await readFile(join(path, name), 'utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+  const control = await read('debian/control')
+  const changelog = await read('debian/changelog')
+  if (control === undefined || changelog === undefined) {
+    throw invalid(
+      `there is no debian/${control === undefined ? 'control' : 'changelog'} in the directory`,
+      path,
+    )
+  }
+  return parseSourceTree(control, changelog, await read('debian/source/format'))
+}
+
+/** Copies the upstream tarballs that lie beside a source directory into the build directory. */
+async function stageOriginals(
+  request: StageRequest,
+  path: string,
+  name: string,
+  upstream: string,
+): Promise<readonly StagedFile[]> {
+  const beside = dirname(path)
+  const files: StagedFile[] = []
+  for (const candidate of (await readdir(beside)).toSorted()) {
+    if (!candidate.startsWith(`${name}_${upstream}.orig`)) continue
+    if (
+      !/^\.orig(-[A-Za-z0-9-]+)?\.tar\.(gz|xz|bz2|lzma|zst)(\.asc)?$/.test(
+        candidate.slice(`${name}_${upstream}`.length),
+      )
+    )
+      continue
+    const from = join(beside, candidate)
+    const destination = join(request.layer, buildDirectory, candidate)
+    const got = await download({
+      url: pathToFileURL(from),
+      destination,
+      maxBytes: fileLimitBytes,
+      signal: request.signal,
+    })
+    await chown(destination, buildUserId, buildUserId)
+    files.push({ name: candidate, ...got, from })
+  }
+  return files
+}
+
+/** What went wrong with the source, in the source's own class; the disk and Ctrl-C are not its fault. */
+function asSourceError(error: unknown): unknown {
+  if (!(error instanceof NspawnError)) {
+    const { code, syscall, path } = error as NodeJS.ErrnoException
+    if (code === undefined || !/^E[A-Z]+$/.test(code)) return error
+    const ours = ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(code)
+    return new NspawnError('cannot take the source in', {
+      code: ours ? code : 'SOURCE_FETCH',
+      operation: syscall,
+      subject: path,
+      cause: ours ? undefined : new NspawnError('the system refused', { code }),
+    })
+  }
+  const { code } = error
+  if (code.startsWith('SOURCE_') || ['CANCELED', 'ENOSPC', 'EDQUOT'].includes(code)) return error
+  const wrapped = (as: string, hint?: string) =>
+    new NspawnError('cannot use the source package', { code: as, hint, cause: error })
+  if (code === 'SIGNATURE_INVALID') return wrapped('SOURCE_SIGNATURE')
+  if (code === 'CHECKSUM_MISMATCH' || code === 'SIZE_MISMATCH') {
+    return wrapped(
+      'SOURCE_CHECKSUM',
+      'the file is not the one that the source package names: get both again',
+    )
+  }
+  if (['BAD_CONTROL', 'BAD_ARMOUR', 'BAD_URL', 'BAD_COMPRESSION', 'TOO_LARGE'].includes(code))
+    return wrapped('SOURCE_INVALID')
+  return wrapped('SOURCE_FETCH')
+}
+
+function invalid(why: string, subject: string): NspawnError {
+  return new NspawnError(why, { code: 'SOURCE_INVALID', operation: 'read source package', subject })
+}

@@ -1,0 +1,214 @@
+/**
+ * Takes results out of a finished build. What lies there was made by code that nobody vouches for:
+ * only plain regular files that a checked list names are taken, no link is followed on the way, and
+ * the output directory sees complete, verified files or nothing.
+ */
+import { createHash } from 'node:crypto'
+import { constants, existsSync, type Stats } from 'node:fs'
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  type FileHandle,
+} from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { NspawnError } from '../errors.ts'
+
+export interface ResultFile {
+  readonly name: string
+  readonly sizeBytes: number
+  readonly sha256: string
+}
+
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
+
+const { O_RDONLY, O_NOFOLLOW, O_DIRECTORY, O_NONBLOCK, O_WRONLY, O_CREAT, O_EXCL } = constants
+
+/** A directory of a finished build, opened without following any link; close it after use. */
+export class ResultDirectory implements AsyncDisposable {
+  private readonly handle: FileHandle
+
+  private constructor(handle: FileHandle) {
+    this.handle = handle
+  }
+
+  /**
+   * Opens `path` beneath `root`, part by part.
+   *
+   * @throws NspawnError `BUILD_RESULTS` when a part is missing or no directory
+   */
+  static async open(root: string, path: string): Promise<ResultDirectory> {
+    let handle = await open(root, O_RDONLY | O_DIRECTORY)
+    for (const part of path.split('/').filter((one) => one !== '')) {
+      const outer = handle
+      try {
+        handle = await openBelow(outer, part, O_RDONLY | O_DIRECTORY)
+      } finally {
+        await outer.close()
+      }
+    }
+    return new ResultDirectory(handle)
+  }
+
+  async names(): Promise<readonly string[]> {
+    return (await readdir(`/proc/self/fd/${this.handle.fd}`)).toSorted()
+  }
+
+  /**
+   * Reads a small file whole.
+   *
+   * @throws NspawnError `BUILD_RESULTS` when it is no regular file or larger than `maxBytes`
+   */
+  async readText(name: string, maxBytes: number): Promise<string> {
+    const { file, facts } = await this.openFile(name)
+    try {
+      if (facts.size > maxBytes) throw bad(`it is larger than ${maxBytes} bytes`, name)
+      return await file.readFile('utf8')
+    } finally {
+      await file.close()
+    }
+  }
+
+  /**
+   * Copies a file to `destination`, which must not exist, hashing what is written.
+   *
+   * @throws NspawnError `BUILD_RESULTS` when it is no regular file; an errno name for the disk's failures
+   */
+  async copy(name: string, destination: string): Promise<ResultFile> {
+    const { file } = await this.openFile(name)
+    try {
+      const target = await open(destination, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644)
+      try {
+        const hash = createHash('sha256')
+        let sizeBytes = 0
+        for await (const chunk of file.createReadStream({
+          autoClose: false,
+        }) as AsyncIterable<Buffer>) {
+          hash.update(chunk)
+          sizeBytes += chunk.length
+          await target.writeFile(chunk)
+        }
+        return { name, sizeBytes, sha256: hash.digest('hex') }
+      } finally {
+        await target.close()
+      }
+    } finally {
+      await file.close()
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.handle.close()
+  }
+
+  private async openFile(name: string): Promise<{ file: FileHandle; facts: Stats }> {
+    if (name.includes('/')) throw bad('not a plain file name', name)
+    // Non-blocking: opening a fifo must not wait for its writer.
+    const file = await openBelow(this.handle, name, O_RDONLY | O_NONBLOCK)
+    const facts = await file.stat()
+    if (facts.isFile()) return { file, facts }
+    await file.close()
+    throw bad('it is no regular file', name)
+  }
+}
+
+async function openBelow(directory: FileHandle, name: string, flags: number): Promise<FileHandle> {
+  try {
+    return await open(`/proc/self/fd/${directory.fd}/${name}`, flags | O_NOFOLLOW)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') throw bad('it is not there', name)
+    if (code === 'ELOOP' || code === 'ENOTDIR' || code === 'ENXIO')
+      throw bad('it is no regular file or directory', name)
+    throw error
+  }
+}
+
+/**
+ * Makes the output directory where it is missing; a new one belongs to `owner`.
+ *
+ * @throws NspawnError `INVALID_OUTPUT` when it cannot be one
+ */
+export async function prepareOutputDirectory(
+  path: string,
+  owner: Owner | undefined,
+): Promise<void> {
+  try {
+    const first = await mkdir(path, { recursive: true })
+    // Every directory that was made on the way down, the first one reported by mkdir.
+    if (first !== undefined && owner !== undefined) {
+      for (let made = path; made.length >= first.length; made = dirname(made))
+        await chown(made, owner.uid, owner.gid)
+    }
+    if (!(await lstat(`${path}/.`)).isDirectory())
+      throw Object.assign(new Error(), { code: 'ENOTDIR' })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    const full = code === 'ENOSPC' || code === 'EDQUOT'
+    throw new NspawnError(`cannot make the output directory${full ? '' : ` (${code})`}`, {
+      code: full ? code : 'INVALID_OUTPUT',
+      operation: 'mkdir',
+      subject: path,
+      hint: 'name a directory with --output',
+    })
+  }
+}
+
+/**
+ * Publishes finished files: each is copied under a hidden name first, and only when all are there do
+ * they get their names, replacing older ones.
+ *
+ * @param from absolute directory that holds them
+ * @returns their absolute paths in `to`, in the order given
+ */
+export async function publishFiles(
+  from: string,
+  to: string,
+  names: readonly string[],
+  owner: Owner | undefined,
+): Promise<readonly string[]> {
+  await removeStaleParts(to)
+  const hidden = (name: string) => join(to, `.#${name}.${process.pid}.part`)
+  const source = await ResultDirectory.open(from, '')
+  try {
+    for (const name of names) {
+      await rm(hidden(name), { force: true })
+      await source.copy(name, hidden(name))
+      await chmod(hidden(name), 0o644)
+      if (owner !== undefined) await chown(hidden(name), owner.uid, owner.gid)
+    }
+    for (const name of names) await rename(hidden(name), join(to, name))
+    return names.map((name) => join(to, name))
+  } catch (error) {
+    for (const name of names) await rm(hidden(name), { force: true })
+    throw error
+  } finally {
+    await source[Symbol.asyncDispose]()
+  }
+}
+
+/** Removes what runs that were killed left half copied. */
+async function removeStaleParts(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const pid = /^\.#.+\.(\d+)\.part$/.exec(name)?.[1]
+    if (pid !== undefined && !existsSync(`/proc/${pid}`))
+      await rm(join(directory, name), { force: true })
+  }
+}
+
+function bad(why: string, subject: string): NspawnError {
+  return new NspawnError(`cannot take a result: ${why}`, {
+    code: 'BUILD_RESULTS',
+    operation: 'collect results',
+    subject,
+  })
+}
