@@ -59,30 +59,24 @@ export function setCapabilities(sets: CapabilitySets): void {
   }
 }
 
-/** RLIMIT_ numbers of x86 and arm (asm-generic/resource.h). */
-export const RLIMITS: Readonly<Record<string, number>> = {
-  CPU: 0,
-  FSIZE: 1,
-  DATA: 2,
-  STACK: 3,
-  CORE: 4,
-  RSS: 5,
-  NPROC: 6,
-  NOFILE: 7,
-  MEMLOCK: 8,
-  AS: 9,
-  LOCKS: 10,
-  SIGPENDING: 11,
-  MSGQUEUE: 12,
-  NICE: 13,
-  RTPRIO: 14,
-  RTTIME: 15,
-}
-
 /** setrlimit(2); `null` is infinity. @returns whether the kernel took it */
-export function trySetResourceLimit(resource: number, soft: number | null, hard: number | null): boolean {
+export function trySetResourceLimit(
+  resource: number,
+  soft: number | null,
+  hard: number | null,
+): boolean {
   const limit = Buffer.alloc(16)
   limit.writeBigUInt64LE(soft === null ? 0xffffffffffffffffn : BigInt(soft), 0)
   limit.writeBigUInt64LE(hard === null ? 0xffffffffffffffffn : BigInt(hard), 8)
   return setrlimit(resource, limit) >= 0
+}
+
+const getrlimit = libc.func('int getrlimit(int resource, _Out_ uint8_t *limit)')
+
+/** The hard limit of this process; `null` is infinity. */
+export function currentHardLimit(resource: number): number | null {
+  const limit = Buffer.alloc(16)
+  if (getrlimit(resource, limit) < 0) fail('getrlimit')
+  const hard = limit.readBigUInt64LE(8)
+  return hard === 0xffffffffffffffffn ? null : Number(hard)
 }

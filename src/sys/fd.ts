@@ -25,14 +25,20 @@ const nativeWrite = libc.func('long write(int fd, const uint8_t *buf, unsigned l
 const nativeClose = libc.func('int close(int fd)')
 const dup2 = libc.func('int dup2(int oldfd, int newfd)')
 const fcntl = libc.func('int fcntl(int fd, int cmd, int arg)')
-const nativeOpen = libc.func('int openat(int dirfd, const char *path, int flags, unsigned int mode)')
-const closeRange = libc.func('long syscall(long nr, unsigned int first, unsigned int last, unsigned int flags)')
+const nativeOpen = libc.func(
+  'int openat(int dirfd, const char *path, int flags, unsigned int mode)',
+)
+const closeRange = libc.func(
+  'long syscall(long nr, unsigned int first, unsigned int last, unsigned int flags)',
+)
 const sendmsg = libc.func('long sendmsg(int fd, const uint8_t *msg, int flags)')
 const recvmsg = libc.func('long recvmsg(int fd, _Inout_ uint8_t *msg, int flags)')
 const nativePoll = libc.func('int poll(_Inout_ uint8_t *fds, unsigned long nfds, int timeout)')
 const nativeSocket = libc.func('int socket(int domain, int type, int protocol)')
 const nativeBind = libc.func('int bind(int fd, const uint8_t *address, unsigned int length)')
-const setsockopt = libc.func('int setsockopt(int fd, int level, int name, const int *value, unsigned int length)')
+const setsockopt = libc.func(
+  'int setsockopt(int fd, int level, int name, const int *value, unsigned int length)',
+)
 
 const SYS_close_range = 436
 const F_DUPFD_CLOEXEC = 1030
@@ -138,7 +144,7 @@ export function receiveMessage(fd: number): ReceivedMessage | undefined | 'again
   const fds: number[] = []
   let senderPid: number | undefined
   const controlLength = Number(header.bytes.readBigUInt64LE(40))
-  for (let at = 0; at + 16 <= controlLength; ) {
+  for (let at = 0; at + 16 <= controlLength;) {
     const length = Number(control.readBigUInt64LE(at))
     const type = control.readInt32LE(at + 12)
     if (type === SCM_RIGHTS) {
@@ -167,7 +173,9 @@ function messageHeader(data: Buffer, control: Buffer): { bytes: Buffer; keep: re
   return { bytes, keep: [iovec, data, control] }
 }
 
-const returnPointer = libc.func('uint64_t memcpy(_Inout_ uint8_t *dest, const uint8_t *src, unsigned long n)')
+const returnPointer = libc.func(
+  'uint64_t memcpy(_Inout_ uint8_t *dest, const uint8_t *src, unsigned long n)',
+)
 
 /** The address of a buffer's first byte, valid while the buffer lives. */
 export function addressOf(buffer: Uint8Array): bigint {
@@ -219,7 +227,7 @@ export function setNonBlocking(fd: number): void {
 /** close_range(2) of everything but 0, 1, 2 and `keep`. */
 export function closeAllBut(keep: readonly number[]): void {
   let first = 3
-  for (const fd of [...keep].filter((fd) => fd > 2).sort((a, b) => a - b)) {
+  for (const fd of keep.filter((kept) => kept > 2).toSorted((a, b) => a - b)) {
     if (fd > first) closeRange(SYS_close_range, first, fd - 1, 0)
     first = fd + 1
   }
@@ -262,4 +270,11 @@ export function poll(entries: readonly PollEntry[], timeoutMs: number): number[]
     return entries.map(() => 0)
   }
   return entries.map((_, i) => buffer.readInt16LE(i * 8 + 6))
+}
+
+const fchown = libc.func('int fchown(int fd, unsigned int owner, unsigned int group)')
+
+/** fchown(2) where it may be refused, as for a descriptor that is not ours to give away. */
+export function tryChangeOwner(fd: number, uid: number, gid: number): boolean {
+  return fchown(fd, uid, gid) >= 0
 }

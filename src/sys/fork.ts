@@ -15,7 +15,9 @@ import { fail, libc } from './libc.ts'
 import { exitProcess, kill, waitForChild, SIGKILL } from './process.ts'
 
 const nativeFork = libc.func('int fork()')
-const nativeClone = libc.func('long syscall(long nr, unsigned long flags, void *stack, void *a, void *b, void *c)')
+const nativeClone = libc.func(
+  'long syscall(long nr, unsigned long flags, void *stack, void *a, void *b, void *c)',
+)
 const madvise = libc.func('int madvise(uint64_t start, uint64_t length, int advice)')
 const openat = libc.func('int openat(int dirfd, const char *path, int flags)')
 
@@ -36,7 +38,8 @@ export function forkRetries(): number {
   return retries
 }
 
-function readMaps(): string {
+/** Reads /proc/self/maps into `scratch`. @returns its length in bytes */
+function readMaps(): number {
   procFd ??= open('/proc', O_PATH | O_DIRECTORY)
   const fd: number = openat(procFd, 'self/maps', O_RDONLY_CLOEXEC)
   if (fd < 0) fail('open', { path: '/proc/self/maps', step: 'cannot read the memory map' })
@@ -48,33 +51,102 @@ function readMaps(): string {
     length += n
   }
   close(fd)
-  return scratch.latin1Slice(0, length)
+  return length
 }
 
-const anonymousPrivate = /^([0-9a-f]+)-([0-9a-f]+) ...p \S+ \S+ 0 *(?!\[v)/gm
+/** Starts and ends of mappings, in turn, ascending. Typed, so that filling it makes no garbage to collect. */
+interface Mappings {
+  readonly bounds: Float64Array
+  count: number
+}
 
-/** The `start-end` keys of all anonymous private mappings. */
-function* anonymousMappings(maps: string): Generator<[key: string, start: string, end: string]> {
-  for (const match of maps.matchAll(anonymousPrivate)) {
-    const [, start = '', end = ''] = match
-    yield [`${start}-${end}`, start, end]
+/** More mappings than this are not expected of a Node process (vm.max_map_count allows 65530). */
+const MAX_MAPPINGS = 65530
+
+let known: Mappings = { bounds: new Float64Array(2 * 1024), count: 0 }
+let fresh: Mappings = { bounds: new Float64Array(2 * 1024), count: 0 }
+
+/**
+ * The anonymous private mappings of this process but for the kernel's own ([vdso], [vvar]). A line of maps is
+ * `START-END PERM OFFSET MAJOR:MINOR INODE   PATH` (proc(5)); parsed by hand since strings would be garbage, and a
+ * collection between the pass and the fork maps new pages.
+ */
+function listAnonymousMappings(into: Mappings): Mappings {
+  const length = readMaps()
+  let target = into
+  target.count = 0
+  for (let at = 0; at < length;) {
+    let start = 0
+    for (; scratch[at] !== 0x2d; at++) start = start * 16 + hexDigit(scratch[at] as number)
+    let end = 0
+    for (at++; scratch[at] !== 0x20; at++) end = end * 16 + hexDigit(scratch[at] as number)
+    const isPrivate = scratch[at + 4] === 0x70
+    at += 6
+    while (scratch[at] !== 0x20) at++ // offset
+    at++
+    while (scratch[at] !== 0x20) at++ // device
+    at++
+    const hasNoInode = scratch[at] === 0x30 && scratch[at + 1] === 0x20
+    while (scratch[at] !== 0x20 && scratch[at] !== 0x0a) at++
+    while (scratch[at] === 0x20) at++
+    const isKernels = scratch[at] === 0x5b && scratch[at + 1] === 0x76
+    while (at < length && scratch[at] !== 0x0a) at++
+    at++
+    if (!isPrivate || !hasNoInode || isKernels) continue
+    if (target.count * 2 === target.bounds.length) target = grown(target)
+    target.bounds[target.count * 2] = start
+    target.bounds[target.count * 2 + 1] = end
+    target.count++
+  }
+  return target
+}
+
+function hexDigit(byte: number): number {
+  return byte <= 0x39 ? byte - 0x30 : byte - 0x57
+}
+
+function grown(mappings: Mappings): Mappings {
+  if (mappings.count > MAX_MAPPINGS) throw new Error('fork: too many mappings')
+  const bounds = new Float64Array(mappings.bounds.length * 2)
+  bounds.set(mappings.bounds)
+  return { bounds, count: mappings.count }
+}
+
+/**
+ * Marks every mapping that is in `fresh` and not, with the same bounds, in `known`.
+ *
+ * @returns how many there were
+ */
+function forEachNew(action: 'mark' | 'count'): number {
+  let found = 0
+  let at = 0
+  for (let i = 0; i < fresh.count; i++) {
+    const start = fresh.bounds[i * 2] as number
+    const end = fresh.bounds[i * 2 + 1] as number
+    while (at < known.count && (known.bounds[at * 2] as number) < start) at++
+    if (at < known.count && known.bounds[at * 2] === start && known.bounds[at * 2 + 1] === end)
+      continue
+    found++
+    if (action === 'mark') madvise(start, end - start, MADV_DOFORK)
+  }
+  return found
+}
+
+/** Marks everything to be inherited; afterwards `known` lists what was marked. */
+function markHeapInheritable(): void {
+  known.count = 0
+  for (;;) {
+    fresh = listAnonymousMappings(fresh)
+    const found = forEachNew('mark')
+    ;[known, fresh] = [fresh, known]
+    if (found === 0) return
   }
 }
 
-/** Marks everything to be inherited; returns the keys of what it marked. */
-function markHeapInheritable(): Set<string> {
-  const seen = new Set<string>()
-  for (let fresh = true; fresh; ) {
-    fresh = false
-    for (const [key, start, end] of anonymousMappings(readMaps())) {
-      if (seen.has(key)) continue
-      seen.add(key)
-      fresh = true
-      const from = BigInt(`0x${start}`)
-      madvise(from, BigInt(`0x${end}`) - from, MADV_DOFORK)
-    }
-  }
-  return seen
+/** Whether all that is mapped now had been marked. */
+function nothingCameBetween(): boolean {
+  fresh = listAnonymousMappings(fresh)
+  return forEachNew('count') === 0
 }
 
 /**
@@ -88,7 +160,7 @@ export function forkWithHeap(namespaces = 0): number {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const [gateOut, gateIn] = pipe()
     const go = Buffer.alloc(1)
-    const seen = markHeapInheritable()
+    markHeapInheritable()
     const pid =
       namespaces === 0
         ? (nativeFork() as number)
@@ -101,7 +173,7 @@ export function forkWithHeap(namespaces = 0): number {
     }
     if (pid < 0) fail(namespaces === 0 ? 'fork' : 'clone', { step: 'cannot start a process' })
     close(gateOut)
-    const complete = [...anonymousMappings(readMaps())].every(([key]) => seen.has(key))
+    const complete = nothingCameBetween()
     if (complete) write(gateIn, go)
     close(gateIn)
     if (complete) return pid

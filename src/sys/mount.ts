@@ -29,7 +29,8 @@ const AT_EMPTY_PATH = 0x1000
 const AT_RECURSIVE = 0x8000
 const OPEN_TREE_CLONE = 1
 const OPEN_TREE_CLOEXEC = 0o2000000
-const MOVE_MOUNT_F_EMPTY_PATH = 4
+const MOVE_MOUNT_F_EMPTY_PATH = 0x04
+const MOVE_MOUNT_T_SYMLINKS = 0x10
 
 const SYS_pivot_root = process.arch === 'x64' ? 155 : 41
 const SYS_open_tree = 428
@@ -67,13 +68,27 @@ export interface MountRequest {
 export function mount(request: MountRequest): void {
   const { source, target, fstype, flags = 0, options } = request
   if (nativeMount(source ?? null, target, fstype ?? null, flags, options ?? null) < 0) {
-    fail('mount', { step: request.step ?? `cannot mount ${fstype ?? source ?? 'it'}`, path: request.path ?? target })
+    fail('mount', {
+      step: request.step ?? `cannot mount ${fstype ?? source ?? 'it'}`,
+      path: request.path ?? target,
+    })
   }
 }
 
 /** Makes the tree at `source` visible at `target` too (mount(2), "Creating a bind mount"). */
-export function bindMount(source: string, target: string, depth: 'recursive' | 'one', path?: string): void {
-  mount({ source, target, flags: MS_BIND | (depth === 'recursive' ? MS_REC : 0), step: 'cannot bind mount', path })
+export function bindMount(
+  source: string,
+  target: string,
+  depth: 'recursive' | 'one',
+  path?: string,
+): void {
+  mount({
+    source,
+    target,
+    flags: MS_BIND | (depth === 'recursive' ? MS_REC : 0),
+    step: 'cannot bind mount',
+    path,
+  })
 }
 
 /** Sets the propagation type of a mount: MS_SHARED, MS_SLAVE or MS_PRIVATE, with MS_REC for all below. */
@@ -119,7 +134,18 @@ export function cloneMount(path: string, depth: 'recursive' | 'one'): number {
 
 /** Attaches a detached mount at `target` (move_mount(2)). */
 export function attachMount(fd: number, target: string, path?: string): void {
-  if (Number(nativeMoveMount(SYS_move_mount, fd, '', AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)) < 0) {
+  if (
+    Number(
+      nativeMoveMount(
+        SYS_move_mount,
+        fd,
+        '',
+        AT_FDCWD,
+        target,
+        MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS,
+      ),
+    ) < 0
+  ) {
     fail('move_mount', { step: 'cannot attach mount', path: path ?? target })
   }
 }

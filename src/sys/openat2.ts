@@ -8,7 +8,9 @@ import { chownSync, fstatSync, mkdirSync } from 'node:fs'
 import { close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from './fd.ts'
 import { fail, lastErrno, libc } from './libc.ts'
 
-const openat2 = libc.func('long syscall(long nr, int dirfd, const char *path, const uint8_t *how, unsigned long size)')
+const openat2 = libc.func(
+  'long syscall(long nr, int dirfd, const char *path, const uint8_t *how, unsigned long size)',
+)
 const SYS_openat2 = 437
 const RESOLVE_NO_MAGICLINKS = 0x02
 const RESOLVE_IN_ROOT = 0x10
@@ -36,7 +38,12 @@ export function openInRoot(root: number, path: string, flags = O_PATH, mode = 0)
 }
 
 /** Like `openInRoot()`; undefined when there is no such thing. */
-export function openInRootIfPresent(root: number, path: string, flags = O_PATH, mode = 0): number | undefined {
+export function openInRootIfPresent(
+  root: number,
+  path: string,
+  flags = O_PATH,
+  mode = 0,
+): number | undefined {
   const fd = Number(openat2(SYS_openat2, root, path, openHow(flags, mode), 24))
   if (fd >= 0) return fd
   if (lastErrno() === ENOENT) return undefined
@@ -83,7 +90,11 @@ export function splitPath(path: string): { parent: string; name: string } {
 }
 
 /** Runs `use` with the path of a descriptor for `path` in `root`, and closes it. */
-export function withPathInRoot<T>(root: number, path: string, use: (hostPath: string, fd: number) => T): T {
+export function withPathInRoot<T>(
+  root: number,
+  path: string,
+  use: (hostPath: string, fd: number) => T,
+): T {
   const fd = openInRoot(root, path)
   try {
     return use(descriptorPath(fd), fd)

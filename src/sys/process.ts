@@ -5,19 +5,27 @@ const nativeWaitpid = libc.func('int waitpid(int pid, _Out_ int *status, int opt
 const nativeKill = libc.func('int kill(int pid, int sig)')
 const exitNow = libc.func('void _exit(int status)')
 const nativeExecve = libc.func('int execve(const char *path, const char **argv, const char **envp)')
-const nativePrctl = libc.func('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)')
-const prctlString = libc.func('int prctl(int option, const char *a, unsigned long b, unsigned long c, unsigned long d)')
+const nativePrctl = libc.func(
+  'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+)
+const prctlString = libc.func(
+  'int prctl(int option, const char *a, unsigned long b, unsigned long c, unsigned long d)',
+)
 const nativeGetpid = libc.func('int getpid()')
 const nativeSetsid = libc.func('int setsid()')
 const sigprocmask = libc.func('int sigprocmask(int how, const uint8_t *set, _Out_ uint8_t *old)')
 const nativeSigaction = libc.func('int sigaction(int sig, const uint8_t *act, uint8_t *old)')
-const sigtimedwait = libc.func('int sigtimedwait(const uint8_t *set, uint8_t *info, const uint8_t *timeout)')
+const sigtimedwait = libc.func(
+  'int sigtimedwait(const uint8_t *set, uint8_t *info, const uint8_t *timeout)',
+)
 const pidfdOpen = libc.func('long syscall(long nr, int pid, unsigned int flags)')
 const nativeUmask = libc.func('unsigned int umask(unsigned int mask)')
 const nativePersonality = libc.func('int personality(unsigned long persona)')
 const nativeReboot = libc.func('int reboot(int command)')
 const keyctl = libc.func('long syscall(long nr, int operation, long a, long b, long c, long d)')
-const schedSetaffinity = libc.func('int sched_setaffinity(int pid, unsigned long size, const uint8_t *mask)')
+const schedSetaffinity = libc.func(
+  'int sched_setaffinity(int pid, unsigned long size, const uint8_t *mask)',
+)
 
 const SYS_pidfd_open = 434
 const SYS_keyctl = process.arch === 'x64' ? 250 : 219
@@ -46,7 +54,9 @@ export type ExitReason =
 
 export function exitReason(status: number): ExitReason {
   const signal = status & 0x7f
-  return signal === 0 ? { kind: 'exited', status: (status >> 8) & 0xff } : { kind: 'signaled', signal }
+  return signal === 0
+    ? { kind: 'exited', status: (status >> 8) & 0xff }
+    : { kind: 'signaled', signal }
 }
 
 /**
@@ -55,7 +65,10 @@ export function exitReason(status: number): ExitReason {
  * @param pid -1 for any child
  * @returns undefined when there is no such child, or, with `block: 'no'`, none has ended
  */
-export function waitForChild(pid: number, block: 'yes' | 'no' = 'yes'): { pid: number; reason: ExitReason } | undefined {
+export function waitForChild(
+  pid: number,
+  block: 'yes' | 'no' = 'yes',
+): { pid: number; reason: ExitReason } | undefined {
   const status = [0]
   for (;;) {
     const ended: number = nativeWaitpid(pid, status, block === 'yes' ? 0 : 1)
@@ -79,7 +92,11 @@ export function exitProcess(status: number): never {
 }
 
 /** execve(2). Returns only by throwing. */
-export function execute(path: string, argv: readonly string[], environment: readonly string[]): never {
+export function execute(
+  path: string,
+  argv: readonly string[],
+  environment: readonly string[],
+): never {
   nativeExecve(path, [...argv, null], [...environment, null])
   return fail('execve', { path })
 }
@@ -149,7 +166,8 @@ const SIGSET_BYTES = 128
 function signalSet(signals: readonly number[] | 'all'): Buffer {
   const set = Buffer.alloc(SIGSET_BYTES, signals === 'all' ? 0xff : 0)
   if (signals !== 'all') {
-    for (const signal of signals) set[(signal - 1) >> 3] = (set[(signal - 1) >> 3] ?? 0) | (1 << ((signal - 1) & 7))
+    for (const signal of signals)
+      set[(signal - 1) >> 3] = (set[(signal - 1) >> 3] ?? 0) | (1 << ((signal - 1) & 7))
   }
   return set
 }
@@ -177,12 +195,19 @@ export function ignoreSignal(signal: number): void {
 }
 
 /** sigtimedwait(2): the next of the blocked `signals`, or undefined after `timeoutMs`. */
-export function waitForSignal(signals: readonly number[], timeoutMs: number | undefined): number | undefined {
+export function waitForSignal(
+  signals: readonly number[],
+  timeoutMs: number | undefined,
+): number | undefined {
   const timeout = Buffer.alloc(16)
   if (timeoutMs !== undefined) {
     timeout.writeBigInt64LE(BigInt(Math.floor(timeoutMs / 1000)), 0)
     timeout.writeBigInt64LE(BigInt(Math.floor((timeoutMs % 1000) * 1e6)), 8)
   }
-  const signal: number = sigtimedwait(signalSet(signals), null, timeoutMs === undefined ? null : timeout)
+  const signal: number = sigtimedwait(
+    signalSet(signals),
+    null,
+    timeoutMs === undefined ? null : timeout,
+  )
   return signal > 0 ? signal : undefined
 }

@@ -1,0 +1,76 @@
+/** The program `tsnspawn`: one container for one command line. */
+import { writeSync } from 'node:fs'
+import { CleanupStack } from '../cleanup.ts'
+import { describeError, NspawnError } from '../errors.ts'
+import type { LogEvent } from '../log.ts'
+import { judge } from '../runtime/exit-status.ts'
+import { prepareContainer, runContainerHere, type ContainerContext } from '../runtime/container.ts'
+import { parseCommandLine } from '../settings/argv.ts'
+import type { Settings } from '../settings/settings.ts'
+import { ownVersion } from '../version.ts'
+
+/** @returns the exit status: the payload's, or 1 for what we could not do */
+export async function main(argv: readonly string[]): Promise<number> {
+  let debug = false
+  try {
+    const line = parseCommandLine(argv, {
+      cwd: process.cwd(),
+      env: process.env,
+      get version() {
+        return ownVersion()
+      },
+    })
+    if (line.kind === 'text') {
+      print(1, line.text)
+      return 0
+    }
+    debug = line.program.debug
+    const { settings, program } = line
+    const log = (event: LogEvent) => report(event, settings.quiet)
+    for (const event of line.events) log(event)
+    const context = { log, environment: process.env, machinesDirectory: program.machinesDirectory }
+    return program.printPlan ? await printPlan(settings, context) : await run(settings, context)
+  } catch (error) {
+    print(2, `tsnspawn: ${describeError(error)}\n`)
+    if ((debug || !(error instanceof NspawnError)) && error instanceof Error)
+      print(2, `${error.stack}\n`)
+    return 1
+  }
+}
+
+async function run(settings: Settings, context: ContainerContext): Promise<number> {
+  for (;;) {
+    const { end, plan } = await runContainerHere(settings, context)
+    const verdict = judge(end, plan.machine, settings.keepUnit)
+    context.log({ kind: 'notice', text: verdict.text })
+    if (!verdict.reboot || settings.keepUnit) return verdict.status
+  }
+}
+
+/** Prepares as for a run, so that nothing in the plan is made up, and undoes it. */
+async function printPlan(settings: Settings, context: ContainerContext): Promise<number> {
+  await using cleanup = new CleanupStack()
+  const { plan, warnings } = await prepareContainer(settings, context, cleanup)
+  for (const text of warnings) context.log({ kind: 'warning', text })
+  print(1, `${JSON.stringify(plan, undefined, 2)}\n`)
+  return 0
+}
+
+function report(event: LogEvent, quiet: boolean): void {
+  if (event.kind === 'warning') print(2, `tsnspawn: ${event.text}\n`)
+  else if (event.kind === 'notice' && !quiet) print(2, `${event.text}\n`)
+}
+
+/** Whole, whatever the descriptor is: the process may end right after. */
+function print(fd: 1 | 2, text: string): void {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += writeSync(fd, bytes, at)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EPIPE') return
+      if (code !== 'EAGAIN') throw error
+    }
+  }
+}

@@ -1,0 +1,223 @@
+/** Settings and facts become the plan of one container. Pure: no root needed, nothing is touched. */
+import type { Settings } from '../settings/settings.ts'
+import { deviceSteps, innerMounts, outerMounts } from './api-mounts.ts'
+import { capabilitySets, keptCapabilities } from './capabilities.ts'
+import {
+  belongsToInner,
+  customMountStep,
+  sortCustomMounts,
+  type TemporaryDirectories,
+} from './custom-mounts.ts'
+import type { HostFacts } from './host-facts.ts'
+import { decideResolvConf, decideTimezone, resolvConfSource } from './identity.ts'
+import { planLimits } from './limits.ts'
+import { planPayload } from './payload.ts'
+import type { CgroupPlan, ContainerPlan, RootPlan, Step, UsersPlan } from './plan.ts'
+import { assembleSeccomp } from './seccomp/assemble.ts'
+
+/** What the supervisor found out or acquired before it can plan. */
+export interface PreparedContainer {
+  readonly machine: string
+  readonly root: RootPlan
+  /** Of the tree itself: a read-only image or subvolume makes it so. */
+  readonly rootAccess: 'read-write' | 'read-only'
+  /** Undefined without `--private-users`. */
+  readonly users: UsersPlan | undefined
+  /** 32 hexadecimal digits, for trees without a machine ID. */
+  readonly fallbackUuid: string
+  /** With dashes, fresh at each start: what /proc/sys/kernel/random/boot_id says. */
+  readonly bootId: string
+  readonly temporary: TemporaryDirectories
+  /** The host directory that machined moves mounts in through. */
+  readonly propagateDirectory: string | undefined
+}
+
+export interface PlanResult {
+  readonly plan: ContainerPlan
+  /** What the user should know, one sentence each. */
+  readonly warnings: readonly string[]
+}
+
+export function makePlan(
+  settings: Settings,
+  facts: HostFacts,
+  prepared: PreparedContainer,
+): PlanResult {
+  const base = prepared.users?.base ?? 0
+  const warnings: string[] = []
+  const { kept, missing } = keptCapabilities(settings, {
+    userNamespace: prepared.users !== undefined,
+    shift: base,
+    privateNetwork: settings.privateNetwork,
+    hostBounding: facts.boundingSet,
+  })
+  const asked = missing.filter((name) => settings.capabilities.add.includes(name))
+  if (asked.length > 0) {
+    warnings.push(
+      `not in the current bounding set, so the container does not get them: ${asked.join(' ')}`,
+    )
+  }
+  const custom = sortCustomMounts(settings.mounts)
+  const step = (mount: (typeof custom)[number]) => customMountStep(mount, base, prepared.temporary)
+  const payload = planPayload(settings, facts)
+  const plan: ContainerPlan = {
+    machine: prepared.machine,
+    hostname: settings.hostname ?? prepared.machine,
+    fallbackUuid: settings.uuid ?? prepared.fallbackUuid,
+    root: prepared.root,
+    rootAccess: prepared.rootAccess,
+    users: prepared.users,
+    namespaces: plannedNamespaces(settings, facts),
+    outer: [
+      ...volatileSteps(settings, base),
+      { kind: 'base-filesystem' },
+      ...rootAccessSteps(settings, prepared),
+      ...outerMounts(settings, facts, base),
+      ...deviceSteps(facts, base),
+      ...hostDirectorySteps(settings, prepared),
+      ...custom.filter((mount) => !belongsToInner(mount)).map(step),
+      ...identitySteps(settings, facts),
+    ],
+    inner: innerMounts(settings),
+    innerCustom: custom.filter(belongsToInner).map(step),
+    cgroup: planCgroup(settings, facts),
+    maskKernelLog: settings.tuning.apiVfs !== 'writable',
+    loopbackUp: settings.privateNetwork,
+    console: decideConsole(settings, facts),
+    stubInit: settings.startMode === 'stub-init',
+    payload,
+    capabilities: capabilitySets(
+      kept,
+      settings.capabilities.ambient,
+      payload.user === undefined ? 'root' : 'other-user',
+    ),
+    noNewPrivileges: settings.noNewPrivileges,
+    seccomp: assembleSeccomp({
+      architecture: facts.architecture,
+      capabilities: kept,
+      filter: settings.systemCallFilter,
+      suppressSync: settings.suppressSync,
+      mode: facts.seccomp ? settings.tuning.seccomp : 'off',
+    }),
+    limits: planLimits(settings.resourceLimits, facts),
+    oomScoreAdjust: settings.oomScoreAdjust,
+    cpuAffinity: settings.cpuAffinity,
+    personality: plannedPersonality(settings, facts),
+    killSignal: settings.killSignal,
+    notifyReady: settings.notifyReady,
+    keepUnit: settings.keepUnit,
+    quiet: settings.quiet,
+  }
+  return { plan, warnings }
+}
+
+function plannedNamespaces(settings: Settings, facts: HostFacts): ContainerPlan['namespaces'] {
+  const shared = new Set<string>(settings.tuning.shared)
+  const always = (['pid', 'uts', 'ipc'] as const).filter((name) => !shared.has(name))
+  return [
+    ...always,
+    ...(settings.privateUsers.mode === 'no' ? [] : (['user'] as const)),
+    ...(settings.privateNetwork ? (['net'] as const) : []),
+    ...(facts.cgroup.namespaces && settings.tuning.cgroupNamespace ? (['cgroup'] as const) : []),
+  ]
+}
+
+/** `--volatile=state` covers /var; the other modes are a matter of the root. */
+function volatileSteps(settings: Settings, base: number): Step[] {
+  if (settings.volatile !== 'state') return []
+  const owner = base === 0 ? '' : `,uid=${base},gid=${base}`
+  return [
+    {
+      kind: 'mount',
+      fstype: 'tmpfs',
+      target: '/var',
+      flags: ['strictatime'],
+      options: `mode=0755,size=25%,nr_inodes=1m${owner}`,
+      create: 'directory',
+      existing: 'cover',
+      onFailure: 'fail',
+    },
+  ]
+}
+
+/** With a read-only root the tmpfs of `--volatile=state` stays writable: it is a mount of its own. */
+function rootAccessSteps(settings: Settings, prepared: PreparedContainer): Step[] {
+  if (prepared.rootAccess === 'read-write' || prepared.root.kind !== 'directory') return []
+  const depth = settings.volatile === 'state' ? 'one' : 'recursive'
+  return [{ kind: 'remount', target: '/', flags: ['ro'], depth, onFailure: 'fail' }]
+}
+
+function hostDirectorySteps(settings: Settings, prepared: PreparedContainer): Step[] {
+  const steps: Step[] = [{ kind: 'inaccessible-nodes' }]
+  if (prepared.propagateDirectory !== undefined) {
+    steps.push(
+      { kind: 'directory', path: '/run/host/incoming', mode: 0o600 },
+      {
+        kind: 'bind',
+        source: { kind: 'host', hostPath: prepared.propagateDirectory },
+        target: '/run/host/incoming',
+        depth: 'one',
+        access: 'read-only',
+        flags: ['ro'],
+        idMap: 'noidmap',
+        create: 'no',
+        onFailure: 'fail',
+      },
+    )
+  }
+  steps.push(
+    { kind: 'identity-files', service: settings.tuning.containerService },
+    { kind: 'notify-socket', path: '/run/host/notify' },
+    {
+      kind: 'file',
+      path: '/run/host/proc-sys-kernel-random-boot-id',
+      content: `${prepared.bootId}\n`,
+      mode: 0o444,
+    },
+  )
+  return steps
+}
+
+function identitySteps(settings: Settings, facts: HostFacts): Step[] {
+  const timezone = decideTimezone(settings, facts)
+  const resolvConf = decideResolvConf(settings, facts)
+  return [
+    ...(timezone === 'off' ? [] : [{ kind: 'timezone', mode: timezone } as const]),
+    ...(resolvConf === 'off'
+      ? []
+      : [
+          {
+            kind: 'resolv-conf',
+            mode: resolvConf,
+            hostPath: resolvConfSource(resolvConf),
+          } as const,
+        ]),
+  ]
+}
+
+function planCgroup(settings: Settings, facts: HostFacts): CgroupPlan {
+  const { layout, hierarchies, namespaces } = facts.cgroup
+  const { unifiedCgroup } = settings.tuning
+  return {
+    host: layout,
+    container:
+      unifiedCgroup === true
+        ? 'unified'
+        : settings.startMode === 'stub-init'
+          ? 'as-host'
+          : 'by-tree',
+    namespace: namespaces && settings.tuning.cgroupNamespace,
+    hierarchies,
+  }
+}
+
+function decideConsole(settings: Settings, facts: HostFacts): ContainerPlan['console'] {
+  const onTerminal = facts.stdin === 'terminal' && facts.stdout === 'terminal'
+  if (settings.console === 'autopipe') return onTerminal ? 'interactive' : 'pipe'
+  return settings.console ?? (onTerminal ? 'interactive' : 'read-only')
+}
+
+function plannedPersonality(settings: Settings, facts: HostFacts): number | undefined {
+  if (settings.personality === undefined) return undefined
+  return settings.personality === facts.architecture ? 0 : 8
+}

@@ -1,0 +1,234 @@
+/**
+ * The container plan: everything decided, nothing done. Plain JSON, ordered, printable
+ * (`tsnspawn --print-plan`); the forked children of `runtime/` only walk it.
+ *
+ * In: `Settings`, `HostFacts`, the root as `images/` prepared it. Out: this. Paths named `target` are the
+ * container's own and are resolved beneath its root; paths named `hostPath` are the host's.
+ */
+import type { BindIdMap, ConsoleMode, ResolvConfMode, TimezoneMode } from '../settings/settings.ts'
+import type { CapabilitySets } from './capabilities.ts'
+import type { SeccompProgram } from './seccomp/assemble.ts'
+
+/** Where the source of a mount lies once temporary directories have been made. */
+export type PlannedSource =
+  | { readonly kind: 'host'; readonly hostPath: string }
+  | { readonly kind: 'container'; readonly path: string }
+
+/** Mount flags by name, as mount(8) says them. */
+export type MountFlag = 'ro' | 'nosuid' | 'nodev' | 'noexec' | 'strictatime'
+
+export type Step =
+  /** A new file system. Skipped when the target already is a mount point, unless it must `cover`. */
+  | {
+      readonly kind: 'mount'
+      readonly fstype: string
+      readonly target: string
+      readonly flags: readonly MountFlag[]
+      readonly options: string | undefined
+      readonly create: 'directory' | 'no'
+      readonly existing: 'skip' | 'cover'
+      readonly onFailure: 'fail' | 'ignore'
+    }
+  | {
+      readonly kind: 'bind'
+      readonly source: PlannedSource
+      readonly target: string
+      readonly depth: 'recursive' | 'one'
+      readonly access: 'as-is' | 'read-only'
+      /** Set when the mount is made read-only. */
+      readonly flags: readonly MountFlag[]
+      readonly idMap: BindIdMap
+      readonly create: 'as-source' | 'no'
+      readonly onFailure: 'fail' | 'ignore'
+    }
+  | {
+      readonly kind: 'remount'
+      readonly target: string
+      readonly flags: readonly MountFlag[]
+      readonly depth: 'recursive' | 'one'
+      readonly onFailure: 'fail' | 'ignore'
+    }
+  | {
+      readonly kind: 'overlay'
+      /** Bottom first. */
+      readonly lowers: readonly PlannedSource[]
+      /** Undefined for a read-only overlay. The work directory is made beside it, and goes at the end. */
+      readonly upper: { readonly source: PlannedSource; readonly workName: string } | undefined
+      readonly target: string
+    }
+  /** An empty inode of the same type that nobody may use, over an existing one. */
+  | { readonly kind: 'mask'; readonly target: string; readonly onFailure: 'fail' | 'ignore' }
+  | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
+  | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
+  | {
+      readonly kind: 'file'
+      readonly path: string
+      readonly content: string
+      readonly mode: number
+    }
+  /** A device node like the host's; bound from there where mknod is not permitted. */
+  | {
+      readonly kind: 'device'
+      readonly path: string
+      readonly hostPath: string
+      readonly type: 'character' | 'block'
+      readonly major: number
+      readonly minor: number
+      readonly mode: number
+    }
+  /** The directories and links every root needs (file-hierarchy(7)); what exists is left alone. */
+  | { readonly kind: 'base-filesystem' }
+  /** /run/host/inaccessible and its six nodes. */
+  | { readonly kind: 'inaccessible-nodes' }
+  /** The socket that the payload's READY=1 comes in by. */
+  | { readonly kind: 'notify-socket'; readonly path: string }
+  /** Container manager and container UUID, read by the payload. */
+  | { readonly kind: 'identity-files'; readonly service: string }
+  | {
+      readonly kind: 'resolv-conf'
+      readonly mode: Exclude<ResolvConfMode, 'off' | 'auto'>
+      readonly hostPath: string
+    }
+  | { readonly kind: 'timezone'; readonly mode: Exclude<TimezoneMode, 'off' | 'auto'> }
+  /** The six parts of sysfs that a private network leaves visible. */
+  | { readonly kind: 'private-sysfs'; readonly access: 'read-only' | 'read-write' }
+
+/** How the root tree comes to be a mount of its own. */
+export type RootPlan =
+  | { readonly kind: 'directory'; readonly hostPath: string }
+  | {
+      readonly kind: 'overlay'
+      /** Bottom first. */
+      readonly layers: readonly string[]
+      /** `tmpfs` keeps what is written in memory. */
+      readonly upper: 'tmpfs' | { readonly hostPath: string; readonly workPath: string }
+      /** Skip every sync: nothing of the upper is wanted afterwards (overlayfs `volatile`). */
+      readonly sync: 'skip' | 'keep'
+    }
+  /** A tmpfs with only /usr of the tree, read-only. */
+  | { readonly kind: 'usr-only'; readonly hostPath: string }
+
+export interface UsersPlan {
+  /** First host id of the container's range; 0 for `identity`. */
+  readonly base: number
+  readonly length: number
+  /** `auto` is map, and chown where the kernel or file system cannot. */
+  readonly ownership: 'off' | 'chown' | 'map' | 'auto'
+}
+
+/** Kernel names without the RLIMIT_ prefix. */
+export interface PlannedLimit {
+  readonly name: string
+  readonly resource: number
+  readonly soft: number | null
+  readonly hard: number | null
+}
+
+export interface PayloadPlan {
+  /** Programs to try in turn; a name without a slash is searched in the payload's PATH. */
+  readonly candidates: readonly { readonly program: string; readonly argv: readonly string[] }[]
+  /** What is tried, for the message when all fail. */
+  readonly description: string
+  /** Undefined: the user's home for the shell, / for a command. */
+  readonly workingDirectory: string | undefined
+  readonly startsShell: boolean
+  /** `NAME=VALUE`; HOME, USER, LOGNAME and container_uuid are added by the inner child. */
+  readonly environment: readonly string[]
+  /** Added last, over everything else. */
+  readonly overrides: readonly string[]
+  /** Undefined: root. */
+  readonly user: string | undefined
+}
+
+export interface CgroupHierarchy {
+  /** Name of its directory below /sys/fs/cgroup. */
+  readonly name: string
+  readonly fstype: 'cgroup' | 'cgroup2'
+  readonly options: string | undefined
+  readonly controllers: readonly string[]
+}
+
+export interface CgroupPlan {
+  readonly host: 'unified' | 'hybrid' | 'legacy' | 'none'
+  /** `by-tree` looks at the systemd version in the tree. */
+  readonly container: 'unified' | 'as-host' | 'by-tree'
+  readonly namespace: boolean
+  readonly hierarchies: readonly CgroupHierarchy[]
+}
+
+export interface ContainerPlan {
+  readonly machine: string
+  readonly hostname: string
+  /** Used when the tree has no machine ID: 32 hexadecimal digits. */
+  readonly fallbackUuid: string
+  readonly root: RootPlan
+  readonly rootAccess: 'read-write' | 'read-only'
+  /** Undefined: no user namespace. */
+  readonly users: UsersPlan | undefined
+  /** Namespaces made besides mount. */
+  readonly namespaces: readonly ('ipc' | 'pid' | 'uts' | 'user' | 'net' | 'cgroup')[]
+  /** Done in order by the outer child, on the tree, with the host's privileges. */
+  readonly outer: readonly Step[]
+  /** Done in order by the inner child, within all namespaces. */
+  readonly inner: readonly Step[]
+  /** Custom mounts at or below /proc, done last. */
+  readonly innerCustom: readonly Step[]
+  readonly cgroup: CgroupPlan
+  readonly maskKernelLog: boolean
+  readonly loopbackUp: boolean
+  readonly console: Exclude<ConsoleMode, 'autopipe'>
+  readonly stubInit: boolean
+  readonly payload: PayloadPlan
+  readonly capabilities: CapabilitySets
+  readonly noNewPrivileges: boolean
+  readonly seccomp: readonly SeccompProgram[]
+  readonly limits: readonly PlannedLimit[]
+  readonly oomScoreAdjust: number | undefined
+  readonly cpuAffinity: readonly number[] | undefined
+  /** PER_LINUX (0) or PER_LINUX32 (8); undefined leaves it. */
+  readonly personality: number | undefined
+  readonly killSignal: number | undefined
+  readonly notifyReady: boolean
+  readonly keepUnit: boolean
+  readonly quiet: boolean
+}
+
+/** One line that says what a step does: for `--debug`, and for the error when it fails. */
+export function describeStep(step: Step): string {
+  switch (step.kind) {
+    case 'mount':
+      return `mount ${step.fstype} on ${step.target}`
+    case 'bind':
+      return `bind ${describeSource(step.source)} to ${step.target}`
+    case 'remount':
+      return `remount ${step.target} ${step.flags.join(',')}`
+    case 'overlay':
+      return `mount overlay on ${step.target}`
+    case 'mask':
+      return `make ${step.target} inaccessible`
+    case 'directory':
+    case 'symlink':
+    case 'file':
+      return `make ${step.kind} ${step.path}`
+    case 'device':
+      return `make device node ${step.path}`
+    case 'base-filesystem':
+      return 'make the base directories'
+    case 'inaccessible-nodes':
+      return 'make /run/host/inaccessible'
+    case 'notify-socket':
+      return `make socket ${step.path}`
+    case 'identity-files':
+      return 'write /run/host/container-manager and container-uuid'
+    case 'resolv-conf':
+      return `set up /etc/resolv.conf (${step.mode})`
+    case 'timezone':
+      return `set up /etc/localtime (${step.mode})`
+    case 'private-sysfs':
+      return 'set up /sys for a private network'
+  }
+}
+
+function describeSource(source: PlannedSource): string {
+  return source.kind === 'host' ? source.hostPath : `+${source.path}`
+}

@@ -1,0 +1,107 @@
+/**
+ * A control group of its own for each container, below the caller's: so that it can be delegated, and what is left
+ * of a killed run be found. With `--keep-unit` the container stays where the caller is.
+ *
+ * Groups are named after the machine and the owner (pid and start time); those of dead owners are removed by the
+ * next run.
+ */
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import type { CleanupStack } from '../cleanup.ts'
+import { isOwnerAlive, ownOwner, parseOwner } from './owner.ts'
+import type { ContainerPlan } from '../plan/plan.ts'
+
+const delegated = [
+  'cgroup.clone_children',
+  'cgroup.controllers',
+  'cgroup.events',
+  'cgroup.procs',
+  'cgroup.stat',
+  'cgroup.subtree_control',
+  'cgroup.threads',
+  'memory.oom.group',
+  'memory.reclaim',
+  'notify_on_release',
+  'tasks',
+]
+
+/** Where processes are tracked: the unified hierarchy, and systemd's named one beside it on older layouts. */
+function trackingHierarchies(
+  layout: ContainerPlan['cgroup']['host'],
+): { root: string; line: RegExp }[] {
+  const unified = { root: '/sys/fs/cgroup', line: /^0::(.*)$/m }
+  const named = { root: '/sys/fs/cgroup/systemd', line: /^\d+:name=systemd:(.*)$/m }
+  switch (layout) {
+    case 'none':
+      return []
+    case 'unified':
+      return [unified]
+    case 'hybrid':
+      return [named, { ...unified, root: '/sys/fs/cgroup/unified' }]
+    case 'legacy':
+      return [named]
+  }
+}
+
+/** Moves the leader into a fresh group of each tracking hierarchy, delegated to the container's root. */
+export function placeLeader(plan: ContainerPlan, leader: number, cleanup: CleanupStack): void {
+  if (plan.keepUnit) return
+  const own = readFileSync('/proc/self/cgroup', 'latin1')
+  for (const { root, line } of trackingHierarchies(plan.cgroup.host)) {
+    const path = line.exec(own)?.[1]
+    if (path === undefined || !existsSync(root)) continue
+    const parent = join(root, path)
+    removeStale(parent)
+    const group = join(parent, `tsnspawn-${plan.machine}.${ownOwner()}.scope`)
+    try {
+      mkdirSync(group)
+    } catch (error) {
+      // A host that did not delegate its tree to us: the container stays in the caller's group.
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM') continue
+      throw error
+    }
+    cleanup.defer(`control group ${group}`, () => removeGroup(group))
+    const payload = join(group, 'payload')
+    mkdirSync(payload)
+    if (plan.users !== undefined) delegate(payload, plan.users.base)
+    writeFileSync(join(payload, 'cgroup.procs'), String(leader))
+  }
+}
+
+function delegate(group: string, owner: number): void {
+  chownSync(group, owner, owner)
+  for (const name of delegated) {
+    if (existsSync(join(group, name))) chownSync(join(group, name), owner, owner)
+  }
+}
+
+/** Removes an empty group and the empty ones below; a group that still has processes stays. */
+function removeGroup(group: string): void {
+  for (const entry of readdirSync(group, { withFileTypes: true })) {
+    if (entry.isDirectory()) removeGroup(join(group, entry.name))
+  }
+  rmdirSync(group)
+}
+
+function removeStale(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const owner = /^tsnspawn-.*\.(\d+-\d+)\.scope$/.exec(name)?.[1]
+    if (owner === undefined) continue
+    const parsed = parseOwner(owner)
+    if (parsed === undefined || isOwnerAlive(parsed)) continue
+    try {
+      removeGroup(join(parent, name))
+    } catch {
+      // Somebody still lives in it, or another run was faster.
+    }
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * The inner child: first process of the container, in all of its namespaces. It finishes the mounts, takes the
+ * console, gives up what it must not have, and becomes the payload, or the stub init above it. A forked process:
+ * synchronous, no event loop.
+ */
+import { writeFileSync } from 'node:fs'
+import type { CgroupHierarchy, ContainerPlan } from '../plan/plan.ts'
+import { close, closeAllBut, open, receiveMessage, sendMessage, O_PATH } from '../sys/fd.ts'
+import {
+  currentHardLimit,
+  keepCapabilitiesOverUserChange,
+  limitBoundingSet,
+  setCapabilities,
+  setIds,
+  trySetResourceLimit,
+} from '../sys/credentials.ts'
+import { bringUpLoopback } from '../sys/loopback.ts'
+import {
+  attachMount,
+  cloneMount,
+  setMountAttributes,
+  setPropagation,
+  MS_REC,
+  MS_SHARED,
+} from '../sys/mount.ts'
+import { setHostname, unshare, CLONE_NEWCGROUP, CLONE_NEWNET } from '../sys/namespaces.ts'
+import {
+  createSession,
+  exitProcess,
+  joinFreshKeyring,
+  prctl,
+  resetSignalHandlers,
+  setCpuAffinity,
+  setPersonality,
+  setProcessName,
+  setSignalMask,
+  setUmask,
+  PR_SET_NO_NEW_PRIVS,
+  PR_SET_PDEATHSIG,
+  SIGKILL,
+} from '../sys/process.ts'
+import { loadSeccompProgram } from '../sys/seccomp.ts'
+import { mountCgroups } from './cgroup-mounts.ts'
+import { takeConsole, takeControllingTerminal } from './container-console.ts'
+import { receive, send, sendFailure, type GoMessage } from './messages.ts'
+import { BOOT_ID_FILE, KMSG_FIFO } from './host-files.ts'
+import { executePayload, payloadEnvironment, prepareUser, type PayloadUser } from './payload.ts'
+import type { StepContext } from './step-context.ts'
+import { executeSteps } from './steps.ts'
+import { startUnderStubInit } from './stub-init.ts'
+
+export interface InnerChannels {
+  readonly supervisor: number
+  readonly outer: number
+  readonly containerUuid: string
+  readonly hierarchies: readonly CgroupHierarchy[]
+}
+
+export function runInnerChild(plan: ContainerPlan, channels: InnerChannels): never {
+  try {
+    setProcessName('(sd-container)')
+    becomeContainer(plan, channels)
+  } catch (error) {
+    sendFailure(channels.supervisor, error)
+    exitProcess(1)
+  }
+}
+
+function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
+  const { supervisor, outer } = channels
+  if (plan.users !== undefined) {
+    // The outer child writes our id map. Until then we are nobody.
+    if (receiveMessage(outer) === undefined) exitProcess(1)
+    setIds(0, 0, [])
+  }
+  joinFreshKeyring()
+  setPropagation('/', MS_SHARED | MS_REC)
+  if (plan.namespaces.includes('net')) unshare(CLONE_NEWNET, 'cannot make a network namespace')
+  const root = open('/', O_PATH)
+  const context: StepContext = {
+    root,
+    owner: 0,
+    users: undefined,
+    containerUuid: channels.containerUuid,
+    onNotifySocket: () => {},
+    warn: (text) => send(supervisor, { kind: 'warning', text }),
+  }
+  executeSteps(plan.inner, context)
+  coverProcFiles(plan)
+  sendMessage(outer, Buffer.from('mounted'))
+  close(outer)
+  const go = receive<GoMessage>(supervisor)
+  if (go === undefined) exitProcess(1)
+
+  if (plan.namespaces.includes('cgroup')) {
+    unshare(CLONE_NEWCGROUP, 'cannot make a cgroup namespace')
+    mountCgroups(channels.hierarchies, plan)
+  }
+  executeSteps(plan.innerCustom, context)
+  close(root)
+  resetLoginUid()
+  createSession()
+  if (plan.loopbackUp) bringUpLoopback()
+  const console = takeConsole(plan)
+  if (plan.oomScoreAdjust !== undefined)
+    writeFileSync('/proc/self/oom_score_adj', String(plan.oomScoreAdjust))
+  if (plan.cpuAffinity !== undefined) setCpuAffinity(plan.cpuAffinity)
+  setHostname(plan.hostname)
+  if (plan.personality !== undefined) setPersonality(plan.personality)
+  applyLimits(plan)
+  const user = prepareUser(plan)
+  dropPrivileges(plan, user)
+  const environment = payloadEnvironment(plan, user, channels.containerUuid)
+  setUmask(0o022)
+  send(
+    supervisor,
+    { kind: 'started', fds: console === undefined ? [] : ['console'] },
+    console === undefined ? [] : [console],
+  )
+  const begin = () => {
+    takeControllingTerminal(plan)
+    if (plan.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1)
+    resetSignalHandlers()
+    setSignalMask([])
+    closeAllBut([supervisor])
+    executePayload(plan.payload, user, environment)
+  }
+  if (plan.stubInit) startUnderStubInit(plan, channels, begin)
+  // The payload dies with the supervisor. A change of ids clears this, so it comes after them.
+  prctl(PR_SET_PDEATHSIG, SIGKILL)
+  begin()
+  return exitProcess(1)
+}
+
+/** A fresh boot id, and nothing of the host's kernel log. */
+function coverProcFiles(plan: ContainerPlan): void {
+  if (!plan.maskKernelLog) return
+  for (const [source, target, access] of [
+    [BOOT_ID_FILE, '/proc/sys/kernel/random/boot_id', 'read-only'],
+    [KMSG_FIFO, '/proc/kmsg', 'as-is'],
+  ] as const) {
+    const mounted = cloneMount(source, 'one')
+    const readOnly = access === 'read-only'
+    setMountAttributes(
+      mounted,
+      { readOnly, noSuid: true, noDev: true, noExec: readOnly },
+      'one',
+      target,
+    )
+    attachMount(mounted, target)
+    close(mounted)
+  }
+}
+
+/** Where the host has audit, the container's logins are not the caller's; some kernels refuse. */
+function resetLoginUid(): void {
+  try {
+    writeFileSync('/proc/self/loginuid', '4294967295')
+  } catch {
+    // No audit in this kernel, or the id is immutable.
+  }
+}
+
+/** As near to the wanted limits as this process is allowed to go. */
+function applyLimits(plan: ContainerPlan): void {
+  for (const { resource, soft, hard } of plan.limits) {
+    if (trySetResourceLimit(resource, soft, hard)) continue
+    const own = currentHardLimit(resource)
+    const cut = (value: number | null) =>
+      own === null ? value : value === null ? own : Math.min(value, own)
+    trySetResourceLimit(resource, cut(soft), cut(hard))
+  }
+}
+
+function dropPrivileges(plan: ContainerPlan, user: PayloadUser): void {
+  const set = (hex: string) => BigInt(`0x${hex}`)
+  const { bounding, permitted, effective, inheritable, ambient } = plan.capabilities
+  for (const program of plan.seccomp) loadSeccompProgram(program)
+  limitBoundingSet(set(bounding))
+  keepCapabilitiesOverUserChange()
+  setIds(user.uid, user.gid, user.groups)
+  setCapabilities({
+    bounding: set(bounding),
+    permitted: set(permitted),
+    effective: set(effective),
+    inheritable: set(inheritable),
+    ambient: set(ambient),
+  })
+}

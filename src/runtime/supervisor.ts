@@ -1,0 +1,248 @@
+/**
+ * The parent's side of one container: forks the outer child, follows the start, then watches the leader until it
+ * ends: console, signals, readiness.
+ *
+ * In: a plan, and the place where the outer child may mount the root. Out: how the leader ended.
+ */
+import { NspawnError, reviveError } from '../errors.ts'
+import type { LogSink } from '../log.ts'
+import type { ContainerPlan } from '../plan/plan.ts'
+import { close, packetSocketPair, poll, POLLIN, type PollEntry } from '../sys/fd.ts'
+import { forkWithHeap } from '../sys/fork.ts'
+import {
+  kill,
+  openPidfd,
+  prctl,
+  waitForChild,
+  PR_SET_CHILD_SUBREAPER,
+  SIGKILL,
+  type ExitReason,
+} from '../sys/process.ts'
+import { ConsoleForwarder } from './console.ts'
+import { receive, send, type ChildMessage } from './messages.ts'
+import { NotifySocket } from './notify.ts'
+import { runOuterChild } from './outer-child.ts'
+import { SignalInbox } from './signals.ts'
+
+export type ContainerEnd =
+  /** The leader ended by itself, or by what we passed on to it. */
+  | { readonly kind: 'ended'; readonly reason: ExitReason }
+  /** We killed it: escape sequence, SIGTERM or SIGINT without a kill signal, or a second one. */
+  | { readonly kind: 'killed'; readonly by: 'escape' | 'signal' }
+
+export interface SupervisorOptions {
+  readonly log: LogSink
+  /** Empty directory of the host; the root is mounted there in the outer child's namespace. */
+  readonly rootPlace: string
+  /** Called with the leader's pid when its namespaces exist and before it goes on: cgroups, registration. */
+  readonly onLeader: (pid: number) => void
+}
+
+/** When the signal pipe could not be found, look for signals this often. */
+const SIGNAL_FALLBACK_MS = 50
+
+export async function superviseContainer(
+  plan: ContainerPlan,
+  options: SupervisorOptions,
+): Promise<ContainerEnd> {
+  prctl(PR_SET_CHILD_SUBREAPER, 1)
+  const signals = new SignalInbox(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGWINCH'])
+  const [ours, theirs] = packetSocketPair()
+  const outer = forkWithHeap()
+  if (outer === 0) {
+    close(ours)
+    runOuterChild(plan, theirs, options.rootPlace)
+  }
+  close(theirs)
+  const supervisor = new Supervisor(plan, options, signals, ours, outer)
+  try {
+    return await supervisor.run()
+  } finally {
+    supervisor.release()
+    signals.close()
+  }
+}
+
+class Supervisor {
+  private readonly plan: ContainerPlan
+  private readonly options: SupervisorOptions
+  private readonly signals: SignalInbox
+  private control: number | undefined
+  private readonly outer: number
+  private leader: { pid: number; pidfd: number } | undefined
+  private outerEnded = false
+  private started = false
+  private failure: Error | undefined
+  private killed: 'escape' | 'signal' | undefined
+  private haltRequested = false
+  private console: ConsoleForwarder | undefined
+  private notify: NotifySocket | undefined
+  private readonly held: number[] = []
+
+  constructor(
+    plan: ContainerPlan,
+    options: SupervisorOptions,
+    signals: SignalInbox,
+    control: number,
+    outer: number,
+  ) {
+    this.plan = plan
+    this.options = options
+    this.signals = signals
+    this.control = control
+    this.outer = outer
+  }
+
+  async run(): Promise<ContainerEnd> {
+    for (;;) {
+      const sources = this.pollSources()
+      const entries = sources.map((source) => source.entry)
+      const timeoutMs =
+        this.signals.pollFd < 0 ? SIGNAL_FALLBACK_MS : (this.console?.timeoutMs() ?? -1)
+      const events = poll(entries, timeoutMs)
+      let signaled = this.signals.pollFd < 0
+      for (const [i, source] of sources.entries()) {
+        if (events[i] === 0) continue
+        if (source.handle === 'signals') signaled = true
+        else source.handle(events[i] as number)
+      }
+      if (signaled) for (const signal of await this.signals.take()) this.onSignal(signal)
+      const end = this.end()
+      if (end !== undefined) return end
+    }
+  }
+
+  private pollSources(): { entry: PollEntry; handle: ((events: number) => void) | 'signals' }[] {
+    const sources: ReturnType<Supervisor['pollSources']> = [
+      { entry: { fd: this.signals.pollFd, events: POLLIN }, handle: 'signals' },
+    ]
+    if (this.control !== undefined) {
+      sources.push({ entry: { fd: this.control, events: POLLIN }, handle: () => this.onMessage() })
+    }
+    if (this.leader !== undefined) {
+      sources.push({ entry: { fd: this.leader.pidfd, events: POLLIN }, handle: () => {} })
+    }
+    if (this.notify !== undefined) {
+      const { notify } = this
+      sources.push({ entry: { fd: notify.fd, events: POLLIN }, handle: () => notify.receive() })
+    }
+    for (const entry of this.console?.pollEntries() ?? []) {
+      sources.push({ entry, handle: (events) => this.console?.onEvents(entry.fd, events) })
+    }
+    return sources
+  }
+
+  private onMessage(): void {
+    const received = receive<ChildMessage>(this.control as number)
+    if (received === undefined) {
+      // The last copy of the children's end is gone: the payload has been executed, or all have died.
+      close(this.control as number)
+      this.control = undefined
+      return
+    }
+    const { message, fds } = received
+    switch (message.kind) {
+      case 'leader':
+        this.adoptLeader(message, fds)
+        return
+      case 'started':
+        this.started = true
+        if (fds[0] !== undefined) this.console = new ConsoleForwarder(fds[0], this.plan)
+        return
+      case 'warning':
+        this.options.log({ kind: 'warning', text: message.text })
+        return
+      case 'failed':
+        this.failure ??= reviveError(message.error)
+    }
+  }
+
+  private adoptLeader(
+    message: Extract<ChildMessage, { kind: 'leader' }>,
+    fds: readonly number[],
+  ): void {
+    this.leader = { pid: message.pid, pidfd: openPidfd(message.pid) }
+    for (const [i, name] of message.fds.entries()) {
+      const fd = fds[i] as number
+      if (name === 'notify') this.notify = new NotifySocket(fd, message.pid)
+      else this.held.push(fd)
+    }
+    try {
+      this.options.onLeader(message.pid)
+      send(this.control as number, { kind: 'go' })
+    } catch (error) {
+      this.failure ??= error as Error
+      kill(message.pid, SIGKILL)
+    }
+  }
+
+  private onSignal(signal: NodeJS.Signals): void {
+    if (signal === 'SIGWINCH') {
+      this.console?.copyWindowSize()
+      return
+    }
+    const { killSignal } = this.plan
+    if (
+      killSignal !== undefined &&
+      this.started &&
+      !this.haltRequested &&
+      this.leader !== undefined
+    ) {
+      this.haltRequested = true
+      this.options.log({
+        kind: 'notice',
+        text: `Trying to halt container. Send SIGTERM again to trigger immediate termination.`,
+      })
+      kill(this.leader.pid, killSignal)
+      return
+    }
+    this.killNow('signal')
+  }
+
+  private killNow(by: 'escape' | 'signal'): void {
+    this.killed ??= by
+    kill(this.leader?.pid ?? this.outer, SIGKILL)
+    if (this.leader === undefined) kill(this.outer, SIGKILL)
+  }
+
+  /** Reaps; tells the end once the leader, and everybody who still has something to report, is gone. */
+  private end(): ContainerEnd | undefined {
+    const request = this.console?.takeRequest()
+    if (request === 'kill') this.killNow('escape')
+    else if (request !== undefined && this.leader !== undefined) kill(this.leader.pid, request)
+    let reason: ExitReason | undefined
+    for (let ended = waitForChild(-1, 'no'); ended !== undefined; ended = waitForChild(-1, 'no')) {
+      if (ended.pid === this.leader?.pid) reason = ended.reason
+      if (ended.pid === this.outer) this.outerEnded = true
+    }
+    if (reason === undefined && !(this.outerEnded && this.leader === undefined)) return undefined
+    while (this.control !== undefined) this.onMessage()
+    this.console?.drain()
+    if (this.failure !== undefined) throw this.failure
+    if (this.killed !== undefined) return { kind: 'killed', by: this.killed }
+    if (reason === undefined || !this.started) {
+      throw new NspawnError('the container died before its payload was started', {
+        code: 'CHILD_DIED',
+        subject: this.plan.machine,
+        hint: 'run again with --debug to see the last step',
+      })
+    }
+    return { kind: 'ended', reason }
+  }
+
+  release(): void {
+    if (this.leader !== undefined) {
+      kill(this.leader.pid, SIGKILL)
+      waitForChild(this.leader.pid)
+      close(this.leader.pidfd)
+    }
+    if (!this.outerEnded) {
+      kill(this.outer, SIGKILL)
+      waitForChild(this.outer)
+    }
+    this.console?.restore()
+    this.notify?.close()
+    if (this.control !== undefined) close(this.control)
+    for (const fd of this.held) close(fd)
+  }
+}
