@@ -11,8 +11,7 @@ This page is generated from the table that the command line is read with (\`src/
 Options end at the first word that is not one, or at \`--\`. Long names may be shortened while they stay
 unambiguous. A value follows behind \`=\` or as the next word; where it is optional, only behind \`=\`.
 The last of several counts, unless an option is repeatable. Booleans are \`1 yes y true t on\` and
-\`0 no n false f off\` in any letter case. Options marked with *list* print the names they accept for the
-value \`help\`.
+\`0 no n false f off\` in any letter case.
 
 Something wrong on the command line ends tsnspawn with status 1 and one message, before anything is
 changed.
@@ -108,7 +107,7 @@ function entry(option: Option): string {
   if (option.details !== undefined) lines.push('', option.details)
   const facts: string[] = []
   if (option.fallback !== undefined) facts.push(`Default: ${option.fallback}.`)
-  if (option.list !== undefined) facts.push('*list*')
+  if (option.list !== undefined) facts.push('The value `help` lists the names.')
   const keys = (option.keys ?? []).map(([section, key]) => `\`[${section}] ${key}=\``)
   if (keys.length > 0) facts.push(`In systemd.nspawn(5): ${keys.join(', ')}.`)
   if (option.differs !== undefined) facts.push(`Unlike systemd-nspawn: ${option.differs}`)
