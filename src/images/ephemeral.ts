@@ -2,13 +2,16 @@
  * Throw-away copies of trees. They cost the same whatever the size of the tree: a snapshot on btrfs,
  * elsewhere an overlay above the tree, and only where neither can work a copy.
  */
-import { chmodSync, chownSync, lutimesSync, mkdirSync, realpathSync, statfsSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, realpathSync, statfsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
 import { runtimeDirectory, stateDirectory } from '../paths.ts'
+import { AT_FDCWD } from '../sys/at-error.ts'
+import { nameOf, setTimesAt } from '../sys/at.ts'
 import { overlayRefusal } from '../sys/overlay-probe.ts'
+import { statAt } from '../sys/statx.ts'
 import { getXattr, listXattrs, setXattr } from '../sys/xattr.ts'
 import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from './hidden-tree.ts'
 
@@ -176,7 +179,7 @@ function tryOverlay(
 
 /** Gives `upper` what people see of the top directory of `lower`: an overlay shows the upper's. */
 function likeTopOf(lower: string, upper: string): void {
-  const facts = statSync(lower)
+  const facts = statAt(AT_FDCWD, nameOf(lower))
   for (const attribute of listXattrs(lower)) {
     if (attribute.startsWith('trusted.overlay.')) continue
     const value = getXattr(lower, attribute)
@@ -184,7 +187,7 @@ function likeTopOf(lower: string, upper: string): void {
   }
   chownSync(upper, facts.uid, facts.gid)
   chmodSync(upper, facts.mode & 0o7777)
-  lutimesSync(upper, facts.atime, facts.mtime)
+  setTimesAt(AT_FDCWD, nameOf(upper), facts.accessed, facts.modified)
 }
 
 async function copy(

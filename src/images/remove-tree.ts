@@ -123,9 +123,10 @@ function* removeDirectory(parent: number, name: Name, btrfs: boolean): Generator
     for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
       const entry = level.names.pop()
       if (entry === undefined) {
-        removeEmptied(level)
+        // Closed first: removing a directory that is open makes the close wait for the disk.
         stack.pop()
         closeSync(level.fd)
+        removeEmptied(level)
         continue
       }
       if (++done % 256 === 0) yield undefined
@@ -182,7 +183,7 @@ function unlinkFile(directory: number, name: Name): void {
 function removeEmptied(level: Level): void {
   let refused = tryUnlinkAt(level.parent, level.name, 'directory')
   if (refused === 'EPERM' || refused === 'EACCES') {
-    unprotectInode(level.fd)
+    withDirectory(openForRemoval(level.parent, level.name), unprotectInode)
     unprotect(level.parent)
     refused = tryUnlinkAt(level.parent, level.name, 'directory')
   }

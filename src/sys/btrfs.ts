@@ -1,7 +1,7 @@
 /** Subvolumes of btrfs, through its ioctls: the btrfs program need not be installed. */
 import { closeSync, constants, fstatSync, lstatSync, openSync, statfsSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { nameOf, nameOfEntry, openDirectoryAt, readEntries, tryUnlinkAt, withDirectory, type Name } from './at.ts'
+import { nameOf, nameOfEntry, openDirectoryAt, readEntries, setTimesOf, tryUnlinkAt, withDirectory, type Name } from './at.ts'
 import { failAt } from './at-error.ts'
 import { errnoName } from './errno.ts'
 import { lazyFunction } from './lazy-function.ts'
@@ -108,6 +108,7 @@ function snapshotNested(source: number, copy: number): void {
       snapshotInto(child, copy, name)
     })
   }
+  setTimesOf(copy, top.accessed, top.modified)
 }
 
 /** Whether an open subvolume has the read-only flag. */
