@@ -23,10 +23,22 @@ export interface ProgramResult {
   readonly stderr: string
 }
 
-const inherited = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TERM', 'http_proxy', 'https_proxy', 'no_proxy', 'TMPDIR']
+const inherited = [
+  'PATH',
+  'HOME',
+  'LANG',
+  'LC_ALL',
+  'TERM',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+  'TMPDIR',
+]
 
 /** The caller's environment cut down to what a host program needs. */
-export function programEnvironment(extra: Readonly<Record<string, string>> = {}): Record<string, string> {
+export function programEnvironment(
+  extra: Readonly<Record<string, string>> = {},
+): Record<string, string> {
   const env: Record<string, string> = {}
   for (const name of inherited) {
     const value = process.env[name]
@@ -72,9 +84,16 @@ export async function runProgram(
   if (result.exitCode === undefined) {
     const code = (result.cause as NodeJS.ErrnoException | undefined)?.code
     if (code === 'ENOENT') {
-      throw new NspawnError(step, { code: 'PROGRAM_NOT_FOUND', operation: program, hint: options.hint ?? `install ${program}, then try again` })
+      throw new NspawnError(step, {
+        code: 'PROGRAM_NOT_FOUND',
+        operation: program,
+        hint: options.hint ?? `install ${program}, then try again`,
+      })
     }
-    throw new NspawnError(`${step}: ${program} ended by ${result.signal ?? code ?? 'an unknown cause'}`, { code: 'PROGRAM_KILLED', operation: program })
+    throw new NspawnError(
+      `${step}: ${program} ended by ${result.signal ?? code ?? 'an unknown cause'}`,
+      { code: 'PROGRAM_KILLED', operation: program },
+    )
   }
   if (!(options.accept ?? [0]).includes(result.exitCode)) {
     const tail = (stderr || stdout).trim().split('\n').slice(-5).join('\n  ')
@@ -86,4 +105,55 @@ export async function runProgram(
     })
   }
   return { status: result.exitCode, stdout, stderr }
+}
+
+export interface AttachedProgram {
+  readonly argv: readonly [string, ...string[]]
+  /** `inherit`: the caller's stdio; `lines`: output by line, stdin empty. */
+  readonly stdio: 'inherit' | 'lines'
+  /** What the program reads from descriptor 3. */
+  readonly request: string
+  readonly onLine: (line: string, stream: 'stdout' | 'stderr') => void
+  /** Each line the program writes to descriptor 4. */
+  readonly onAnswer: (line: string) => void
+  readonly signal?: AbortSignal | undefined
+  readonly timeoutMs?: number | undefined
+  /** After SIGTERM, this long until SIGKILL. */
+  readonly graceMs: number
+}
+
+/**
+ * Runs a program of ours that takes a request and gives answers beside its stdio. An abort or a timeout ends it with
+ * SIGTERM, and with SIGKILL when it does not go.
+ */
+export async function runAttachedProgram(
+  program: AttachedProgram,
+): Promise<{ readonly timedOut: boolean; readonly how: string }> {
+  const each = (use: (line: string) => void) =>
+    // A transform that passes nothing on: the lines are the use.
+    // oxlint-disable-next-line require-yield
+    function* (line: unknown): Generator<never> {
+      use(String(line))
+    }
+  const output = (stream: 'stdout' | 'stderr') =>
+    program.stdio === 'inherit' ? 'inherit' : each((line) => program.onLine(line, stream))
+  const [file, ...args] = program.argv
+  const result = await execa(file, args, {
+    reject: false,
+    buffer: false,
+    stdio: [
+      program.stdio === 'inherit' ? 'inherit' : 'ignore',
+      output('stdout'),
+      output('stderr'),
+      Buffer.from(program.request),
+      each(program.onAnswer),
+    ],
+    forceKillAfterDelay: program.graceMs,
+    ...(program.signal === undefined ? {} : { cancelSignal: program.signal }),
+    ...(program.timeoutMs === undefined ? {} : { timeout: program.timeoutMs }),
+  })
+  return {
+    timedOut: result.timedOut,
+    how: result.signal ?? `exit status ${result.exitCode ?? 'unknown'}`,
+  }
 }

@@ -42,7 +42,7 @@ import {
 import { loadSeccompProgram } from '../sys/seccomp.ts'
 import { mountCgroups } from './cgroup-mounts.ts'
 import { takeConsole, takeControllingTerminal } from './container-console.ts'
-import { receive, send, sendFailure, type GoMessage } from './messages.ts'
+import { receive, send, sendFailure, type SupervisorMessage } from './messages.ts'
 import { BOOT_ID_FILE, KMSG_FIFO } from './host-files.ts'
 import { executePayload, payloadEnvironment, prepareUser, type PayloadUser } from './payload.ts'
 import type { StepContext } from './step-context.ts'
@@ -89,8 +89,7 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   coverProcFiles(plan)
   sendMessage(outer, Buffer.from('mounted'))
   close(outer)
-  const go = receive<GoMessage>(supervisor)
-  if (go === undefined) exitProcess(1)
+  awaitSupervisor(supervisor, 'go')
 
   if (plan.namespaces.includes('cgroup')) {
     unshare(CLONE_NEWCGROUP, 'cannot make a cgroup namespace')
@@ -125,11 +124,18 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
     closeAllBut([supervisor])
     executePayload(plan.payload, user, environment)
   }
+  awaitSupervisor(supervisor, 'adopted')
   if (plan.stubInit) startUnderStubInit(plan, channels, begin)
   // The payload dies with the supervisor. A change of ids clears this, so it comes after them.
   prctl(PR_SET_PDEATHSIG, SIGKILL)
   begin()
   return exitProcess(1)
+}
+
+/** Waits for the supervisor's word; without a supervisor there is nothing to go on for. */
+function awaitSupervisor(socket: number, kind: SupervisorMessage['kind']): void {
+  const received = receive<SupervisorMessage>(socket)
+  if (received?.message.kind !== kind) exitProcess(1)
 }
 
 /** A fresh boot id, and nothing of the host's kernel log. */

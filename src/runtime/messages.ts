@@ -1,5 +1,5 @@
 /** What the forked children and the supervisor say to each other: one JSON message a packet. */
-import { serializeError, type SerializedError } from '../errors.ts'
+import { NspawnError, serializeError, type SerializedError } from '../errors.ts'
 import { receiveMessage, sendMessage } from '../sys/fd.ts'
 
 export type ChildMessage =
@@ -15,9 +15,12 @@ export type ChildMessage =
   | { readonly kind: 'warning'; readonly text: string }
   | { readonly kind: 'failed'; readonly error: SerializedError }
 
-/** To the inner child: its cgroup is final, go on. */
-export interface GoMessage {
-  readonly kind: 'go'
+/**
+ * To the inner child. `go`: its cgroup is final. `adopted`: the outer child has ended, so that the supervisor is its
+ * parent now, whose death it shall not survive.
+ */
+export interface SupervisorMessage {
+  readonly kind: 'go' | 'adopted'
 }
 
 export interface Received<T> {
@@ -27,10 +30,19 @@ export interface Received<T> {
 
 export function send(
   socket: number,
-  message: ChildMessage | GoMessage,
+  message: ChildMessage | SupervisorMessage,
   fds: readonly number[] = [],
 ): void {
   sendMessage(socket, Buffer.from(JSON.stringify(message)), fds)
+}
+
+/** Like `send()` for a child that may have died already, which is noticed elsewhere. */
+export function sendIfAlive(socket: number, message: SupervisorMessage): void {
+  try {
+    send(socket, message)
+  } catch (error) {
+    if (!(error instanceof NspawnError) || error.code !== 'EPIPE') throw error
+  }
 }
 
 /** Tells the supervisor why this child gives up. */
@@ -39,7 +51,7 @@ export function sendFailure(socket: number, error: unknown): void {
 }
 
 /** The next message; undefined when the other side is gone. Blocks. */
-export function receive<T extends ChildMessage | GoMessage>(
+export function receive<T extends ChildMessage | SupervisorMessage>(
   socket: number,
 ): Received<T> | undefined {
   const received = receiveMessage(socket)

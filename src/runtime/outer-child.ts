@@ -118,7 +118,7 @@ function assembleAndStart(plan: ContainerPlan, supervisor: number, place: string
   close(toOuter)
   if (plan.users !== undefined) {
     const { base, length } = plan.users
-    writeIdMaps(inner, [{ inside: 0, outside: base, length }])
+    writeIdMaps(inner, [{ inside: 0, outside: base, length }], '/run/host/proc')
     sendMessage(fromInner, Buffer.from('mapped'))
   }
   const passed = [

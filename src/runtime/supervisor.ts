@@ -19,7 +19,7 @@ import {
   type ExitReason,
 } from '../sys/process.ts'
 import { ConsoleForwarder } from './console.ts'
-import { receive, send, type ChildMessage } from './messages.ts'
+import { receive, sendIfAlive, type ChildMessage } from './messages.ts'
 import { NotifySocket } from './notify.ts'
 import { runOuterChild } from './outer-child.ts'
 import { SignalInbox } from './signals.ts'
@@ -69,8 +69,8 @@ class Supervisor {
   private readonly signals: SignalInbox
   private control: number | undefined
   private readonly outer: number
-  private leader: { pid: number; pidfd: number } | undefined
-  private outerEnded = false
+  private leader: { readonly pid: number; readonly pidfd: number; reaped: boolean } | undefined
+  private outerPidfd: number | undefined
   private started = false
   private failure: Error | undefined
   private killed: 'escape' | 'signal' | undefined
@@ -91,6 +91,7 @@ class Supervisor {
     this.signals = signals
     this.control = control
     this.outer = outer
+    this.outerPidfd = openPidfd(outer)
   }
 
   async run(): Promise<ContainerEnd> {
@@ -118,6 +119,12 @@ class Supervisor {
     ]
     if (this.control !== undefined) {
       sources.push({ entry: { fd: this.control, events: POLLIN }, handle: () => this.onMessage() })
+    }
+    if (this.outerPidfd !== undefined) {
+      sources.push({
+        entry: { fd: this.outerPidfd, events: POLLIN },
+        handle: () => this.onOuterEnd(),
+      })
     }
     if (this.leader !== undefined) {
       sources.push({ entry: { fd: this.leader.pidfd, events: POLLIN }, handle: () => {} })
@@ -157,11 +164,30 @@ class Supervisor {
     }
   }
 
+  /** The outer child's work is done, or it failed, and then the inner one cannot go on. */
+  private onOuterEnd(): void {
+    const ended = waitForChild(this.outer, 'no')
+    if (ended === undefined) return
+    close(this.outerPidfd as number)
+    this.outerPidfd = undefined
+    // Its last message may still be in the socket.
+    while (this.leader === undefined && this.control !== undefined) this.onMessage()
+    const succeeded = ended.reason.kind === 'exited' && ended.reason.status === 0
+    if (this.leader === undefined) return
+    if (succeeded && this.control !== undefined) sendIfAlive(this.control, { kind: 'adopted' })
+    else this.killLeader(SIGKILL)
+  }
+
+  /** Never after it was reaped: its pid may be somebody else's then. */
+  private killLeader(signal: number): void {
+    if (this.leader !== undefined && !this.leader.reaped) kill(this.leader.pid, signal)
+  }
+
   private adoptLeader(
     message: Extract<ChildMessage, { kind: 'leader' }>,
     fds: readonly number[],
   ): void {
-    this.leader = { pid: message.pid, pidfd: openPidfd(message.pid) }
+    this.leader = { pid: message.pid, pidfd: openPidfd(message.pid), reaped: false }
     for (const [i, name] of message.fds.entries()) {
       const fd = fds[i] as number
       if (name === 'notify') this.notify = new NotifySocket(fd, message.pid)
@@ -169,10 +195,10 @@ class Supervisor {
     }
     try {
       this.options.onLeader(message.pid)
-      send(this.control as number, { kind: 'go' })
+      sendIfAlive(this.control as number, { kind: 'go' })
     } catch (error) {
       this.failure ??= error as Error
-      kill(message.pid, SIGKILL)
+      this.killLeader(SIGKILL)
     }
   }
 
@@ -193,7 +219,7 @@ class Supervisor {
         kind: 'notice',
         text: `Trying to halt container. Send SIGTERM again to trigger immediate termination.`,
       })
-      kill(this.leader.pid, killSignal)
+      this.killLeader(killSignal)
       return
     }
     this.killNow('signal')
@@ -201,21 +227,23 @@ class Supervisor {
 
   private killNow(by: 'escape' | 'signal'): void {
     this.killed ??= by
-    kill(this.leader?.pid ?? this.outer, SIGKILL)
-    if (this.leader === undefined) kill(this.outer, SIGKILL)
+    this.killLeader(SIGKILL)
+    if (this.leader === undefined && this.outerPidfd !== undefined) kill(this.outer, SIGKILL)
   }
 
   /** Reaps; tells the end once the leader, and everybody who still has something to report, is gone. */
   private end(): ContainerEnd | undefined {
     const request = this.console?.takeRequest()
     if (request === 'kill') this.killNow('escape')
-    else if (request !== undefined && this.leader !== undefined) kill(this.leader.pid, request)
+    else if (request !== undefined) this.killLeader(request)
     let reason: ExitReason | undefined
-    for (let ended = waitForChild(-1, 'no'); ended !== undefined; ended = waitForChild(-1, 'no')) {
-      if (ended.pid === this.leader?.pid) reason = ended.reason
-      if (ended.pid === this.outer) this.outerEnded = true
+    for (let ended = this.reap(); ended !== undefined; ended = this.reap()) {
+      if (ended.pid !== this.leader?.pid) continue
+      this.leader.reaped = true
+      reason = ended.reason
     }
-    if (reason === undefined && !(this.outerEnded && this.leader === undefined)) return undefined
+    if (reason === undefined && (this.outerPidfd !== undefined || this.leader !== undefined))
+      return undefined
     while (this.control !== undefined) this.onMessage()
     this.console?.drain()
     if (this.failure !== undefined) throw this.failure
@@ -230,15 +258,25 @@ class Supervisor {
     return { kind: 'ended', reason }
   }
 
+  /** Any child that has ended, orphans of the container included, but the outer child, which has a turn of its own. */
+  private reap(): ReturnType<typeof waitForChild> {
+    return this.outerPidfd === undefined
+      ? waitForChild(-1, 'no')
+      : this.leader === undefined
+        ? undefined
+        : waitForChild(this.leader.pid, 'no')
+  }
+
   release(): void {
     if (this.leader !== undefined) {
-      kill(this.leader.pid, SIGKILL)
-      waitForChild(this.leader.pid)
+      this.killLeader(SIGKILL)
+      if (!this.leader.reaped) waitForChild(this.leader.pid)
       close(this.leader.pidfd)
     }
-    if (!this.outerEnded) {
+    if (this.outerPidfd !== undefined) {
       kill(this.outer, SIGKILL)
       waitForChild(this.outer)
+      close(this.outerPidfd)
     }
     this.console?.restore()
     this.notify?.close()

@@ -45,11 +45,15 @@ export function formatIdMap(lines: readonly IdMapLine[]): string {
   return lines.map((line) => `${line.inside} ${line.outside} ${line.length}\n`).join('')
 }
 
-/** Writes uid_map and gid_map of a process that sits in a fresh user namespace (user_namespaces(7)). */
-export function writeIdMaps(pid: number, lines: readonly IdMapLine[]): void {
+/**
+ * Writes uid_map and gid_map of a process that sits in a fresh user namespace (user_namespaces(7)).
+ *
+ * @param proc where a proc of the pid namespace that `pid` is counted in is mounted
+ */
+export function writeIdMaps(pid: number, lines: readonly IdMapLine[], proc = '/proc'): void {
   const text = formatIdMap(lines)
-  writeFileSync(`/proc/${pid}/uid_map`, text)
-  writeFileSync(`/proc/${pid}/gid_map`, text)
+  writeFileSync(`${proc}/${pid}/uid_map`, text)
+  writeFileSync(`${proc}/${pid}/gid_map`, text)
 }
 
 /**
