@@ -22,6 +22,7 @@ export default defineRecipe({
       codename: 'bookworm',
       version: '12',
       aliases: ['oldstable'],
+      sourcesFormat: 'one-line',
       extraSuites: [
         { suite: 'bookworm-updates', mirror: 'main' },
         { suite: 'bookworm-security', mirror: 'security' },

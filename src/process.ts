@@ -13,6 +13,10 @@ export interface ProgramOptions {
   readonly log?: LogSink | undefined
   /** Exit statuses that are not a failure; default `[0]`. */
   readonly accept?: readonly number[] | undefined
+  /**
+   * What an abort does to the program, given its pid; default SIGTERM. The call still waits for its end.
+   */
+  readonly terminate?: ((pid: number) => void) | undefined
   /** One sentence on what to try when it fails. */
   readonly hint?: string | undefined
 }
@@ -74,13 +78,21 @@ export async function runProgram(
     stdin: options.input === undefined ? 'ignore' : 'pipe',
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.input === undefined ? {} : { input: options.input }),
-    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+    ...(options.signal === undefined || options.terminate !== undefined ? {} : { cancelSignal: options.signal }),
     ...(options.log === undefined ? {} : { stdout: lines('stdout'), stderr: lines('stderr') }),
   }
-  const result: Result = await execa(program, args, settings)
+  const aborted = () => options.signal?.aborted === true
+  if (aborted()) throw new NspawnError(step, { code: 'CANCELED', operation: program })
+  const running = execa(program, args, settings)
+  const terminate = () => {
+    if (running.pid !== undefined) options.terminate?.(running.pid)
+  }
+  options.signal?.addEventListener('abort', terminate)
+  const result: Result = await running
+  options.signal?.removeEventListener('abort', terminate)
   const stdout = String(result.stdout ?? '')
   const stderr = String(result.stderr ?? '')
-  if (result.isCanceled) throw new NspawnError(step, { code: 'CANCELED', operation: program })
+  if (result.isCanceled || (options.terminate !== undefined && aborted())) throw new NspawnError(step, { code: 'CANCELED', operation: program })
   if (result.exitCode === undefined) {
     const code = (result.cause as NodeJS.ErrnoException | undefined)?.code
     if (code === 'ENOENT') {

@@ -42,6 +42,8 @@ export interface Release {
   readonly aliases?: readonly string[]
   /** Suites beside the main one, each with the mirror it lies on. */
   readonly extraSuites?: readonly { readonly suite: string; readonly mirror: 'main' | 'security' }[]
+  /** How its own apt is used to read sources; default `deb822`. */
+  readonly sourcesFormat?: 'deb822' | 'one-line'
 }
 
 export interface PackageSet {

@@ -1,5 +1,5 @@
 /** Facts about this host that decide how a tree can be made; gathered once, then only read. */
-import { accessSync, constants, readdirSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Architecture } from '../recipe.ts'
 import { readAptSources, type AptSource } from './apt-sources.ts'
@@ -23,7 +23,7 @@ export function inspectHost(): BootstrapHost {
     emulated: readEmulated('/proc/sys/fs/binfmt_misc'),
     osId: /^ID=["']?([^"'\n]+)/m.exec(readText('/etc/os-release') ?? '')?.[1],
     findProgram,
-    hasFile: (path) => readText(path) !== undefined,
+    hasFile: existsSync,
     aptSources: readAptSources('/etc/apt'),
   }
 }

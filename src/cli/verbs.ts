@@ -8,4 +8,14 @@ export interface Verb {
 }
 
 export const verbs: readonly Verb[] = [
+  {
+    name: 'create',
+    summary: 'make an OS tree from a recipe',
+    load: () => import('./commands/create.ts'),
+  },
+  {
+    name: 'recipes',
+    summary: 'show the recipes, and how each would be made on this host',
+    load: () => import('./commands/recipes.ts'),
+  },
 ]

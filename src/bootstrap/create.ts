@@ -1,0 +1,210 @@
+/**
+ * `create`: a recipe becomes a tree. Resolve, preflight, stage, bootstrap, finish, verify, publish; until
+ * the last step nothing is to be seen under the tree's name.
+ */
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { CleanupStack } from '../cleanup.ts'
+import { NspawnError } from '../errors.ts'
+import { phase, type LogSink } from '../log.ts'
+import { packageDirectory } from '../paths.ts'
+import { programEnvironment, runProgram } from '../process.ts'
+import type { CreateContext } from './create-context.ts'
+import { finishTree } from './finishing.ts'
+import { inspectHost, type BootstrapHost } from './host.ts'
+import { isolated, killIsolated } from './isolation.ts'
+import { manifestPath, writeManifest } from './manifest.ts'
+import { linkFromPool, packagePool, returnToPool } from './package-cache.ts'
+import { planTree, type TreePlan, type TreeRequest } from './plan.ts'
+import { loadRecipe } from './recipes.ts'
+import { checkDestination, makeStage, publishStage, type Stage } from './stage.ts'
+import { strategiesOf } from './strategies.ts'
+import type { Strategy, StrategyPaths } from './strategy.ts'
+import { ToolLog } from './tool-log.ts'
+import { TreeFiles } from './tree-files.ts'
+import { upgradeTree } from './upgrade.ts'
+import { verifyTree } from './verify.ts'
+
+export interface CreatedTree {
+  readonly name: string
+  readonly path: string
+  readonly release: string
+  readonly architecture: string
+  readonly strategy: string
+  readonly packages: number
+  readonly manifest: string
+  readonly log: string
+  readonly durationMs: number
+}
+
+/**
+ * Decides how the tree would be made; changes nothing.
+ *
+ * @throws NspawnError `USAGE`, `RECIPE_UNKNOWN`, `BOOTSTRAP_IMPOSSIBLE`
+ */
+export async function planCreate(request: TreeRequest, machinesDirectory: string): Promise<TreePlan> {
+  const recipe = await loadRecipe(request.recipe)
+  return planTree(request, recipe, inspectHost(), strategiesOf(recipe), machinesDirectory)
+}
+
+/**
+ * Makes the tree that `plan` describes.
+ *
+ * @throws NspawnError `IMAGE_EXISTS`, `NOT_ROOT`, `CANCELED`, `ENOSPC`, `BOOTSTRAP_…`; nothing is left then
+ */
+export async function createTree(plan: TreePlan, context: CreateContext): Promise<CreatedTree> {
+  const began = performance.now()
+  const host = inspectHost()
+  const recipe = await loadRecipe(plan.recipe)
+  const strategy = strategiesOf(recipe).find(({ id }) => id === plan.strategy)!
+  preflight(plan, host)
+  const timingsMs: Record<string, number> = {}
+  const timed = (name: string, title: string, work: () => Promise<void>) =>
+    phase(context.log, title, async () => {
+      const start = performance.now()
+      await work()
+      timingsMs[name] = Math.round(performance.now() - start)
+    })
+  // Services of a tree made under a tight umask cannot read its files.
+  const umask = process.umask(0o022)
+  const cleanup = new CleanupStack()
+  try {
+    const log = new ToolLog(join(context.stateDirectory, 'logs', `create-${plan.name}.log`))
+    cleanup.defer('log', () => log.close())
+    const stage = makeStage(plan.destination, cleanup, context.log)
+    const files = new TreeFiles(stage.tree)
+    const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
+    await timed('bootstrap', `installing ${plan.recipe} ${plan.release} with ${strategy.id}`, () =>
+      bootstrap(plan, strategy, host, { ...stage, templates }, log, context),
+    )
+    await timed('finish', 'finishing the tree', async () => {
+      if (strategy.updates === 'after') await upgradeTree(files, plan, log, context)
+      finishTree(files, plan, templates)
+    })
+    let packages = 0
+    const manifest = manifestPath(context.stateDirectory, context.machinesDirectory, plan.destination, plan.name)
+    await timed('publish', 'checking and publishing', async () => {
+      const installed = verifyTree(files, plan)
+      packages = installed.length
+      if (context.signal?.aborted === true) throw new NspawnError('canceled', { code: 'CANCELED' })
+      await publishStage(stage, plan.destination, plan.existing)
+      writeManifest(manifest, {
+        plan,
+        tools: await toolVersions(strategy.id),
+        packages: installed,
+        timingsMs,
+        createdAt: new Date().toISOString(),
+        log: log.path,
+      })
+    })
+    return {
+      name: plan.name,
+      path: plan.destination,
+      release: plan.release,
+      architecture: plan.architecture,
+      strategy: plan.strategy,
+      packages,
+      manifest,
+      log: log.path,
+      durationMs: Math.round(performance.now() - began),
+    }
+  } finally {
+    process.umask(umask)
+    await cleanup.releaseAll()
+  }
+}
+
+function preflight(plan: TreePlan, host: BootstrapHost): void {
+  if (process.getuid?.() !== 0) {
+    throw new NspawnError('making a tree needs root', { code: 'NOT_ROOT', hint: 'run it with sudo' })
+  }
+  for (const program of ['setpriv', 'unshare']) {
+    if (host.findProgram(program) !== undefined) continue
+    throw new NspawnError(`${program} is not installed`, {
+      code: 'BOOTSTRAP_IMPOSSIBLE',
+      hint: 'install the package util-linux',
+    })
+  }
+  checkDestination(plan.destination, plan.existing)
+}
+
+async function bootstrap(
+  plan: TreePlan,
+  strategy: Strategy,
+  host: BootstrapHost,
+  paths: StrategyPaths & Stage,
+  log: ToolLog,
+  context: CreateContext,
+): Promise<void> {
+  if (plan.signatures === 'ignored') {
+    context.log({
+      kind: 'warning',
+      text: 'signatures of the archive are not checked: whoever is between here and the mirror can put anything into this tree',
+    })
+  }
+  const pool = packagePool(context.stateDirectory, plan)
+  await linkFromPool(pool, paths.packages, plan.packageArchitecture)
+  const argv = strategy.commandLine(plan, paths, host)
+  log.add(`+ ${argv.join(' ')}`)
+  const onEvent: LogSink = (event) => {
+    context.log(event)
+    if (event.kind !== 'output') return
+    log.add(event.line)
+    const told = strategy.readLine(event.line)
+    if (told !== undefined) context.log(told)
+  }
+  try {
+    await runProgram(`cannot make a tree with ${strategy.id}`, isolated(argv), {
+      env: { ...environment(paths), ...strategy.environment(paths) },
+      log: onEvent,
+      signal: context.signal,
+      terminate: killIsolated,
+    })
+  } catch (error) {
+    throw explain(error, strategy, log)
+  }
+  await returnToPool(pool, paths.packages)
+  await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'))
+}
+
+/** What a package manager may know of its caller; a host's locale or proxy setting ends in no tree. */
+function environment(paths: StrategyPaths): Record<string, string> {
+  const { PATH = '', ...rest } = programEnvironment()
+  return {
+    ...rest,
+    PATH: `${PATH}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin`,
+    TMPDIR: paths.temporary,
+    LANG: 'C.UTF-8',
+    LC_ALL: 'C.UTF-8',
+    DEBIAN_FRONTEND: 'noninteractive',
+    DEBCONF_NONINTERACTIVE_SEEN: 'true',
+    DEBIAN_PRIORITY: 'critical',
+    // systemd's own tools then leave the running system alone; older ones listen to the second name.
+    SYSTEMD_IN_CHROOT: '1',
+    SYSTEMD_OFFLINE: '1',
+    SYSTEMD_HWDB_UPDATE_BYPASS: '1',
+    KERNEL_INSTALL_BYPASS: '1',
+  }
+}
+
+/** The tool's failure with its own last words, its log, and what it means where that is known. */
+function explain(error: unknown, strategy: Strategy, log: ToolLog): unknown {
+  if (!(error instanceof NspawnError) || error.code === 'CANCELED') return error
+  const diagnosis = strategy.diagnose(log.lines)
+  const words = log.complaints().join('\n  ')
+  return new NspawnError(
+    `cannot make a tree with ${strategy.id}: ${diagnosis?.message ?? words}`,
+    {
+      code: diagnosis?.code ?? 'BOOTSTRAP_FAILED',
+      operation: strategy.id,
+      status: error.status,
+      hint: diagnosis?.hint,
+      log: log.path,
+    },
+  )
+}
+
+async function toolVersions(program: string): Promise<Record<string, string>> {
+  const { stdout } = await runProgram(`cannot ask ${program} for its version`, [program, '--version'])
+  return { [program]: /\d\S*/.exec(stdout)?.[0] ?? stdout.trim() }
+}

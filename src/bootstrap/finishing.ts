@@ -1,0 +1,94 @@
+/**
+ * Makes a fresh tree fit for use: nothing of the host's is left in it, and what a package manager leaves
+ * behind is gone. Doing an item twice changes nothing.
+ */
+import { chmodSync, chownSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { FinishingItem } from '../recipe.ts'
+import { writeAptSources } from './finishing/apt-sources.ts'
+import { setRootPassword } from './finishing/root-password.ts'
+import type { TreePlan } from './plan.ts'
+import type { TreeFiles } from './tree-files.ts'
+
+interface FinishingContext {
+  readonly files: TreeFiles
+  readonly plan: TreePlan
+  /** `templates/` of this package. */
+  readonly templates: string
+}
+
+const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void>> = {
+  'machine-id'({ files, plan }) {
+    // machine-id(5): `uninitialized` asks for what belongs to a first boot, an empty file for nothing.
+    files.write('/etc/machine-id', plan.purpose === 'boot' ? 'uninitialized\n' : '', 0o444)
+    if (files.stat('/var/lib/dbus/machine-id', 'keep')?.isFile() === true) files.remove('/var/lib/dbus/machine-id')
+  },
+
+  'resolv-conf'({ files }) {
+    // A copy of the host's goes; a link to a resolver of the tree stays.
+    if (files.stat('/etc/resolv.conf', 'keep')?.isFile() === true) files.remove('/etc/resolv.conf')
+  },
+
+  hostname({ files, plan }) {
+    if (plan.purpose === 'boot') files.write('/etc/hostname', `${plan.name}\n`)
+    else files.remove('/etc/hostname')
+  },
+
+  hosts({ files }) {
+    let hosts = files.read('/etc/hosts') ?? ''
+    if (hosts !== '' && !hosts.endsWith('\n')) hosts += '\n'
+    const names = (address: string) => new RegExp(`^${address}\\s.*\\blocalhost\\b`, 'm')
+    if (!names('127\\.0\\.0\\.1').test(hosts)) hosts += '127.0.0.1\tlocalhost\n'
+    if (!names('::1').test(hosts)) hosts += '::1\tlocalhost ip6-localhost ip6-loopback\n'
+    files.write('/etc/hosts', hosts)
+  },
+
+  locale({ files }) {
+    files.write('/etc/locale.conf', 'LANG=C.UTF-8\n')
+    // Debian's own place, read by PAM.
+    files.write('/etc/default/locale', 'LANG=C.UTF-8\n')
+  },
+
+  'root-password'({ files, plan }) {
+    setRootPassword(files, plan.rootPassword)
+  },
+
+  'apt-configuration'({ files, plan, templates }) {
+    const template = (name: string) => readFileSync(join(templates, 'debian', name), 'utf8')
+    files.write('/etc/apt/apt.conf.d/90tsnspawn', template('90tsnspawn'))
+    if (plan.purpose === 'command') files.write('/etc/dpkg/dpkg.cfg.d/unsafe-io', template('unsafe-io'))
+  },
+
+  'apt-sources'({ files, plan }) {
+    writeAptSources(files, plan)
+  },
+
+  'package-caches'({ files }) {
+    files.empty('/var/cache/apt/archives', (name) => name === 'partial')
+    files.empty('/var/cache/apt', (name) => name === 'archives')
+    // apt wants these directories, with their owners.
+    files.empty('/var/lib/apt/lists', (name) => name === 'partial' || name === 'auxfiles')
+    files.empty('/var/lib/apt/lists/partial')
+    files.remove('/var/cache/ldconfig/aux-cache')
+    for (const directory of ['/var/cache/debconf', '/var/lib/dpkg']) {
+      files.empty(directory, (name) => !name.endsWith('-old'))
+    }
+  },
+
+  logs({ files }) {
+    for (const name of ['bootstrap.log', 'dpkg.log', 'alternatives.log', 'faillog']) files.remove(`/var/log/${name}`)
+    for (const directory of ['/var/log/apt', '/tmp', '/var/tmp', '/run']) files.empty(directory)
+  },
+
+  'device-nodes'({ files }) {
+    // Containers get a /dev of their own, and nodes cannot be copied or unpacked without privileges.
+    files.empty('/dev')
+  },
+}
+
+/** Does the plan's items in order, then sees to the root directory itself. */
+export function finishTree(files: TreeFiles, plan: TreePlan, templates: string): void {
+  for (const item of plan.finishing) items[item]({ files, plan, templates })
+  chownSync(files.root, 0, 0)
+  chmodSync(files.root, 0o755)
+}

@@ -1,0 +1,45 @@
+/**
+ * A host's tool runs in mount and pid namespaces of its own: whatever it mounts vanishes with it, and it
+ * cannot outlive us, whatever kills us.
+ */
+import { readFileSync } from 'node:fs'
+
+/**
+ * The command line that starts `argv` so. `setpriv` has the kernel kill `unshare` when this process
+ * dies; `unshare` has it kill the first process of the namespace, and with that one all others go.
+ *
+ * @see PR_SET_PDEATHSIG(2const), pid_namespaces(7)
+ */
+export function isolated(argv: readonly [string, ...string[]]): [string, ...string[]] {
+  return [
+    ...(['setpriv', '--pdeathsig', 'KILL', '--'] as const),
+    ...['unshare', '--mount', '--propagation', 'private', '--pid', '--kill-child', '--mount-proc', '--'],
+    ...argv,
+  ]
+}
+
+/**
+ * Ends what `isolated()` started. The first process of the namespace is killed, not `unshare`: that one
+ * returns only when nothing of the namespace is left, so nobody writes into a tree being removed.
+ *
+ * @param pid of the program that was started
+ */
+export function killIsolated(pid: number): void {
+  const inner = childrenOf(pid)
+  for (const target of inner.length === 0 ? [pid] : inner) {
+    try {
+      process.kill(target, 'SIGKILL')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
+    return text.split(' ').filter((word) => word !== '').map(Number)
+  } catch {
+    return []
+  }
+}

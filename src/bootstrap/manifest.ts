@@ -1,0 +1,38 @@
+/** The story of a tree: what was planned, what made it, what is in it, how long it took. */
+import { createHash } from 'node:crypto'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { InstalledPackage } from './dpkg-status.ts'
+import { planHash, type TreePlan } from './plan.ts'
+
+export interface TreeManifest {
+  readonly plan: TreePlan
+  /** SHA-256 of what the plan makes. */
+  readonly planHash: string
+  /** Programs of the host that took part → their versions. */
+  readonly tools: Readonly<Record<string, string>>
+  readonly packages: readonly InstalledPackage[]
+  /** Phase → milliseconds. */
+  readonly timingsMs: Readonly<Record<string, number>>
+  /** ISO 8601, UTC. */
+  readonly createdAt: string
+  readonly log: string
+}
+
+/**
+ * Where the manifest of a tree lies: by its name in the machines directory, and with a mark of the path
+ * for one that lies elsewhere.
+ */
+export function manifestPath(stateDirectory: string, machinesDirectory: string, tree: string, name: string): string {
+  const mark = createHash('sha256').update(tree).digest('hex').slice(0, 8)
+  const file = tree === join(machinesDirectory, name) ? name : `${name}@${mark}`
+  return join(stateDirectory, 'manifests', `${file}.json`)
+}
+
+/** Writes the manifest whole or not at all. */
+export function writeManifest(path: string, manifest: Omit<TreeManifest, 'planHash'>): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  const temporary = `${path}.${process.pid}`
+  writeFileSync(temporary, JSON.stringify({ ...manifest, planHash: planHash(manifest.plan) }, null, 2) + '\n')
+  renameSync(temporary, path)
+}

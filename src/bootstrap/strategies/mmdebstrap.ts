@@ -1,0 +1,72 @@
+/** mmdebstrap: apt itself resolves and downloads, so several suites and versions work. */
+import { join } from 'node:path'
+import type { TreePlan } from '../plan.ts'
+import type { Strategy } from '../strategy.ts'
+import { diagnoseApt } from './apt-failures.ts'
+import { keyringObstacle } from './keyring-obstacle.ts'
+
+const variants = ['essential', 'apt', 'required', 'minbase', 'buildd', 'important', 'debootstrap', 'standard']
+
+export const mmdebstrap: Strategy = {
+  id: 'mmdebstrap',
+  updates: 'included',
+
+  obstacle(draft, host) {
+    if (host.findProgram('mmdebstrap') === undefined) {
+      return { reason: 'mmdebstrap is not installed', hint: 'install the package mmdebstrap' }
+    }
+    if (!variants.includes(draft.variant)) {
+      return { reason: `it has no variant ${draft.variant}`, hint: `it has ${variants.join(', ')}` }
+    }
+    return keyringObstacle(draft, host)
+  },
+
+  commandLine(plan, paths) {
+    const packages = [...plan.include, ...plan.exclude.map((name) => `${name}-`)]
+    return [
+      'mmdebstrap',
+      '--mode=root',
+      '--format=directory',
+      '--verbose',
+      `--variant=${plan.variant}`,
+      `--architectures=${plan.packageArchitecture}`,
+      ...(packages.length === 0 ? [] : [`--include=${packages.join(',')}`]),
+      // Packages that were fetched before are linked in, and stay behind to be fetched back from there.
+      '--skip=essential/unlink,cleanup/apt/cache',
+      `--setup-hook=${join(paths.templates, 'debian/link-packages')}`,
+      // Archives that tests make by hand lack the packages that merge /usr by themselves.
+      ...(plan.mirror.startsWith('copy:') || plan.mirror.startsWith('file:')
+        ? ['--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr']
+        : []),
+      plan.release,
+      paths.tree,
+      ...sourceLines(plan),
+    ]
+  },
+
+  environment(paths) {
+    return { TSNSPAWN_PACKAGES: paths.packages }
+  },
+
+  readLine(line) {
+    const info = /^I: (.*?)(?:\.\.\.)?$/.exec(line)
+    if (info !== null) return { kind: 'step', text: info[1]! }
+    const unpack = /^(Unpacking|Setting up|Extracting) (\S+)/.exec(line)
+    if (unpack !== null) return { kind: 'progress', text: `${unpack[1]!.toLowerCase()} ${unpack[2]}`, done: 0, total: undefined, unit: 'packages' }
+    const get = /^Get:(\d+) \S+ \S+ \S+ (\S+)/.exec(line)
+    if (get !== null) return { kind: 'progress', text: `fetching ${get[2]}`, done: Number(get[1]), total: undefined, unit: 'packages' }
+    if (line.startsWith('W: ')) return { kind: 'warning', text: line.slice(3) }
+    return undefined
+  },
+
+  diagnose: diagnoseApt,
+}
+
+/** sources.list lines; the key is named so that the tree's own apt trusts the same one. */
+function sourceLines(plan: TreePlan): string[] {
+  const trust = plan.signatures === 'required' ? `[signed-by=${plan.keyring}]` : '[trusted=yes]'
+  // apt runs inside the tree for the last step, where a file: URL would be looked up; copy: is not.
+  const line = (uri: string, suite: string) =>
+    `deb ${trust} ${uri.replace(/^file:/, 'copy:')} ${suite} ${plan.components.join(' ')}`
+  return [line(plan.mirror, plan.release), ...plan.extraSuites.map(({ suite, mirror }) => line(mirror, suite))]
+}

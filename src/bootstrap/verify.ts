@@ -1,0 +1,82 @@
+/** A tree is published only when it is what the plan promised, and could run. */
+import { closeSync, openSync, readSync } from 'node:fs'
+import { NspawnError } from '../errors.ts'
+import { readOsRelease } from '../images/os-release.ts'
+import { mountsBelow } from '../images/remove-tree.ts'
+import type { Architecture } from '../recipe.ts'
+import { brokenPackages, installedPackages, type InstalledPackage } from './dpkg-status.ts'
+import type { TreePlan } from './plan.ts'
+import type { TreeFiles } from './tree-files.ts'
+
+/**
+ * @returns what is installed
+ * @throws NspawnError `BOOTSTRAP_VERIFY`, saying what was expected and what was found
+ */
+export function verifyTree(files: TreeFiles, plan: TreePlan): readonly InstalledPackage[] {
+  checkOsRelease(files, plan)
+  checkShell(files, plan.architecture)
+  if (plan.purpose === 'boot') checkInit(files)
+  const mounts = mountsBelow(files.root)
+  if (mounts.length > 0) throw wrong(`something is mounted in the new tree: ${mounts.join(', ')}`)
+  const broken = brokenPackages(files)
+  if (broken.length > 0) throw wrong(`packages are half installed: ${broken.join(', ')}`)
+  const packages = installedPackages(files)
+  if (packages === undefined || packages.length === 0) throw wrong('the package database of the new tree is empty')
+  return packages
+}
+
+function checkOsRelease(files: TreeFiles, plan: TreePlan): void {
+  const found = readOsRelease(files.root)
+  if (found === undefined) throw wrong('the new tree has no os-release file, so it is no operating system')
+  const { id, codename, version } = plan.osRelease
+  const expectations = [
+    ['ID', id],
+    ['VERSION_CODENAME', codename],
+    ['VERSION_ID', version],
+  ] as const
+  for (const [field, expected] of expectations) {
+    if (expected === undefined || found[field] === expected) continue
+    throw wrong(`the os-release file of the new tree says ${field}=${found[field] ?? ''} where ${expected} was expected`)
+  }
+}
+
+/** e_machine of the ELF header, <elf.h>; ppc64 tells its byte order elsewhere. */
+const elfMachines: Readonly<Record<Architecture, number>> = {
+  x86: 3,
+  'x86-64': 62,
+  arm: 40,
+  arm64: 183,
+  'ppc64-le': 21,
+  s390x: 22,
+  riscv64: 243,
+  'loongarch64': 258,
+}
+
+function checkShell(files: TreeFiles, architecture: Architecture): void {
+  const header = Buffer.alloc(20)
+  let fd: number
+  try {
+    fd = openSync(files.resolve('/bin/sh'), 'r')
+  } catch {
+    throw wrong('the new tree has no /bin/sh')
+  }
+  try {
+    readSync(fd, header, 0, header.length, 0)
+  } finally {
+    closeSync(fd)
+  }
+  if (header.toString('latin1', 0, 4) !== '\u007FELF') throw wrong('/bin/sh of the new tree is no program')
+  // EI_DATA: 1 is little, 2 is big endian.
+  const machine = header[5] === 2 ? header.readUInt16BE(18) : header.readUInt16LE(18)
+  if (machine === elfMachines[architecture]) return
+  throw wrong(`/bin/sh of the new tree is for ELF machine ${machine}, not for ${architecture}`)
+}
+
+function checkInit(files: TreeFiles): void {
+  const found = ['/usr/lib/systemd/systemd', '/sbin/init'].some((path) => files.stat(path)?.isFile() === true)
+  if (!found) throw wrong('the new tree has no init, so it cannot boot')
+}
+
+function wrong(message: string): NspawnError {
+  return new NspawnError(message, { code: 'BOOTSTRAP_VERIFY' })
+}

@@ -1,0 +1,107 @@
+/** `create RECIPE [NAME]` */
+import { resolve } from 'node:path'
+import { createTree, planCreate } from '../../bootstrap/create.ts'
+import { parseRootPassword } from '../../bootstrap/finishing/root-password.ts'
+import { planHash, type TreePlan, type TreeRequest } from '../../bootstrap/plan.ts'
+import { usageError } from '../../errors.ts'
+import type { VerbModule } from '../context.ts'
+import { seconds } from '../reporters/plain.ts'
+
+interface CreateOptions {
+  readonly release?: string
+  readonly arch?: string
+  readonly variant?: string
+  readonly include?: string[]
+  readonly exclude?: string[]
+  readonly components?: string[]
+  readonly mirror?: string
+  readonly keyring?: string
+  readonly checkSignature: boolean
+  readonly updates: boolean
+  readonly via?: string
+  readonly directory?: string
+  readonly force?: boolean
+  readonly rootPassword?: string
+  readonly dryRun?: boolean
+}
+
+export const define: VerbModule['define'] = (command, run) => {
+  command
+    .argument('<recipe>', 'see the verb recipes')
+    .argument('[name]', 'name of the image; default recipe and release, as in debian-trixie')
+    .option('-r, --release <name>', 'codename, number or alias (stable, testing, sid); default the current stable')
+    .option('-a, --arch <arch>', "architecture, by systemd's name or the distribution's; default the host's")
+    .option('--variant <variant>', 'minimal, build or boot, or a variant of the tool (minbase, buildd)')
+    .option('--include <packages>', 'packages to install too, divided by commas; may be repeated', list)
+    .option('--exclude <packages>', 'packages to leave out; may be repeated', list)
+    .option('--components <names>', 'parts of the archive; default main', list)
+    .option('-m, --mirror <url>', "archive to take; default the host's own")
+    .option('--keyring <file>', "keys that may sign the archive; default the distribution's")
+    .option('--no-check-signature', 'take an archive that nobody has signed')
+    .option('--no-updates', 'only the release itself, without its updates and security suites')
+    .option('--via <strategy>', 'how to make it: mmdebstrap or debootstrap; default the first that works here')
+    .option('-D, --directory <dir>', 'make the tree right there, not in the machines directory')
+    .option('-f, --force', 'replace what is there, in one step once the new tree is ready')
+    .option('--root-password <value>', 'locked (default), empty, or a hash as mkpasswd makes it')
+    .option('-n, --dry-run', 'show the plan and change nothing')
+    .action((recipe: string, name: string | undefined, options: CreateOptions) =>
+      run(async (context) => {
+        const plan = await planCreate(request(recipe, name, options), context.machinesDirectory)
+        if (options.dryRun === true) {
+          context.result({ ...plan, planHash: planHash(plan) }, describePlan(plan))
+          return 0
+        }
+        context.log({ kind: 'notice', text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${plan.mirror}` })
+        const tree = await createTree(plan, context)
+        context.result(
+          tree,
+          `${tree.name} is ready: ${tree.packages} packages in ${seconds(tree.durationMs)}\n  tree: ${tree.path}\n  log:  ${tree.log}`,
+        )
+        return 0
+      }),
+    )
+}
+
+function request(recipe: string, name: string | undefined, options: CreateOptions): TreeRequest {
+  if (options.directory !== undefined && name !== undefined) {
+    throw usageError('give a name or --directory=, not both')
+  }
+  return {
+    recipe,
+    name,
+    release: options.release,
+    architecture: options.arch,
+    variant: options.variant,
+    include: options.include,
+    exclude: options.exclude,
+    components: options.components,
+    mirror: options.mirror,
+    keyring: options.keyring === undefined ? undefined : resolve(options.keyring),
+    signatures: options.checkSignature ? 'required' : 'ignored',
+    updates: options.updates ? 'all' : 'none',
+    via: options.via,
+    directory: options.directory === undefined ? undefined : resolve(options.directory),
+    existing: options.force === true ? 'replace' : 'keep',
+    rootPassword: options.rootPassword === undefined ? undefined : parseRootPassword(options.rootPassword),
+  }
+}
+
+function list(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), ...text.split(',').filter((word) => word !== '')]
+}
+
+function describePlan(plan: TreePlan): string {
+  const suites = plan.extraSuites.map(({ suite }) => suite)
+  const rows: readonly (readonly [string, string])[] = [
+    ['tree', plan.destination + (plan.existing === 'replace' ? ' (replacing what is there)' : '')],
+    ['release', `${plan.recipe} ${plan.release}`],
+    ['architecture', `${plan.packageArchitecture}${plan.execution === 'emulated' ? ', emulated' : ''}`],
+    ['packages', [plan.variant, ...plan.include, ...plan.exclude.map((name) => `without ${name}`)].join(', ')],
+    ['mirror', `${plan.mirror} (${{ option: 'as asked for', host: "the host's own", recipe: "the recipe's" }[plan.mirrorFrom]})`],
+    ['suites', [plan.release, ...suites].join(', ')],
+    ['signed by', plan.signatures === 'required' ? plan.keyring : 'nobody: signatures are not checked'],
+    ['made with', `${plan.strategy} (${plan.strategyReason})`],
+    ['then', plan.finishing.join(', ')],
+  ]
+  return rows.map(([what, value]) => `${`${what}:`.padEnd(14)}${value}`).join('\n')
+}
