@@ -53,7 +53,9 @@ export function parseDeb822(text: string): AptSource[] {
     for (const [, name, value] of stanza.matchAll(/^([^\s:]+)[ \t]*:[ \t]*(.*(?:\n[ \t]+.*)*)/gm)) {
       fields.set(name!.toLowerCase(), value!)
     }
-    const enabled = !/^(no|false|without|off|disable)$/i.test(fields.get('enabled')?.trim() ?? 'yes')
+    const enabled = !/^(no|false|without|off|disable)$/i.test(
+      fields.get('enabled')?.trim() ?? 'yes',
+    )
     const uris = words(fields.get('uris') ?? '')
     if (!enabled || uris.length === 0) continue
     sources.push({
@@ -62,7 +64,10 @@ export function parseDeb822(text: string): AptSource[] {
       suites: words(fields.get('suites') ?? ''),
       components: words(fields.get('components') ?? ''),
       // An inline key block spans lines; only a path can be handed on.
-      signedBy: fields.get('signed-by')?.trim().match(/^\/\S+$/)?.[0],
+      signedBy: fields
+        .get('signed-by')
+        ?.trim()
+        .match(/^\/\S+$/)?.[0],
     })
   }
   return sources
@@ -80,10 +85,16 @@ export interface HostMirrors {
  *
  * @param releases names that the distribution's suites may have (`trixie`, `stable`)
  */
-export function hostMirrors(sources: readonly AptSource[], releases: readonly string[]): HostMirrors {
+export function hostMirrors(
+  sources: readonly AptSource[],
+  releases: readonly string[],
+): HostMirrors {
   const find = (wanted: (suite: string) => boolean, path: RegExp) => {
     const fits = sources.filter(
-      (source) => source.types.includes('deb') && source.components.includes('main') && source.suites.some(wanted),
+      (source) =>
+        source.types.includes('deb') &&
+        source.components.includes('main') &&
+        source.suites.some(wanted),
     )
     const uris = fits.flatMap((source) => source.uris)
     return (uris.find((uri) => path.test(uri)) ?? uris[0])?.replace(/\/+$/, '')

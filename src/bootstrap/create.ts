@@ -2,7 +2,8 @@
  * `create`: a recipe becomes a tree. Resolve, preflight, stage, bootstrap, finish, verify, publish; until
  * the last step nothing is to be seen under the tree's name.
  */
-import { join } from 'node:path'
+import { existsSync, statfsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
@@ -42,7 +43,10 @@ export interface CreatedTree {
  *
  * @throws NspawnError `USAGE`, `RECIPE_UNKNOWN`, `BOOTSTRAP_IMPOSSIBLE`
  */
-export async function planCreate(request: TreeRequest, machinesDirectory: string): Promise<TreePlan> {
+export async function planCreate(
+  request: TreeRequest,
+  machinesDirectory: string,
+): Promise<TreePlan> {
   const recipe = await loadRecipe(request.recipe)
   return planTree(request, recipe, inspectHost(), strategiesOf(recipe), machinesDirectory)
 }
@@ -82,7 +86,12 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       finishTree(files, plan, templates)
     })
     let packages = 0
-    const manifest = manifestPath(context.stateDirectory, context.machinesDirectory, plan.destination, plan.name)
+    const manifest = manifestPath(
+      context.stateDirectory,
+      context.machinesDirectory,
+      plan.destination,
+      plan.name,
+    )
     await timed('publish', 'checking and publishing', async () => {
       const installed = verifyTree(files, plan)
       packages = installed.length
@@ -116,7 +125,10 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
 
 function preflight(plan: TreePlan, host: BootstrapHost): void {
   if (process.getuid?.() !== 0) {
-    throw new NspawnError('making a tree needs root', { code: 'NOT_ROOT', hint: 'run it with sudo' })
+    throw new NspawnError('making a tree needs root', {
+      code: 'NOT_ROOT',
+      hint: 'run it with sudo',
+    })
   }
   for (const program of ['setpriv', 'unshare']) {
     if (host.findProgram(program) !== undefined) continue
@@ -126,6 +138,33 @@ function preflight(plan: TreePlan, host: BootstrapHost): void {
     })
   }
   checkDestination(plan.destination, plan.existing)
+  const free = freeBytes(plan.destination)
+  if (free < leastFreeBytes) {
+    throw new NspawnError(
+      `only ${megabytes(free)} MB are free for ${plan.destination}, and a tree needs ${megabytes(leastFreeBytes)} or more`,
+      { code: 'ENOSPC', hint: spaceHint },
+    )
+  }
+}
+
+/** The smallest tree, its packages and the archive's index, while all three are there. */
+const leastFreeBytes = 300_000_000
+
+/** What is left when a program has just failed to write. */
+const exhaustedBytes = 4_000_000
+
+const spaceHint = 'free some space, or put the machines directory elsewhere with --machines-dir'
+
+/** Space for root's files on the file system that `path` is on, or will be. */
+function freeBytes(path: string): number {
+  let directory = path
+  while (!existsSync(directory)) directory = dirname(directory)
+  const { bavail, bsize } = statfsSync(directory)
+  return bavail * bsize
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1_000_000).toFixed(0)
 }
 
 async function bootstrap(
@@ -161,10 +200,20 @@ async function bootstrap(
       terminate: killIsolated,
     })
   } catch (error) {
-    throw explain(error, strategy, log)
+    throw explain(error, strategy, log, freeBytes(paths.tree))
   }
-  await returnToPool(pool, paths.packages)
-  await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'))
+  try {
+    await returnToPool(pool, paths.packages)
+    await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'))
+  } catch (error) {
+    // The tree is whole; the next one will just fetch again.
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    context.log({
+      kind: 'warning',
+      text: `cannot keep the downloaded packages in ${pool}: ${message}`,
+    })
+  }
 }
 
 /** What a package manager may know of its caller; a host's locale or proxy setting ends in no tree. */
@@ -188,23 +237,25 @@ function environment(paths: StrategyPaths): Record<string, string> {
 }
 
 /** The tool's failure with its own last words, its log, and what it means where that is known. */
-function explain(error: unknown, strategy: Strategy, log: ToolLog): unknown {
+function explain(error: unknown, strategy: Strategy, log: ToolLog, free: number): unknown {
   if (!(error instanceof NspawnError) || error.code === 'CANCELED') return error
-  const diagnosis = strategy.diagnose(log.lines)
+  const full = { code: 'ENOSPC', message: 'the disk is full', hint: spaceHint }
+  // Not every tool says why a download could not be written.
+  const diagnosis = free < exhaustedBytes ? full : strategy.diagnose(log.lines)
   const words = log.complaints().join('\n  ')
-  return new NspawnError(
-    `cannot make a tree with ${strategy.id}: ${diagnosis?.message ?? words}`,
-    {
-      code: diagnosis?.code ?? 'BOOTSTRAP_FAILED',
-      operation: strategy.id,
-      status: error.status,
-      hint: diagnosis?.hint,
-      log: log.path,
-    },
-  )
+  return new NspawnError(`cannot make a tree with ${strategy.id}: ${diagnosis?.message ?? words}`, {
+    code: diagnosis?.code ?? 'BOOTSTRAP_FAILED',
+    operation: strategy.id,
+    status: error.status,
+    hint: diagnosis?.hint,
+    log: log.path,
+  })
 }
 
 async function toolVersions(program: string): Promise<Record<string, string>> {
-  const { stdout } = await runProgram(`cannot ask ${program} for its version`, [program, '--version'])
+  const { stdout } = await runProgram(`cannot ask ${program} for its version`, [
+    program,
+    '--version',
+  ])
   return { [program]: /\d\S*/.exec(stdout)?.[0] ?? stdout.trim() }
 }

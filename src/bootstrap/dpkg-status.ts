@@ -14,7 +14,11 @@ export function installedPackages(files: TreeFiles): InstalledPackage[] | undefi
   const found: InstalledPackage[] = []
   for (const stanza of text.split('\n\n')) {
     const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(stanza)?.[1]
-    const [name, version, architecture] = [field('Package'), field('Version'), field('Architecture')]
+    const [name, version, architecture] = [
+      field('Package'),
+      field('Version'),
+      field('Architecture'),
+    ]
     if (field('Status') !== 'install ok installed') continue
     if (name === undefined || version === undefined || architecture === undefined) continue
     found.push({ name, version, architecture })

@@ -21,7 +21,8 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void>
   'machine-id'({ files, plan }) {
     // machine-id(5): `uninitialized` asks for what belongs to a first boot, an empty file for nothing.
     files.write('/etc/machine-id', plan.purpose === 'boot' ? 'uninitialized\n' : '', 0o444)
-    if (files.stat('/var/lib/dbus/machine-id', 'keep')?.isFile() === true) files.remove('/var/lib/dbus/machine-id')
+    if (files.stat('/var/lib/dbus/machine-id', 'keep')?.isFile() === true)
+      files.remove('/var/lib/dbus/machine-id')
   },
 
   'resolv-conf'({ files }) {
@@ -37,9 +38,9 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void>
   hosts({ files }) {
     let hosts = files.read('/etc/hosts') ?? ''
     if (hosts !== '' && !hosts.endsWith('\n')) hosts += '\n'
-    const names = (address: string) => new RegExp(`^${address}\\s.*\\blocalhost\\b`, 'm')
-    if (!names('127\\.0\\.0\\.1').test(hosts)) hosts += '127.0.0.1\tlocalhost\n'
-    if (!names('::1').test(hosts)) hosts += '::1\tlocalhost ip6-localhost ip6-loopback\n'
+    if (!/^127\.0\.0\.1\s.*\blocalhost\b/m.test(hosts)) hosts += '127.0.0.1\tlocalhost\n'
+    if (!/^::1\s.*\blocalhost\b/m.test(hosts))
+      hosts += '::1\tlocalhost ip6-localhost ip6-loopback\n'
     files.write('/etc/hosts', hosts)
   },
 
@@ -56,7 +57,8 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void>
   'apt-configuration'({ files, plan, templates }) {
     const template = (name: string) => readFileSync(join(templates, 'debian', name), 'utf8')
     files.write('/etc/apt/apt.conf.d/90tsnspawn', template('90tsnspawn'))
-    if (plan.purpose === 'command') files.write('/etc/dpkg/dpkg.cfg.d/unsafe-io', template('unsafe-io'))
+    if (plan.purpose === 'command')
+      files.write('/etc/dpkg/dpkg.cfg.d/unsafe-io', template('unsafe-io'))
   },
 
   'apt-sources'({ files, plan }) {
@@ -76,7 +78,8 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void>
   },
 
   logs({ files }) {
-    for (const name of ['bootstrap.log', 'dpkg.log', 'alternatives.log', 'faillog']) files.remove(`/var/log/${name}`)
+    for (const name of ['bootstrap.log', 'dpkg.log', 'alternatives.log', 'faillog'])
+      files.remove(`/var/log/${name}`)
     for (const directory of ['/var/log/apt', '/tmp', '/var/tmp', '/run']) files.empty(directory)
   },
 

@@ -57,7 +57,10 @@ const qemuNames: Readonly<Record<string, Architecture>> = {
 }
 
 /** Whether programs of `architecture` run on this host, and by what. */
-export function canExecute(host: BootstrapHost, architecture: Architecture): 'native' | 'emulated' | 'no' {
+export function canExecute(
+  host: BootstrapHost,
+  architecture: Architecture,
+): 'native' | 'emulated' | 'no' {
   if (host.architecture === undefined) return 'no'
   if (architecture === host.architecture) return 'native'
   if (nativeToo[host.architecture]?.includes(architecture)) return 'native'
@@ -81,7 +84,8 @@ function readEmulated(directory: string): Architecture[] {
   for (const name of names) {
     const architecture = qemuNames[name.replace(/^qemu-/, '')]
     const text = name.startsWith('qemu-') ? readText(join(directory, name)) : undefined
-    if (architecture !== undefined && text?.startsWith('enabled') && /^flags: \S*F/m.test(text)) found.add(architecture)
+    if (architecture !== undefined && text?.startsWith('enabled') && /^flags: \S*F/m.test(text))
+      found.add(architecture)
   }
   return [...found]
 }
@@ -90,7 +94,10 @@ function readEmulated(directory: string): Architecture[] {
 const administratorPaths = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
 function findProgram(name: string): string | undefined {
-  for (const directory of [...(process.env['PATH'] ?? '').split(delimiter), ...administratorPaths]) {
+  for (const directory of [
+    ...(process.env['PATH'] ?? '').split(delimiter),
+    ...administratorPaths,
+  ]) {
     if (directory === '') continue
     const path = join(directory, name)
     try {

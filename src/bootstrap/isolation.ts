@@ -11,11 +11,17 @@ import { readFileSync } from 'node:fs'
  * @see PR_SET_PDEATHSIG(2const), pid_namespaces(7)
  */
 export function isolated(argv: readonly [string, ...string[]]): [string, ...string[]] {
-  return [
-    ...(['setpriv', '--pdeathsig', 'KILL', '--'] as const),
-    ...['unshare', '--mount', '--propagation', 'private', '--pid', '--kill-child', '--mount-proc', '--'],
-    ...argv,
+  const dieWithUs = ['--pdeathsig', 'KILL', '--']
+  const apart = [
+    '--mount',
+    '--propagation',
+    'private',
+    '--pid',
+    '--kill-child',
+    '--mount-proc',
+    '--',
   ]
+  return ['setpriv', ...dieWithUs, 'unshare', ...apart, ...argv]
 }
 
 /**
@@ -38,7 +44,10 @@ export function killIsolated(pid: number): void {
 function childrenOf(pid: number): number[] {
   try {
     const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
-    return text.split(' ').filter((word) => word !== '').map(Number)
+    return text
+      .split(' ')
+      .filter((word) => word !== '')
+      .map(Number)
   } catch {
     return []
   }

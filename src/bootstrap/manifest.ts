@@ -6,6 +6,7 @@ import type { InstalledPackage } from './dpkg-status.ts'
 import { planHash, type TreePlan } from './plan.ts'
 
 export interface TreeManifest {
+  /** Without the hash of a password. */
   readonly plan: TreePlan
   /** SHA-256 of what the plan makes. */
   readonly planHash: string
@@ -23,7 +24,12 @@ export interface TreeManifest {
  * Where the manifest of a tree lies: by its name in the machines directory, and with a mark of the path
  * for one that lies elsewhere.
  */
-export function manifestPath(stateDirectory: string, machinesDirectory: string, tree: string, name: string): string {
+export function manifestPath(
+  stateDirectory: string,
+  machinesDirectory: string,
+  tree: string,
+  name: string,
+): string {
   const mark = createHash('sha256').update(tree).digest('hex').slice(0, 8)
   const file = tree === join(machinesDirectory, name) ? name : `${name}@${mark}`
   return join(stateDirectory, 'manifests', `${file}.json`)
@@ -32,7 +38,10 @@ export function manifestPath(stateDirectory: string, machinesDirectory: string, 
 /** Writes the manifest whole or not at all. */
 export function writeManifest(path: string, manifest: Omit<TreeManifest, 'planHash'>): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+  // A hash of a password is for shadow files only.
+  const plan = { ...manifest.plan, rootPassword: { kind: manifest.plan.rootPassword.kind } }
+  const content = { ...manifest, plan, planHash: planHash(manifest.plan) }
   const temporary = `${path}.${process.pid}`
-  writeFileSync(temporary, JSON.stringify({ ...manifest, planHash: planHash(manifest.plan) }, null, 2) + '\n')
+  writeFileSync(temporary, JSON.stringify(content, null, 2) + '\n')
   renameSync(temporary, path)
 }

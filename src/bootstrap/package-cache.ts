@@ -6,7 +6,18 @@
  */
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { copyFile, link, mkdir, open, readdir, rename, stat, unlink, utimes } from 'node:fs/promises'
+import {
+  copyFile,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  unlink,
+  utimes,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TreePlan } from './plan.ts'
 
@@ -23,8 +34,14 @@ export function packagePool(stateDirectory: string, plan: TreePlan): string {
  *
  * @returns how many
  */
-export async function linkFromPool(pool: string, directory: string, packageArchitecture: string): Promise<number> {
-  const names = (await packagesIn(pool)).filter((name) => new RegExp(`_(${packageArchitecture}|all)\\.deb$`).test(name))
+export async function linkFromPool(
+  pool: string,
+  directory: string,
+  packageArchitecture: string,
+): Promise<number> {
+  const names = (await packagesIn(pool)).filter((name) =>
+    new RegExp(`_(${packageArchitecture}|all)\\.deb$`).test(name),
+  )
   for (const name of names) await linkOrCopy(join(pool, name), join(directory, name))
   return names.length
 }
@@ -44,17 +61,26 @@ export async function returnToPool(pool: string, directory: string): Promise<voi
       continue
     }
     const incoming = join(pool, `.${process.pid}.${name}`)
-    await linkOrCopy(join(directory, name), incoming)
-    const file = await open(incoming, 'r')
     try {
-      await file.datasync()
-    } finally {
-      await file.close()
+      await linkOrCopy(join(directory, name), incoming)
+      await sync(incoming)
+      await utimes(incoming, now, now)
+      await rename(incoming, join(pool, name))
+    } catch (error) {
+      await rm(incoming, { force: true })
+      throw error
     }
-    await utimes(incoming, now, now)
-    await rename(incoming, join(pool, name))
   }
   await dropOld(pool, now.getTime() - keepMs)
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, 'r')
+  try {
+    await file.datasync()
+  } finally {
+    await file.close()
+  }
 }
 
 async function dropOld(pool: string, before: number): Promise<void> {
@@ -66,7 +92,9 @@ async function dropOld(pool: string, before: number): Promise<void> {
 
 async function packagesIn(directory: string): Promise<string[]> {
   try {
-    return (await readdir(directory)).filter((name) => name.endsWith('.deb') && !name.startsWith('.'))
+    return (await readdir(directory)).filter(
+      (name) => name.endsWith('.deb') && !name.startsWith('.'),
+    )
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error

@@ -72,7 +72,11 @@ export interface TreePlan {
   readonly strategyReason: string
   readonly finishing: readonly FinishingItem[]
   readonly rootPassword: RootPassword
-  readonly osRelease: { readonly id: string; readonly codename: string | undefined; readonly version: string | undefined }
+  readonly osRelease: {
+    readonly id: string
+    readonly codename: string | undefined
+    readonly version: string | undefined
+  }
 }
 
 /** Why a strategy cannot make this tree here, and what would change that. */
@@ -113,8 +117,10 @@ export function draftTree(
   machinesDirectory: string,
 ): TreeDraft {
   const said = request.release ?? recipe.defaultRelease
-  const known = recipe.releases.find((release) => [release.codename, release.version, ...(release.aliases ?? [])].includes(said))
-  const release = known?.codename ?? word('release', said)
+  const known = recipe.releases.find((release) =>
+    [release.codename, release.version, ...(release.aliases ?? [])].includes(said),
+  )
+  const release = known?.codename ?? plainWord('release', said)
   const architecture = readArchitecture(request.architecture, recipe, host)
   const execution = canExecute(host, architecture)
   const packageArchitecture = recipe.architectures[architecture]!
@@ -126,13 +132,15 @@ export function draftTree(
   }
   const set = packageSet(request.variant ?? 'minimal', recipe)
   const components = request.components ?? recipe.components
-  for (const component of components) word('component', component)
+  for (const component of components) plainWord('component', component)
   const mirrors = chooseMirrors(request.mirror, recipe, host)
   const suites = request.updates === 'none' ? [] : (known?.extraSuites ?? [])
   const suffix = architecture === host.architecture ? '' : `-${packageArchitecture}`
   const name =
     request.name ??
-    (request.directory === undefined ? `${recipe.id}-${release}${suffix}` : basename(request.directory))
+    (request.directory === undefined
+      ? `${recipe.id}-${release}${suffix}`
+      : basename(request.directory))
   if (!isImageName(name)) throw usageError(`${JSON.stringify(name)} cannot be the name of an image`)
   return {
     recipe: recipe.id,
@@ -145,8 +153,11 @@ export function draftTree(
     packageArchitecture,
     execution,
     variant: set.variant,
-    include: [...set.include, ...(request.include ?? []).map((name) => packageName('--include', name))],
-    exclude: (request.exclude ?? []).map((name) => packageName('--exclude', name)),
+    include: [
+      ...set.include,
+      ...(request.include ?? []).map((word) => packageName('--include', word)),
+    ],
+    exclude: (request.exclude ?? []).map((word) => packageName('--exclude', word)),
     purpose: request.variant === 'boot' ? 'boot' : 'command',
     components,
     ...mirrors,
@@ -168,7 +179,13 @@ export function draftTree(
 
 /** A short identity of what the plan makes, whatever it is called and wherever it lies. */
 export function planHash(plan: TreePlan): string {
-  const { name: _name, destination: _destination, existing: _existing, strategyReason: _reason, ...content } = plan
+  const {
+    name: _name,
+    destination: _destination,
+    existing: _existing,
+    strategyReason: _reason,
+    ...content
+  } = plan
   return createHash('sha256').update(JSON.stringify(content)).digest('hex')
 }
 
@@ -185,7 +202,8 @@ function chooseStrategy(
       throw usageError(`--via=${via} is no strategy of recipe ${draft.recipe}`, `there are: ${ids}`)
     }
     const obstacle = strategy.obstacle(draft, host)
-    if (obstacle !== undefined) throw impossible(`${via} cannot make this tree: ${obstacle.reason}`, obstacle.hint)
+    if (obstacle !== undefined)
+      throw impossible(`${via} cannot make this tree: ${obstacle.reason}`, obstacle.hint)
     return { strategy: strategy.id, strategyReason: 'asked for with --via' }
   }
   const passed: string[] = []
@@ -193,7 +211,10 @@ function chooseStrategy(
   for (const strategy of strategies) {
     const obstacle = strategy.obstacle(draft, host)
     if (obstacle === undefined) {
-      const reason = passed.length === 0 ? 'first choice of the recipe' : `next choice, since ${passed.join('; ')}`
+      const reason =
+        passed.length === 0
+          ? 'first choice of the recipe'
+          : `next choice, since ${passed.join('; ')}`
       return { strategy: strategy.id, strategyReason: reason }
     }
     passed.push(`${strategy.id}: ${obstacle.reason}`)
@@ -207,20 +228,30 @@ function impossible(message: string, hint: string | undefined): NspawnError {
 }
 
 /** Takes systemd's name or the distribution's (`arm64`, `amd64`). */
-function readArchitecture(said: string | undefined, recipe: Recipe, host: BootstrapHost): Architecture {
+function readArchitecture(
+  said: string | undefined,
+  recipe: Recipe,
+  host: BootstrapHost,
+): Architecture {
   const known = Object.entries(recipe.architectures) as [Architecture, string][]
   const wanted = said ?? host.architecture
   const match = known.find(([name, own]) => name === wanted || own === wanted)
   if (match !== undefined) return match[0]
   const names = known.map(([, own]) => own).join(', ')
-  throw usageError(`${recipe.title} has no architecture called ${JSON.stringify(wanted)}`, `there are: ${names}`)
+  throw usageError(
+    `${recipe.title} has no architecture called ${JSON.stringify(wanted)}`,
+    `there are: ${names}`,
+  )
 }
 
-function packageSet(variant: string, recipe: Recipe): { variant: string; include: readonly string[] } {
+function packageSet(
+  variant: string,
+  recipe: Recipe,
+): { variant: string; include: readonly string[] } {
   if (Object.hasOwn(recipe.packageSets, variant)) {
     return recipe.packageSets[variant as keyof typeof recipe.packageSets]
   }
-  return { variant: word('variant', variant), include: [] }
+  return { variant: plainWord('variant', variant), include: [] }
 }
 
 type Mirrors = Pick<TreePlan, 'mirror' | 'mirrorFrom' | 'securityMirror'>
@@ -230,7 +261,8 @@ function chooseMirrors(option: string | undefined, recipe: Recipe, host: Bootstr
   const names = recipe.releases.flatMap(({ codename, aliases }) => [codename, ...(aliases ?? [])])
   const own = host.osId === recipe.id ? hostMirrors(host.aptSources, names) : undefined
   const securityMirror = own?.security ?? recipe.mirrors.security
-  if (option !== undefined) return { mirror: mirrorUrl(option), mirrorFrom: 'option', securityMirror }
+  if (option !== undefined)
+    return { mirror: mirrorUrl(option), mirrorFrom: 'option', securityMirror }
   if (own?.main !== undefined) return { mirror: own.main, mirrorFrom: 'host', securityMirror }
   return { mirror: recipe.mirrors.main, mirrorFrom: 'recipe', securityMirror }
 }
@@ -265,7 +297,10 @@ function keptSources(
 function mirrorUrl(said: string): string {
   if (said.startsWith('/')) return `file://${said.replace(/\/+$/, '')}`
   if (!/^(https?:\/\/[^\s/]|file:\/\/\/|copy:\/\/\/)[^\s]*$/.test(said)) {
-    throw usageError(`--mirror=${said} is no URL of an archive`, 'use http://, https:// or the path of a local archive')
+    throw usageError(
+      `--mirror=${said} is no URL of an archive`,
+      'use http://, https:// or the path of a local archive',
+    )
   }
   return said.replace(/\/+$/, '')
 }
@@ -276,7 +311,7 @@ function keyringPath(path: string): string {
   throw usageError(`--keyring=${path}: a keyring needs an absolute path without blanks or brackets`)
 }
 
-function word(what: string, text: string): string {
+function plainWord(what: string, text: string): string {
   if (/^[A-Za-z0-9][A-Za-z0-9.+_-]*(\/[A-Za-z0-9.+_-]+)?$/.test(text)) return text
   throw usageError(`${JSON.stringify(text)} cannot be a ${what}`)
 }

@@ -38,7 +38,8 @@ export function makeStage(destination: string, cleanup: CleanupStack, log: LogSi
     cleanup.defer(`stage ${hidden.path}`, () => hidden.remove())
     const inside = (name: string) => join(hidden.path, name)
     const stage = { tree: inside('tree'), packages: inside('packages'), temporary: inside('tmp') }
-    for (const directory of [hidden.path, ...Object.values(stage)]) mkdirSync(directory, { mode: 0o755 })
+    for (const directory of [hidden.path, ...Object.values(stage)])
+      mkdirSync(directory, { mode: 0o755 })
     return stage
   } catch (error) {
     if (error instanceof NspawnError) throw error
@@ -71,7 +72,9 @@ export function checkDestination(destination: string, existing: 'keep' | 'replac
     })
   }
   if (mountsBelow(destination).length > 0) {
-    throw new NspawnError(`cannot replace ${destination}: something is mounted there`, { code: 'EBUSY' })
+    throw new NspawnError(`cannot replace ${destination}: something is mounted there`, {
+      code: 'EBUSY',
+    })
   }
   lockImage(destination, 'exclusive').release()
 }
@@ -80,7 +83,11 @@ export function checkDestination(destination: string, existing: 'keep' | 'replac
  * Gives the finished tree its name. A tree that was there is exchanged in one step, so at any moment
  * the name stands for a whole tree; the old one ends in the stage, and goes with it.
  */
-export async function publishStage(stage: Stage, destination: string, existing: 'keep' | 'replace'): Promise<void> {
+export async function publishStage(
+  stage: Stage,
+  destination: string,
+  existing: 'keep' | 'replace',
+): Promise<void> {
   if (existing === 'replace' && isTaken(destination)) {
     exchangeTrees(stage.tree, destination)
   } else {
@@ -89,11 +96,14 @@ export async function publishStage(stage: Stage, destination: string, existing: 
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'EIO'
       const taken = code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR'
-      throw new NspawnError(taken ? `somebody else made ${destination} meanwhile` : 'cannot give the tree its name', {
-        code: taken ? 'IMAGE_EXISTS' : code,
-        operation: 'rename',
-        subject: destination,
-      })
+      throw new NspawnError(
+        taken ? `somebody else made ${destination} meanwhile` : 'cannot give the tree its name',
+        {
+          code: taken ? 'IMAGE_EXISTS' : code,
+          operation: 'rename',
+          subject: destination,
+        },
+      )
     }
   }
   const parent = await open(dirname(destination), 'r')

@@ -18,7 +18,11 @@ export interface StrategyPaths {
 export interface Strategy extends StrategyJudge {
   /** Whether the extra suites (updates, security) are installed from, or have to be upgraded to after. */
   readonly updates: 'included' | 'after'
-  commandLine(plan: TreePlan, paths: StrategyPaths, host: BootstrapHost): readonly [string, ...string[]]
+  commandLine(
+    plan: TreePlan,
+    paths: StrategyPaths,
+    host: BootstrapHost,
+  ): readonly [string, ...string[]]
   environment(paths: StrategyPaths): Readonly<Record<string, string>>
   /** A line of the tool's output as an event, or undefined when it says nothing new. */
   readLine(line: string): LogEvent | undefined

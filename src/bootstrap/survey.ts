@@ -12,7 +12,11 @@ export interface RecipeSurvey {
   readonly architectures: readonly string[]
   readonly mirror: string
   /** In the recipe's order; the first without an obstacle is the one taken. */
-  readonly strategies: readonly { readonly id: string; readonly obstacle: string | undefined; readonly hint: string | undefined }[]
+  readonly strategies: readonly {
+    readonly id: string
+    readonly obstacle: string | undefined
+    readonly hint: string | undefined
+  }[]
   readonly taken: string | undefined
 }
 

@@ -20,7 +20,13 @@ export class ToolLog {
   add(line: string): void {
     this.lines.push(line)
     if (this.lines.length > remembered) this.lines.shift()
-    if (!this.closed) writeSync(this.fd, line + '\n')
+    if (this.closed) return
+    try {
+      writeSync(this.fd, line + '\n')
+    } catch (error) {
+      // On a full disk the tool's own failure is what counts, not that its words are lost.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    }
   }
 
   /** What the tool itself calls an error, else its last lines. */

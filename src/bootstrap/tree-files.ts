@@ -2,7 +2,16 @@
  * Files of a tree, named as they are called inside it. Links may be absolute and must not lead out onto
  * the host, so every path is resolved beneath the tree.
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, type Stats } from 'node:fs'
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs'
 import { join, posix } from 'node:path'
 import { resolveInRoot } from '../images/resolve-in-root.ts'
 
@@ -43,8 +52,8 @@ export class TreeFiles {
 
   /** Writes a file; directories on the way are made, and an existing file keeps owner and links. */
   write(inner: string, content: string | Uint8Array, mode = 0o644): void {
-    mkdirSync(this.resolve(posix.dirname(inner)), { recursive: true, mode: 0o755 })
     const path = this.resolve(inner)
+    mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
     writeFileSync(path, content, { mode })
     chmodSync(path, mode)
   }

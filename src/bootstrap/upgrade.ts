@@ -1,6 +1,5 @@
 /** Brings a tree that was made from one suite alone up to its updates and security suites. */
 import { NspawnError } from '../errors.ts'
-import { runContainer } from '../runtime/client.ts'
 import { defaultSettings } from '../settings/settings.ts'
 import type { CreateContext } from './create-context.ts'
 import { writeAptSources } from './finishing/apt-sources.ts'
@@ -15,7 +14,12 @@ const policy = '/usr/sbin/policy-rc.d'
  *
  * @throws NspawnError `BOOTSTRAP_FAILED`
  */
-export async function upgradeTree(files: TreeFiles, plan: TreePlan, log: ToolLog, context: CreateContext): Promise<void> {
+export async function upgradeTree(
+  files: TreeFiles,
+  plan: TreePlan,
+  log: ToolLog,
+  context: CreateContext,
+): Promise<void> {
   if (plan.extraSuites.length === 0) return
   writeAptSources(files, plan)
   files.write(policy, '#!/bin/sh\nexit 101\n', 0o755)
@@ -29,9 +33,15 @@ export async function upgradeTree(files: TreeFiles, plan: TreePlan, log: ToolLog
   }
 }
 
-async function runApt(words: readonly string[], root: string, log: ToolLog, context: CreateContext): Promise<void> {
+async function runApt(
+  words: readonly string[],
+  root: string,
+  log: ToolLog,
+  context: CreateContext,
+): Promise<void> {
   const command = ['apt-get', '--quiet', ...words]
   log.add(`+ ${command.join(' ')}`)
+  const { runContainer } = await import('../runtime/client.ts')
   const outcome = await runContainer({
     settings: {
       ...defaultSettings(),

@@ -21,13 +21,15 @@ export function verifyTree(files: TreeFiles, plan: TreePlan): readonly Installed
   const broken = brokenPackages(files)
   if (broken.length > 0) throw wrong(`packages are half installed: ${broken.join(', ')}`)
   const packages = installedPackages(files)
-  if (packages === undefined || packages.length === 0) throw wrong('the package database of the new tree is empty')
+  if (packages === undefined || packages.length === 0)
+    throw wrong('the package database of the new tree is empty')
   return packages
 }
 
 function checkOsRelease(files: TreeFiles, plan: TreePlan): void {
   const found = readOsRelease(files.root)
-  if (found === undefined) throw wrong('the new tree has no os-release file, so it is no operating system')
+  if (found === undefined)
+    throw wrong('the new tree has no os-release file, so it is no operating system')
   const { id, codename, version } = plan.osRelease
   const expectations = [
     ['ID', id],
@@ -36,7 +38,9 @@ function checkOsRelease(files: TreeFiles, plan: TreePlan): void {
   ] as const
   for (const [field, expected] of expectations) {
     if (expected === undefined || found[field] === expected) continue
-    throw wrong(`the os-release file of the new tree says ${field}=${found[field] ?? ''} where ${expected} was expected`)
+    throw wrong(
+      `the os-release file of the new tree says ${field}=${found[field] ?? ''} where ${expected} was expected`,
+    )
   }
 }
 
@@ -49,7 +53,7 @@ const elfMachines: Readonly<Record<Architecture, number>> = {
   'ppc64-le': 21,
   s390x: 22,
   riscv64: 243,
-  'loongarch64': 258,
+  loongarch64: 258,
 }
 
 function checkShell(files: TreeFiles, architecture: Architecture): void {
@@ -65,7 +69,8 @@ function checkShell(files: TreeFiles, architecture: Architecture): void {
   } finally {
     closeSync(fd)
   }
-  if (header.toString('latin1', 0, 4) !== '\u007FELF') throw wrong('/bin/sh of the new tree is no program')
+  if (header.toString('latin1', 0, 4) !== '\u007FELF')
+    throw wrong('/bin/sh of the new tree is no program')
   // EI_DATA: 1 is little, 2 is big endian.
   const machine = header[5] === 2 ? header.readUInt16BE(18) : header.readUInt16LE(18)
   if (machine === elfMachines[architecture]) return
@@ -73,7 +78,9 @@ function checkShell(files: TreeFiles, architecture: Architecture): void {
 }
 
 function checkInit(files: TreeFiles): void {
-  const found = ['/usr/lib/systemd/systemd', '/sbin/init'].some((path) => files.stat(path)?.isFile() === true)
+  const found = ['/usr/lib/systemd/systemd', '/sbin/init'].some(
+    (path) => files.stat(path)?.isFile() === true,
+  )
   if (!found) throw wrong('the new tree has no init, so it cannot boot')
 }
 

@@ -5,6 +5,8 @@ import type { LogSink } from '../log.ts'
 export interface CliContext {
   /** Where images live (`--machines-dir`, TSNSPAWN_MACHINES_DIR, /var/lib/machines); absolute. */
   readonly machinesDirectory: string
+  /** `--machines-dir`, absolute, for functions that search the standard places without it. */
+  readonly machinesOverride: string | undefined
   /** Where caches, layers, logs and manifests live (`--state-dir`, …); absolute. */
   readonly stateDirectory: string
   readonly style: 'terminal' | 'plain' | 'json'

@@ -34,7 +34,10 @@ export type ExitClass = keyof typeof exitCodes
 const classOfCode: readonly (readonly [string, ExitClass])[] = [
   ['USAGE', 'usage'],
   ['NOT_ROOT', 'usage'],
+  ['NOT_SUPPORTED', 'usage'],
   ['IMAGE_NOT_FOUND', 'usage'],
+  ['NOT_AN_OS_TREE', 'usage'],
+  ['NO_MACHINE_NAME', 'usage'],
   ['IMAGE_EXISTS', 'usage'],
   ['INVALID_', 'usage'],
   ['RECIPE_', 'usage'],
@@ -61,7 +64,9 @@ export function exitClass(error: unknown): ExitClass {
   for (let e: unknown = error; e instanceof Error; e = e.cause) {
     if (!(e instanceof NspawnError)) continue
     const { code } = e
-    const row = classOfCode.find(([key]) => (key.endsWith('_') ? code.startsWith(key) : code === key))
+    const row = classOfCode.find(([key]) =>
+      key.endsWith('_') ? code.startsWith(key) : code === key,
+    )
     if (row !== undefined) return row[1]
   }
   return 'internal'

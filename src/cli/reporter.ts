@@ -21,18 +21,14 @@ export interface ReporterOptions {
 
 /** Loads only the reporter that is used: the terminal's one brings the progress bar along. */
 export async function createReporter(options: ReporterOptions): Promise<Reporter> {
-  switch (options.style) {
-    case 'json': {
-      const { jsonReporter } = await import('./reporters/json.ts')
-      return jsonReporter(process.stdout)
-    }
-    case 'plain': {
-      const { plainReporter } = await import('./reporters/plain.ts')
-      return plainReporter(options, process.stdout, process.stderr)
-    }
-    case 'terminal': {
-      const { terminalReporter } = await import('./reporters/terminal.ts')
-      return terminalReporter(options, process.stdout, process.stderr)
-    }
+  if (options.style === 'json') {
+    const { jsonReporter } = await import('./reporters/json.ts')
+    return jsonReporter(process.stdout)
   }
+  if (options.style === 'plain') {
+    const { plainReporter } = await import('./reporters/plain.ts')
+    return plainReporter(options, process.stdout, process.stderr)
+  }
+  const { terminalReporter } = await import('./reporters/terminal.ts')
+  return terminalReporter(options, process.stdout, process.stderr)
 }

@@ -6,9 +6,14 @@ export interface Column {
 }
 
 /** The rows below their titles; cells of a column are as wide as its widest. No blank ends a line. */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): string {
   const lines = [columns.map(({ title }) => title), ...rows]
-  const widths = columns.map((_, index) => Math.max(...lines.map((line) => line[index]?.length ?? 0)))
+  const widths = columns.map((_, index) =>
+    Math.max(...lines.map((line) => line[index]?.length ?? 0)),
+  )
   return lines
     .map((line) =>
       columns

@@ -30,9 +30,11 @@ interface GlobalOptions {
 export async function main(argv: readonly string[]): Promise<number> {
   const interruption = catchInterruption()
   let status: number = exitCodes.success
-  const run = (program: Command): RunVerb => async (handler, options) => {
-    status = await runVerb(program.opts<GlobalOptions>(), interruption, handler, options ?? {})
-  }
+  const run =
+    (program: Command): RunVerb =>
+    async (handler, options) => {
+      status = await runVerb(program.opts<GlobalOptions>(), interruption, handler, options ?? {})
+    }
   try {
     await buildProgram(run).parseAsync(helpAsOption(argv), { from: 'user' })
   } catch (error) {
@@ -48,7 +50,10 @@ function buildProgram(run: (program: Command) => RunVerb): Command {
     .description('Makes OS trees, and builds and tests packages in throw-away containers.')
     .version(ownVersion(), '--version', 'show the version')
     .option('--machines-dir <dir>', 'where images live (TSNSPAWN_MACHINES_DIR, /var/lib/machines)')
-    .option('--state-dir <dir>', 'where caches, layers and logs live (TSNSPAWN_STATE_DIR, /var/lib/tsnspawn)')
+    .option(
+      '--state-dir <dir>',
+      'where caches, layers and logs live (TSNSPAWN_STATE_DIR, /var/lib/tsnspawn)',
+    )
     .option('--json', 'one event a line on stdout, as JSON')
     .option('-q, --quiet', 'only warnings, results and failures')
     .option('-v, --verbose', 'show the output of wrapped programs too')
@@ -58,7 +63,8 @@ function buildProgram(run: (program: Command) => RunVerb): Command {
     // Said once, in `usageStatus`, in the style that was asked for.
     .configureOutput({ outputError: () => {} })
   const loaders = new Map(verbs.map((verb) => [verb.name, verb.load]))
-  for (const verb of verbs) program.command(verb.name).summary(verb.summary).description(sentence(verb.summary))
+  for (const verb of verbs)
+    program.command(verb.name).summary(verb.summary).description(sentence(verb.summary))
   program.hook('preSubcommand', async (_program, verb) => {
     const module = await loaders.get(verb.name())?.()
     module?.define(verb, run(program))
@@ -73,9 +79,16 @@ async function runVerb(
   options: VerbOptions,
 ): Promise<number> {
   const style = outputStyle(globals.json === true)
-  const reporter = await createReporter({ style, detail: detail(globals, options), program: programName })
+  const reporter = await createReporter({
+    style,
+    detail: detail(globals, options),
+    program: programName,
+  })
+  const machinesOverride =
+    globals.machinesDir === undefined ? undefined : resolve(globals.machinesDir)
   const context: CliContext = {
-    machinesDirectory: resolve(machinesDirectory(globals.machinesDir)),
+    machinesDirectory: resolve(machinesDirectory(machinesOverride)),
+    machinesOverride,
     stateDirectory: resolve(stateDirectory(globals.stateDir)),
     style,
     log: reporter.log,
@@ -96,7 +109,9 @@ function fail(reporter: Reporter, error: unknown, interruption: Interruption): n
   const status = bySignal ?? exitCodes[exitClass(error)]
   const canceled = error instanceof NspawnError && error.code === 'CANCELED'
   reporter.failure(
-    bySignal !== undefined && canceled ? new NspawnError('interrupted, nothing half-made is left', { code: 'CANCELED' }) : error,
+    bySignal !== undefined && canceled
+      ? new NspawnError('interrupted, nothing half-made is left', { code: 'CANCELED' })
+      : error,
     status,
   )
   return status
@@ -107,8 +122,14 @@ async function usageStatus(error: unknown, argv: readonly string[]): Promise<num
   // Help and version have been printed; commander leaves by an exception. Without a verb it shows help too.
   if (error.exitCode === 0) return exitCodes.success
   if (error.code === 'commander.help') return exitCodes.usage
-  const json = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : argv.length).includes('--json')
-  const reporter = await createReporter({ style: outputStyle(json), detail: 'normal', program: programName })
+  const json = argv
+    .slice(0, argv.includes('--') ? argv.indexOf('--') : argv.length)
+    .includes('--json')
+  const reporter = await createReporter({
+    style: outputStyle(json),
+    detail: 'normal',
+    program: programName,
+  })
   const message = error.message.replace(/^error: /, '').replace(/\.$/, '')
   reporter.failure(usageError(message, `see ${programName} --help`), exitCodes.usage)
   reporter.close()
@@ -133,7 +154,8 @@ function helpAsOption(argv: readonly string[]): string[] {
 
 function ownVersion(): string {
   const top = packageDirectory(fileURLToPath(import.meta.url))
-  return (JSON.parse(readFileSync(join(top, 'package.json'), 'utf8')) as { version: string }).version
+  return (JSON.parse(readFileSync(join(top, 'package.json'), 'utf8')) as { version: string })
+    .version
 }
 
 function sentence(summary: string): string {

@@ -18,4 +18,19 @@ export const verbs: readonly Verb[] = [
     summary: 'show the recipes, and how each would be made on this host',
     load: () => import('./commands/recipes.ts'),
   },
+  {
+    name: 'run',
+    summary: 'run a command in a throw-away copy of an image',
+    load: () => import('./commands/run.ts'),
+  },
+  {
+    name: 'images',
+    summary: 'list the images',
+    load: () => import('./commands/images.ts'),
+  },
+  {
+    name: 'remove',
+    summary: 'remove images',
+    load: () => import('./commands/remove.ts'),
+  },
 ]

@@ -9,10 +9,15 @@ export function writeAptSources(files: TreeFiles, plan: TreePlan): void {
   files.remove('/etc/apt/sources.list')
   files.empty('/etc/apt/sources.list.d')
   if (plan.sourcesFormat === 'deb822') {
-    files.write('/etc/apt/sources.list.d/debian.sources', plan.keptSources.map((source) => deb822(source, plan, trust)).join('\n'))
+    files.write(
+      '/etc/apt/sources.list.d/debian.sources',
+      plan.keptSources.map((source) => deb822(source, plan, trust)).join('\n'),
+    )
   } else {
     const lines = plan.keptSources.flatMap(({ uri, suites }) =>
-      suites.map((suite) => `deb [${trust.oneLine}] ${uri} ${suite} ${plan.components.join(' ')}\n`),
+      suites.map(
+        (suite) => `deb [${trust.oneLine}] ${uri} ${suite} ${plan.components.join(' ')}\n`,
+      ),
     )
     files.write('/etc/apt/sources.list', lines.join(''))
   }

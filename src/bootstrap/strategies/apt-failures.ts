@@ -1,30 +1,53 @@
 /** What goes wrong in both Debian tools, recognised by the words of apt, dpkg and wget. */
 import type { Diagnosis } from '../strategy.ts'
 
-const patterns: readonly (readonly [RegExp, Omit<Diagnosis, 'message'> & { readonly what: string }])[] = [
+const patterns: readonly (readonly [
+  RegExp,
+  Omit<Diagnosis, 'message'> & { readonly what: string },
+])[] = [
   [
-    /No space left on device|not have enough free space|Disk quota exceeded/i,
-    { code: 'ENOSPC', what: 'the disk is full', hint: 'free some space, or put the machines directory elsewhere with --machines-dir' },
+    /No space left on device|(?:not|n't) have enough free space|Disk quota exceeded/i,
+    {
+      code: 'ENOSPC',
+      what: 'the disk is full',
+      hint: 'free some space, or put the machines directory elsewhere with --machines-dir',
+    },
   ],
   [
     /NO_PUBKEY|BADSIG|EXPKEYSIG|KEYEXPIRED|is not signed|invalid signature|bad signature|signed by unknown key|Failed getting release signature file/i,
-    { code: 'BOOTSTRAP_SIGNATURE', what: 'the archive is not signed by a trusted key', hint: 'give the right key with --keyring, or update the keyring package of this host' },
+    {
+      code: 'BOOTSTRAP_SIGNATURE',
+      what: 'the archive is not signed by a trusted key',
+      hint: 'give the right key with --keyring, or update the keyring package of this host',
+    },
   ],
   [
-    /404 +Not Found|does not have a Release file|Couldn't find these debs|Invalid Release file/i,
-    { code: 'BOOTSTRAP_SUITE', what: 'the mirror does not have this release', hint: 'check --release and --mirror' },
+    /404 +Not Found|does not have a Release file|Invalid Release file/i,
+    {
+      code: 'BOOTSTRAP_SUITE',
+      what: 'the mirror does not have this release',
+      hint: 'check --release and --mirror',
+    },
   ],
   [
     /Could not connect|Connection refused|Could not resolve|Temporary failure resolving|Connection timed out|Failed getting release file|Network is unreachable/i,
-    { code: 'BOOTSTRAP_MIRROR', what: 'the mirror cannot be reached, or does not have this release', hint: 'check the network, --mirror and --release' },
+    {
+      code: 'BOOTSTRAP_MIRROR',
+      what: 'the mirror cannot be reached, or does not have this release',
+      hint: 'check the network, --mirror and --release',
+    },
   ],
   [
-    /Unable to locate package|has no installation candidate|Couldn't find these packages/i,
+    /Unable to locate package|has no installation candidate|Couldn't find these (debs|packages)/i,
     { code: 'BOOTSTRAP_PACKAGE', what: 'a package is not in the archive', hint: 'check --include' },
   ],
   [
     /Hash Sum mismatch|was corrupt|unexpected size/i,
-    { code: 'BOOTSTRAP_CORRUPT', what: 'a download does not match the index', hint: 'the mirror may be changing; try again, or take another with --mirror' },
+    {
+      code: 'BOOTSTRAP_CORRUPT',
+      what: 'a download does not match the index',
+      hint: 'the mirror may be changing; try again, or take another with --mirror',
+    },
   ],
 ]
 

@@ -26,7 +26,10 @@ export const debootstrap: Strategy = {
       return { reason: 'debootstrap is not installed', hint: 'install the package debootstrap' }
     }
     if (!Object.hasOwn(variants, draft.variant)) {
-      return { reason: `it has no variant ${draft.variant}`, hint: `it has ${Object.keys(variants).join(', ')}` }
+      return {
+        reason: `it has no variant ${draft.variant}`,
+        hint: `it has ${Object.keys(variants).join(', ')}`,
+      }
     }
     return keyringObstacle(draft, host)
   },
@@ -40,7 +43,9 @@ export const debootstrap: Strategy = {
       ...(plan.exclude.length === 0 ? [] : [`--exclude=${plan.exclude.join(',')}`]),
       `--components=${plan.components.join(',')}`,
       // Without the first one a missing key only warns.
-      ...(plan.signatures === 'required' ? ['--force-check-gpg', `--keyring=${plan.keyring}`] : ['--no-check-gpg']),
+      ...(plan.signatures === 'required'
+        ? ['--force-check-gpg', `--keyring=${plan.keyring}`]
+        : ['--no-check-gpg']),
       `--cache-dir=${paths.packages}`,
       plan.release,
       paths.tree,
@@ -52,13 +57,21 @@ export const debootstrap: Strategy = {
   environment: () => ({}),
 
   readLine(line) {
-    const match = /^I: (Retrieving|Validating|Extracting|Configuring|Unpacking) (\S+?)(?:\.\.\.)?(?: .*)?$/.exec(line)
+    const match =
+      /^I: (Retrieving|Validating|Extracting|Configuring|Unpacking) (\S+?)(?:\.\.\.)?(?: .*)?$/.exec(
+        line,
+      )
     if (match !== null) {
-      return { kind: 'progress', text: `${match[1]!.toLowerCase()} ${match[2]}`, done: 0, total: undefined, unit: 'packages' }
+      return {
+        kind: 'progress',
+        text: `${match[1]!.toLowerCase()} ${match[2]}`,
+        done: 0,
+        total: undefined,
+        unit: 'packages',
+      }
     }
     const info = /^I: (.*?)(?:\.\.\.)?$/.exec(line)
     if (info !== null) return { kind: 'step', text: info[1]! }
-    if (line.startsWith('W: ')) return { kind: 'warning', text: line.slice(3) }
     return undefined
   },
 

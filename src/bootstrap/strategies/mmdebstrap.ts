@@ -5,7 +5,20 @@ import type { Strategy } from '../strategy.ts'
 import { diagnoseApt } from './apt-failures.ts'
 import { keyringObstacle } from './keyring-obstacle.ts'
 
-const variants = ['essential', 'apt', 'required', 'minbase', 'buildd', 'important', 'debootstrap', 'standard']
+const variants = [
+  'essential',
+  'apt',
+  'required',
+  'minbase',
+  'buildd',
+  'important',
+  'debootstrap',
+  'standard',
+]
+
+/** What it says about itself, or about what we asked it to do. */
+const housekeeping =
+  /^(chroot architecture|finding correct|running --|skipping |success in|main\(\)|setup failed)/
 
 export const mmdebstrap: Strategy = {
   id: 'mmdebstrap',
@@ -50,12 +63,26 @@ export const mmdebstrap: Strategy = {
 
   readLine(line) {
     const info = /^I: (.*?)(?:\.\.\.)?$/.exec(line)
-    if (info !== null) return { kind: 'step', text: info[1]! }
+    if (info !== null)
+      return housekeeping.test(info[1]!) ? undefined : { kind: 'step', text: info[1]! }
     const unpack = /^(Unpacking|Setting up|Extracting) (\S+)/.exec(line)
-    if (unpack !== null) return { kind: 'progress', text: `${unpack[1]!.toLowerCase()} ${unpack[2]}`, done: 0, total: undefined, unit: 'packages' }
+    if (unpack !== null)
+      return {
+        kind: 'progress',
+        text: `${unpack[1]!.toLowerCase()} ${unpack[2]}`,
+        done: 0,
+        total: undefined,
+        unit: 'packages',
+      }
     const get = /^Get:(\d+) \S+ \S+ \S+ (\S+)/.exec(line)
-    if (get !== null) return { kind: 'progress', text: `fetching ${get[2]}`, done: Number(get[1]), total: undefined, unit: 'packages' }
-    if (line.startsWith('W: ')) return { kind: 'warning', text: line.slice(3) }
+    if (get !== null)
+      return {
+        kind: 'progress',
+        text: `fetching ${get[2]}`,
+        done: Number(get[1]),
+        total: undefined,
+        unit: 'packages',
+      }
     return undefined
   },
 
@@ -68,5 +95,8 @@ function sourceLines(plan: TreePlan): string[] {
   // apt runs inside the tree for the last step, where a file: URL would be looked up; copy: is not.
   const line = (uri: string, suite: string) =>
     `deb ${trust} ${uri.replace(/^file:/, 'copy:')} ${suite} ${plan.components.join(' ')}`
-  return [line(plan.mirror, plan.release), ...plan.extraSuites.map(({ suite, mirror }) => line(mirror, suite))]
+  return [
+    line(plan.mirror, plan.release),
+    ...plan.extraSuites.map(({ suite, mirror }) => line(mirror, suite)),
+  ]
 }

@@ -29,17 +29,33 @@ export const define: VerbModule['define'] = (command, run) => {
   command
     .argument('<recipe>', 'see the verb recipes')
     .argument('[name]', 'name of the image; default recipe and release, as in debian-trixie')
-    .option('-r, --release <name>', 'codename, number or alias (stable, testing, sid); default the current stable')
-    .option('-a, --arch <arch>', "architecture, by systemd's name or the distribution's; default the host's")
-    .option('--variant <variant>', 'minimal, build or boot, or a variant of the tool (minbase, buildd)')
-    .option('--include <packages>', 'packages to install too, divided by commas; may be repeated', list)
+    .option(
+      '-r, --release <name>',
+      'codename, number or alias (stable, testing, sid); default the current stable',
+    )
+    .option(
+      '-a, --arch <arch>',
+      "architecture, by systemd's name or the distribution's; default the host's",
+    )
+    .option(
+      '--variant <variant>',
+      'minimal, build or boot, or a variant of the tool (minbase, buildd)',
+    )
+    .option(
+      '--include <packages>',
+      'packages to install too, divided by commas; may be repeated',
+      list,
+    )
     .option('--exclude <packages>', 'packages to leave out; may be repeated', list)
     .option('--components <names>', 'parts of the archive; default main', list)
     .option('-m, --mirror <url>', "archive to take; default the host's own")
     .option('--keyring <file>', "keys that may sign the archive; default the distribution's")
     .option('--no-check-signature', 'take an archive that nobody has signed')
     .option('--no-updates', 'only the release itself, without its updates and security suites')
-    .option('--via <strategy>', 'how to make it: mmdebstrap or debootstrap; default the first that works here')
+    .option(
+      '--via <strategy>',
+      'how to make it: mmdebstrap or debootstrap; default the first that works here',
+    )
     .option('-D, --directory <dir>', 'make the tree right there, not in the machines directory')
     .option('-f, --force', 'replace what is there, in one step once the new tree is ready')
     .option('--root-password <value>', 'locked (default), empty, or a hash as mkpasswd makes it')
@@ -51,7 +67,10 @@ export const define: VerbModule['define'] = (command, run) => {
           context.result({ ...plan, planHash: planHash(plan) }, describePlan(plan))
           return 0
         }
-        context.log({ kind: 'notice', text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${plan.mirror}` })
+        context.log({
+          kind: 'notice',
+          text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${plan.mirror}`,
+        })
         const tree = await createTree(plan, context)
         context.result(
           tree,
@@ -82,7 +101,8 @@ function request(recipe: string, name: string | undefined, options: CreateOption
     via: options.via,
     directory: options.directory === undefined ? undefined : resolve(options.directory),
     existing: options.force === true ? 'replace' : 'keep',
-    rootPassword: options.rootPassword === undefined ? undefined : parseRootPassword(options.rootPassword),
+    rootPassword:
+      options.rootPassword === undefined ? undefined : parseRootPassword(options.rootPassword),
   }
 }
 
@@ -95,11 +115,23 @@ function describePlan(plan: TreePlan): string {
   const rows: readonly (readonly [string, string])[] = [
     ['tree', plan.destination + (plan.existing === 'replace' ? ' (replacing what is there)' : '')],
     ['release', `${plan.recipe} ${plan.release}`],
-    ['architecture', `${plan.packageArchitecture}${plan.execution === 'emulated' ? ', emulated' : ''}`],
-    ['packages', [plan.variant, ...plan.include, ...plan.exclude.map((name) => `without ${name}`)].join(', ')],
-    ['mirror', `${plan.mirror} (${{ option: 'as asked for', host: "the host's own", recipe: "the recipe's" }[plan.mirrorFrom]})`],
+    [
+      'architecture',
+      `${plan.packageArchitecture}${plan.execution === 'emulated' ? ', emulated' : ''}`,
+    ],
+    [
+      'packages',
+      [plan.variant, ...plan.include, ...plan.exclude.map((name) => `without ${name}`)].join(', '),
+    ],
+    [
+      'mirror',
+      `${plan.mirror} (${{ option: 'as asked for', host: "the host's own", recipe: "the recipe's" }[plan.mirrorFrom]})`,
+    ],
     ['suites', [plan.release, ...suites].join(', ')],
-    ['signed by', plan.signatures === 'required' ? plan.keyring : 'nobody: signatures are not checked'],
+    [
+      'signed by',
+      plan.signatures === 'required' ? plan.keyring : 'nobody: signatures are not checked',
+    ],
     ['made with', `${plan.strategy} (${plan.strategyReason})`],
     ['then', plan.finishing.join(', ')],
   ]

@@ -29,29 +29,15 @@ export function plainText(event: LogEvent, detail: ReporterOptions['detail']): s
   }
   if (event.kind === 'output') return detail === 'verbose' ? event.line : undefined
   if (detail === 'quiet') return undefined
-  switch (event.kind) {
-    case 'phase':
-      return phaseText(event)
-    case 'step':
-      return `    ${event.text}`
-    case 'notice':
-      return event.text
-    case 'progress':
-    case 'result':
-      return undefined
-  }
+  if (event.kind === 'phase') return phaseText(event)
+  if (event.kind === 'step') return `    ${event.text}`
+  return event.kind === 'notice' ? event.text : undefined
 }
 
-function phaseText(event: Extract<LogEvent, { kind: 'phase' }>): string {
-  const took = event.durationMs === undefined ? '' : ` (${seconds(event.durationMs)})`
-  switch (event.state) {
-    case 'start':
-      return `==> ${event.phase}`
-    case 'end':
-      return `    done: ${event.phase}${took}`
-    case 'failed':
-      return `    failed: ${event.phase}${took}`
-  }
+function phaseText({ phase, state, durationMs }: Extract<LogEvent, { kind: 'phase' }>): string {
+  if (state === 'start') return `==> ${phase}`
+  const took = durationMs === undefined ? '' : ` (${seconds(durationMs)})`
+  return `    ${state === 'end' ? 'done' : 'failed'}: ${phase}${took}`
 }
 
 /** Seconds with one decimal, as people read them. */
@@ -63,6 +49,7 @@ export function seconds(durationMs: number): string {
 export function failureText(error: unknown): string {
   if (error instanceof NspawnError || !(error instanceof Error)) return describeError(error)
   if ('syscall' in error) return describeError(error)
-  const inner = error instanceof AggregateError ? error.errors.map((e) => `\n  ${describeError(e)}`) : []
+  const inner =
+    error instanceof AggregateError ? error.errors.map((e) => `\n  ${describeError(e)}`) : []
   return `this is a bug: ${error.stack ?? error.message}${inner.join('')}`
 }

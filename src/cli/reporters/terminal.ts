@@ -42,14 +42,17 @@ export function terminalReporter(
     }
     if (bar === undefined) {
       settle()
-      bar = new cliProgress.SingleBar({
-        format: `  ${pc.cyan('{bar}')} {percentage}% {text}`,
-        barsize: 24,
-        clearOnComplete: true,
-        hideCursor: null,
-        stream: stderr,
-        fps: 10,
-      }, cliProgress.Presets.shades_classic)
+      bar = new cliProgress.SingleBar(
+        {
+          format: `  ${pc.cyan('{bar}')} {percentage}% {text}`,
+          barsize: 24,
+          clearOnComplete: true,
+          hideCursor: null,
+          stream: stderr,
+          fps: 10,
+        },
+        cliProgress.Presets.shades_classic,
+      )
       bar.start(event.total, event.done, { text: event.text })
     } else {
       bar.setTotal(event.total)

@@ -1,0 +1,63 @@
+/** A tool that is wrapped leaves no mount and no process, whatever ends it. */
+import { execa } from 'execa'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { isolated, killIsolated } from '../../../src/bootstrap/isolation.ts'
+import { runProgram } from '../../../src/process.ts'
+import { lacks } from '../../fixtures/requires.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+
+/** Mounts something, leaves a background process that has let go of its output, says so, and waits. */
+const script = 'mount -t tmpfs none "$1" && setsid sleep 1000 <&- >&- 2>&- & echo ready; sleep 1000'
+
+describe.skipIf(lacks('root', 'program:setpriv', 'program:unshare'))('isolated programs', () => {
+  test('are all gone when the call returns', async () => {
+    await using dir = await temporaryDirectory()
+    const mark = join(dir.path, 'mount')
+    await mkdir(mark)
+    const controller = new AbortController()
+    const run = runProgram('x', isolated(['sh', '-c', script, 'sh', mark]), {
+      signal: controller.signal,
+      terminate: killIsolated,
+      log: (event) => {
+        if (event.kind === 'output') controller.abort()
+      },
+    })
+    await expect(run).rejects.toMatchObject({ code: 'CANCELED' })
+    expect(await processesIn(mark)).toBe(0)
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(mark)
+  })
+
+  test('die with the process that started them, even by SIGKILL', async () => {
+    await using dir = await temporaryDirectory()
+    const mark = join(dir.path, 'mount')
+    await mkdir(mark)
+    const [program, ...args] = isolated(['sh', '-c', script, 'sh', mark])
+    const starter = `const c = require('node:child_process').spawn(${JSON.stringify(program)}, ${JSON.stringify(args)}, { stdio: 'inherit' }); setInterval(() => c, 1000)`
+    const parent = execa(process.execPath, ['-e', starter], { reject: false, buffer: false })
+    await new Promise<void>((resolve) => parent.stdout!.once('data', () => resolve()))
+    expect(await processesIn(mark)).toBeGreaterThan(0)
+    parent.kill('SIGKILL')
+    await parent
+    await expect.poll(() => processesIn(mark), { interval: 20 }).toBe(0)
+    expect(existsSync(mark)).toBe(true)
+  })
+
+  test('see only themselves in /proc', async () => {
+    const { stdout } = await runProgram(
+      'x',
+      isolated(['sh', '-c', 'readlink /proc/self; ls -d /proc/[0-9]* | wc -l']),
+    )
+    expect(stdout.split('\n').map(Number)).toEqual([2, 3])
+    expect(await readFile('/proc/self/comm', 'utf8')).not.toBe('')
+  })
+})
+
+async function processesIn(path: string): Promise<number> {
+  const { stdout } = await execa('pgrep', ['--count', '--full', `sh -c .*${path}`], {
+    reject: false,
+  })
+  return Number(stdout)
+}

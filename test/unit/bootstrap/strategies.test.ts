@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest'
+import debian from '../../../recipes/debian.ts'
+import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
+import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
+import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
+import { diagnoseApt } from '../../../src/bootstrap/strategies/apt-failures.ts'
+import { debootstrap } from '../../../src/bootstrap/strategies/debootstrap.ts'
+import { mmdebstrap } from '../../../src/bootstrap/strategies/mmdebstrap.ts'
+
+const host: BootstrapHost = {
+  architecture: 'x86-64',
+  emulated: [],
+  osId: undefined,
+  findProgram: (name) => `/usr/bin/${name}`,
+  hasFile: (path) => !path.endsWith('/scripts/duke'),
+  aptSources: [],
+}
+
+const paths = { tree: '/s/tree', packages: '/s/packages', temporary: '/s/tmp', templates: '/t' }
+
+function plan(request: Omit<TreeRequest, 'recipe'>) {
+  return planTree({ recipe: 'debian', ...request }, debian, host, strategiesOf(debian), '/m')
+}
+
+test('debootstrap checks signatures against the keyring, always', () => {
+  const argv = debootstrap.commandLine(plan({ include: ['make', 'gcc'] }), paths, host)
+  expect(argv).toEqual([
+    'debootstrap',
+    '--variant=minbase',
+    '--arch=amd64',
+    '--include=make,gcc',
+    '--components=main',
+    '--force-check-gpg',
+    '--keyring=/usr/share/keyrings/debian-archive-keyring.gpg',
+    '--cache-dir=/s/packages',
+    'trixie',
+    '/s/tree',
+    'http://ftp.debian.org/debian',
+  ])
+})
+
+test('debootstrap makes suites that it does not know with the script of sid', () => {
+  expect(debootstrap.commandLine(plan({ release: 'duke' }), paths, host).at(-1)).toBe('sid')
+  expect(debootstrap.commandLine(plan({ release: 'sid' }), paths, host).at(-1)).toMatch(/^http/)
+})
+
+test('mmdebstrap names the key in each source, so that nothing else is trusted', () => {
+  const sources = mmdebstrap.commandLine(plan({}), paths, host).slice(-3)
+  const trust = 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
+  expect(sources).toEqual([
+    `${trust} http://ftp.debian.org/debian trixie main`,
+    `${trust} http://ftp.debian.org/debian trixie-updates main`,
+    `${trust} http://security.debian.org/debian-security trixie-security main`,
+  ])
+})
+
+test('mmdebstrap leaves packages out in apt’s way, and reads local archives from outside the tree', () => {
+  const request = { exclude: ['tzdata'], mirror: '/srv/a', updates: 'none' as const }
+  const argv = mmdebstrap.commandLine(plan(request), paths, host)
+  expect(argv).toContain('--include=tzdata-')
+  expect(argv.at(-1)).toContain(' copy:///srv/a trixie main')
+})
+
+test('a strategy refuses a variant that its tool does not have', () => {
+  const boot = plan({ variant: 'essential' })
+  expect(mmdebstrap.obstacle(boot, host)).toBeUndefined()
+  expect(debootstrap.obstacle(boot, host)?.reason).toContain('no variant essential')
+})
+
+test.each([
+  ['E: Failed getting release file http://x/Release', 'BOOTSTRAP_MIRROR'],
+  ['  Could not connect to 127.0.0.1:1. - connect (111: Connection refused)', 'BOOTSTRAP_MIRROR'],
+  ['E: The repository does not have a Release file.', 'BOOTSTRAP_SUITE'],
+  ['E: Release signed by unknown key (key id 76)', 'BOOTSTRAP_SIGNATURE'],
+  ['E: Unable to locate package nosuch', 'BOOTSTRAP_PACKAGE'],
+  ["E: Couldn't find these debs: nosuch", 'BOOTSTRAP_PACKAGE'],
+  ["E: You don't have enough free space in /m/var/cache/apt/archives/.", 'ENOSPC'],
+  ['Write error - write (28: No space left on device)', 'ENOSPC'],
+])('%s means %s', (line, code) => {
+  expect(diagnoseApt(['I: something', line])?.code).toBe(code)
+})
