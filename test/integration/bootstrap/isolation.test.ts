@@ -37,7 +37,7 @@ describe.skipIf(lacks('root', 'program:setpriv', 'program:unshare'))('isolated p
     const [program, ...args] = isolated(['sh', '-c', script, 'sh', mark])
     const starter = `const c = require('node:child_process').spawn(${JSON.stringify(program)}, ${JSON.stringify(args)}, { stdio: 'inherit' }); setInterval(() => c, 1000)`
     const parent = execa(process.execPath, ['-e', starter], { reject: false, buffer: false })
-    await new Promise<void>((resolve) => parent.stdout!.once('data', () => resolve()))
+    await new Promise<void>((resolve) => parent.stdout.once('data', () => resolve()))
     expect(await processesIn(mark)).toBeGreaterThan(0)
     parent.kill('SIGKILL')
     await parent
