@@ -78,7 +78,9 @@ export async function runProgram(
     stdin: options.input === undefined ? 'ignore' : 'pipe',
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.input === undefined ? {} : { input: options.input }),
-    ...(options.signal === undefined || options.terminate !== undefined ? {} : { cancelSignal: options.signal }),
+    ...(options.signal === undefined || options.terminate !== undefined
+      ? {}
+      : { cancelSignal: options.signal }),
     ...(options.log === undefined ? {} : { stdout: lines('stdout'), stderr: lines('stderr') }),
   }
   const aborted = () => options.signal?.aborted === true
@@ -92,7 +94,8 @@ export async function runProgram(
   options.signal?.removeEventListener('abort', terminate)
   const stdout = String(result.stdout ?? '')
   const stderr = String(result.stderr ?? '')
-  if (result.isCanceled || (options.terminate !== undefined && aborted())) throw new NspawnError(step, { code: 'CANCELED', operation: program })
+  if (result.isCanceled || (options.terminate !== undefined && aborted()))
+    throw new NspawnError(step, { code: 'CANCELED', operation: program })
   if (result.exitCode === undefined) {
     const code = (result.cause as NodeJS.ErrnoException | undefined)?.code
     if (code === 'ENOENT') {

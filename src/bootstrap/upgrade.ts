@@ -1,5 +1,6 @@
 /** Brings a tree that was made from one suite alone up to its updates and security suites. */
 import { NspawnError } from '../errors.ts'
+import { runContainer } from '../runtime/client.ts'
 import { defaultSettings } from '../settings/settings.ts'
 import type { CreateContext } from './create-context.ts'
 import { writeAptSources } from './finishing/apt-sources.ts'
@@ -41,7 +42,6 @@ async function runApt(
 ): Promise<void> {
   const command = ['apt-get', '--quiet', ...words]
   log.add(`+ ${command.join(' ')}`)
-  const { runContainer } = await import('../runtime/client.ts')
   const outcome = await runContainer({
     settings: {
       ...defaultSettings(),

@@ -19,6 +19,11 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/recipes.ts'),
   },
   {
+    name: 'build',
+    summary: 'build a source package in throw-away containers',
+    load: () => import('./commands/build.ts'),
+  },
+  {
     name: 'run',
     summary: 'run a command in a throw-away copy of an image',
     load: () => import('./commands/run.ts'),

@@ -1,6 +1,7 @@
 /** `run NAME [-- COMMAND...]`: a command in a throw-away copy of an image. */
 import { usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
+import { runContainer } from '../../runtime/client.ts'
 import { parseCommandLine } from '../../settings/argv.ts'
 import type { Settings } from '../../settings/settings.ts'
 import type { CliContext, VerbModule } from '../context.ts'
@@ -42,7 +43,6 @@ export const define: VerbModule['define'] = (command, run) => {
           throw usageError(`image ${name} is a disk image, and only trees can be run`)
         }
         const settings = runSettings(image.path, words, options, context)
-        const { runContainer } = await import('../../runtime/client.ts')
         const outcome = await runContainer({ settings, stdio: 'inherit', signal: context.signal })
         return outcome.status
       }),
