@@ -32,7 +32,11 @@ test.each([
 })
 
 test('only databases with other sources than local files need getent', () => {
-  expect([...remoteDatabases('passwd: files systemd\ngroup: compat [!UNAVAIL=return] files # sss\n')]).toEqual([])
-  expect([...remoteDatabases('passwd:\tfiles sss\ngroup: files\nhosts: files dns')]).toEqual(['passwd'])
+  expect([
+    ...remoteDatabases('passwd: files systemd\ngroup: compat [!UNAVAIL=return] files # sss\n'),
+  ]).toEqual([])
+  expect([...remoteDatabases('passwd:\tfiles sss\ngroup: files\nhosts: files dns')]).toEqual([
+    'passwd',
+  ])
   expect([...remoteDatabases('')]).toEqual([])
 })

@@ -3,13 +3,19 @@ import { expect, test } from 'vitest'
 import { ephemeralMachineName, isImageName, machineNameForRoot } from '../../../src/images/names.ts'
 import { isMachineName, machineNameFrom } from '../../../src/machine-name.ts'
 
-test.each(['a', 'a_b', '.raw-http:x', 'ä', 'a b', 'a'.repeat(255)])('%s can name an image', (name) => {
-  expect(isImageName(name)).toBe(true)
-})
+test.each(['a', 'a_b', '.raw-http:x', 'ä', 'a b', 'a'.repeat(255)])(
+  '%s can name an image',
+  (name) => {
+    expect(isImageName(name)).toBe(true)
+  },
+)
 
-test.each(['', '.', '..', '.#x', 'a/b', 'a\n', 'a\x7f', 'a'.repeat(256)])('%j cannot name an image', (name) => {
-  expect(isImageName(name)).toBe(false)
-})
+test.each(['', '.', '..', '.#x', 'a/b', 'a\n', 'a\x7f', 'a'.repeat(256)])(
+  '%j cannot name an image',
+  (name) => {
+    expect(isImageName(name)).toBe(false)
+  },
+)
 
 test('a tree gives the machine its last component, an image loses .raw, / is the host', () => {
   expect(machineNameForRoot('/var/lib/machines/deb_12', 'directory')).toBe('deb12')

@@ -37,7 +37,9 @@ test('what is missing fails, or is taken as it stands', () => {
 
 test('a loop of symlinks and a file in the middle are refused', () => {
   expect(() => resolveInRoot(root, '/a')).toThrow(expect.objectContaining({ code: 'ELOOP' }))
-  expect(() => resolveInRoot(root, '/etc/os-release/x')).toThrow(expect.objectContaining({ code: 'ENOTDIR' }))
+  expect(() => resolveInRoot(root, '/etc/os-release/x')).toThrow(
+    expect.objectContaining({ code: 'ENOTDIR' }),
+  )
 })
 
 test('os-release is found through a symlink in the tree', () => {
@@ -50,6 +52,10 @@ test('a tree needs usr for a command and os-release for booting, and each refusa
   const empty = join(root, 'etc')
   expect(() => checkTree(empty, 'command')).toThrow(/no usr\/ directory/)
   expect(() => checkTree(empty, 'boot')).toThrow(/no os-release file/)
-  expect(() => checkTree(join(root, 'none'), 'boot')).toThrow(expect.objectContaining({ code: 'ENOENT' }))
-  expect(() => checkTree(join(root, 'usr/lib/os-release'), 'boot')).toThrow(expect.objectContaining({ code: 'ENOTDIR' }))
+  expect(() => checkTree(join(root, 'none'), 'boot')).toThrow(
+    expect.objectContaining({ code: 'ENOENT' }),
+  )
+  expect(() => checkTree(join(root, 'usr/lib/os-release'), 'boot')).toThrow(
+    expect.objectContaining({ code: 'ENOTDIR' }),
+  )
 })

@@ -6,7 +6,7 @@ import { options } from '../../../src/settings/table.ts'
 
 test('docs/options.md is what the table says', () => {
   const page = readFileSync(new URL('../../../docs/options.md', import.meta.url), 'utf8')
-  expect(page, 'run: node scripts/run.mjs scripts/generate-options.ts').toBe(optionsPage())
+  expect(page, 'run: npm run docs').toBe(optionsPage())
 })
 
 test('the page has every option, the refused ones too', () => {

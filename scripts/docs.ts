@@ -1,0 +1,7 @@
+/** Writes the pages of docs/ that are made from tables; unit tests hold the committed ones to it. */
+import { writeFileSync } from 'node:fs'
+import { optionsPage } from '../src/settings/options-page.ts'
+import { parityPage } from '../test/parity/page.ts'
+
+writeFileSync('docs/options.md', optionsPage())
+writeFileSync('docs/parity.md', parityPage())

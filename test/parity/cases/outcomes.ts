@@ -1,0 +1,351 @@
+/** Rows that compare exit statuses and output, and rows where both programs refuse. */
+import type { ParityCase } from '../case.ts'
+
+type Row = Omit<ParityCase, 'compare' | 'args' | 'option' | 'title' | 'command'>
+
+function outcome(
+  option: string,
+  title: string,
+  args: readonly string[] | ParityCase['args'],
+  command: readonly string[],
+  more: Row = {},
+): ParityCase {
+  const make = typeof args === 'function' ? args : () => args
+  return { option, title, args: make, compare: 'outcome', command, ...more }
+}
+
+function refusal(
+  option: string,
+  title: string,
+  args: readonly string[] | ParityCase['args'],
+  names: RegExp,
+  more: Row & { readonly command?: readonly string[] } = {},
+): ParityCase {
+  const make = typeof args === 'function' ? args : () => args
+  return { option, title, args: make, compare: 'refusal', names, ...more }
+}
+
+const sh = (script: string) => ['sh', '-c', script]
+const untilKilled = sh('echo ready; while :; do sleep 1; done')
+const trapped = (signal: string) =>
+  sh(`trap 'echo caught; exit 7' ${signal}; echo ready; while :; do sleep 0.05; done`)
+
+const statuses: ParityCase[] = [
+  outcome('COMMAND', 'exit status 0', ['-q'], ['true']),
+  outcome('COMMAND', 'exit status 42 passes through', ['-q'], sh('exit 42')),
+  outcome('COMMAND', 'exit status 133 is kept for reboot', ['-q'], sh('exit 133')),
+  outcome(
+    'COMMAND',
+    'PID 1 that is killed by a signal of its own',
+    ['-q'],
+    [...['perl', '-e', '$SIG{ALRM} = "DEFAULT"; kill 9, $$; print "alive\n"; exit 5']],
+  ),
+  outcome(
+    'COMMAND',
+    'words after the command belong to it',
+    ['-q'],
+    ['echo', '-D', '--quiet', '--', 'x'],
+  ),
+  outcome('COMMAND', '-- ends the options', ['-q', '--'], ['echo', 'x']),
+  outcome(
+    'COMMAND',
+    'is looked up in the PATH of the payload',
+    ['-q', '-E', 'PATH=/opt'],
+    ['tool'],
+    {
+      prepare: `printf '#!/bin/sh\\necho found\\n' > "$TREE/opt/tool"; chmod +x "$TREE/opt/tool"`,
+    },
+  ),
+  outcome(
+    'COMMAND',
+    'standard error and output stay apart in a pipe',
+    ['--pipe'],
+    sh('echo out; echo err >&2'),
+  ),
+  outcome('COMMAND', 'reads standard input', ['--pipe'], ['cat'], { input: 'from outside\n' }),
+  outcome(
+    'COMMAND',
+    'large output comes through whole',
+    ['--pipe'],
+    sh('seq 1 20000 | cksum; seq 1 20000'),
+  ),
+  outcome(
+    'COMMAND',
+    'large output through the console',
+    ['-q', '--console=read-only'],
+    sh('seq 1 20000'),
+  ),
+  outcome('COMMAND', 'a script without a shebang line', ['-q'], ['/opt/script'], {
+    prepare: `printf 'echo found\\n' > "$TREE/opt/script"; chmod +x "$TREE/opt/script"`,
+  }),
+  outcome('COMMAND', 'without one, a login shell in the home directory', ['-q', '--pipe'], [], {
+    input: 'pwd; echo "$0"; exit 3\n',
+  }),
+  outcome('COMMAND', 'a login shell of another user', ['-q', '--pipe', '-u', 'www-data'], [], {
+    input: 'pwd; echo "$0" "$HOME"; exit 3\n',
+  }),
+  outcome('-a, --as-pid2', 'exit status passes through', ['-q', '-a'], sh('exit 42')),
+  outcome('-a, --as-pid2', 'a payload killed by a signal is 255', ['-q', '-a'], sh('kill -9 $$')),
+  outcome(
+    '-a, --as-pid2',
+    'orphans are reaped',
+    ['-q', '-a', '--pipe'],
+    [...sh('(sleep 0.05 &) ; (sh -c "sleep 0.05" &); sleep 0.3; ls -d /proc/[0-9]* | wc -l')],
+  ),
+  outcome(
+    '-a, --as-pid2',
+    'SIGTERM does not move the stub init',
+    ['-q', '-a', '--pipe'],
+    [...sh('kill -TERM 1; kill -HUP 1; sleep 0.2; echo alive')],
+  ),
+  outcome(
+    '-a, --as-pid2',
+    'SIGINT to the stub init ends the payload',
+    ['-q', '-a', '--pipe', '--keep-unit'],
+    [...sh('trap "echo told; exit 9" TERM; kill -INT 1; while :; do sleep 0.05; done')],
+  ),
+  outcome(
+    '-a, --as-pid2',
+    'SIGRTMIN+4 to the stub init powers off',
+    ['-q', '-a', '--pipe'],
+    [
+      ...sh(
+        'trap "echo told; exit 9" TERM; kill -s RTMIN+4 1 || kill -38 1; while :; do sleep 0.05; done',
+      ),
+    ],
+  ),
+  outcome(
+    'COMMAND',
+    'power-off inside is status 0',
+    ['-q'],
+    [...['perl', '-e', 'syscall 169, 0xfee1dead, 672274793, 0x4321fedc, 0; sleep 5']],
+  ),
+  outcome(
+    'COMMAND',
+    'reboot inside is status 133 with --keep-unit',
+    ['-q'],
+    [...['perl', '-e', 'syscall 169, 0xfee1dead, 672274793, 0x1234567, 0; sleep 5']],
+  ),
+]
+
+const signals: ParityCase[] = [
+  outcome(
+    '--kill-signal=',
+    'without it SIGTERM ends the container at once',
+    ['-q', '--pipe'],
+    untilKilled,
+    {
+      signal: { name: 'SIGTERM' },
+    },
+  ),
+  outcome('--kill-signal=', 'without it SIGINT does too', ['-q', '--pipe'], untilKilled, {
+    signal: { name: 'SIGINT' },
+  }),
+  outcome(
+    '--kill-signal=',
+    'is sent on SIGTERM',
+    ['-q', '--pipe', '--kill-signal=SIGUSR1'],
+    trapped('USR1'),
+    {
+      signal: { name: 'SIGTERM' },
+    },
+  ),
+  outcome(
+    '--kill-signal=',
+    'is sent on SIGINT, and known without SIG',
+    ['-q', '--pipe', '--kill-signal=TERM'],
+    trapped('TERM'),
+    {
+      signal: { name: 'SIGINT' },
+    },
+  ),
+  outcome(
+    '--kill-signal=',
+    'a second SIGTERM ends what does not obey',
+    ['-q', '--pipe', '--kill-signal=SIGUSR1'],
+    [...sh('trap "echo caught" USR1; echo ready; while :; do sleep 0.05; done')],
+    { signal: { name: 'SIGTERM', times: 3 } },
+  ),
+]
+
+const terminals: ParityCase[] = [
+  outcome('--console=', 'three times ^] ends the container', ['-q'], untilKilled, {
+    terminal: {},
+    input: '\u001d\u001d\u001d',
+  }),
+  outcome(
+    '--console=',
+    'what is typed reaches the payload',
+    ['-q'],
+    sh('echo ready; read line; echo "got $line"'),
+    {
+      terminal: {},
+      input: 'words\n',
+    },
+  ),
+  outcome(
+    '--console=',
+    'input does not pass in read-only mode',
+    ['-q', '--console=read-only'],
+    [...sh('echo ready; read -t 1 line 2>/dev/null || echo nothing')],
+    { terminal: {}, input: 'words\n' },
+  ),
+]
+
+const lists: ParityCase[] = [
+  ...['--console=help', '--resolv-conf=help', '--timezone=help', '--volatile=help'].map((option) =>
+    outcome(option.replace('help', ''), 'help lists the values', [option], []),
+  ),
+  outcome(
+    '--private-users-ownership=',
+    'help lists the values',
+    ['--private-users-ownership=help'],
+    [],
+  ),
+  outcome('--rlimit=', 'help lists the values', ['--rlimit=help'], []),
+  outcome('--kill-signal=', 'help lists the values', ['--kill-signal=help'], []),
+]
+
+const refusals: ParityCase[] = [
+  refusal('COMMAND', 'a program that is not there', ['-q'], /no-such-program/, {
+    command: ['no-such-program'],
+  }),
+  refusal('COMMAND', 'a program that cannot be executed', ['-q'], /passwd/, {
+    command: ['/etc/passwd'],
+  }),
+  refusal(
+    '-D, --directory=',
+    'a tree that is not there',
+    ['-D', '/no/such/tree'],
+    /\/no\/such\/tree/,
+  ),
+  refusal(
+    '-D, --directory=',
+    'a tree without /usr',
+    ({ files }) => ['-D', `${files}/empty`],
+    /empty.*usr/s,
+  ),
+  refusal('-D, --directory=', 'a file', ({ files }) => ['-D', `${files}/file`], /file/),
+  refusal('-D, --directory=', 'the root directory', ['-D', '/'], /root directory/),
+  refusal(
+    '-D, --directory=',
+    'no tree at all',
+    ({ files }) => ['-D', `${files}/none`, '--template=/no/such'],
+    /no\/such/,
+  ),
+  refusal('-M, --machine=', 'a name that no host may have', ['-M', 'not valid'], /not valid/),
+  refusal(
+    '-M, --machine=',
+    'an image that is not there',
+    ['-M', 'no-such-machine'],
+    /no-such-machine/,
+    {
+      ownRoot: true,
+    },
+  ),
+  refusal('--hostname=', 'a name that no host may have', ['--hostname=-x-'], /-x-/),
+  refusal('--uuid=', 'zeroes', ['--uuid=00000000000000000000000000000000'], /UUID|zero/i),
+  refusal('--uuid=', 'no UUID', ['--uuid=xyz'], /xyz/),
+  refusal('-u, --user=', 'a user that is not there', ['-u', 'no-such-user'], /no-such-user/),
+  refusal('-E, --setenv=', 'a name that is none', ['-E', '1=2'], /1=2/),
+  refusal(
+    '--chdir=',
+    'a directory that is not there',
+    ['--chdir=/no/such/directory'],
+    /\/no\/such\/directory/,
+  ),
+  refusal('--chdir=', 'a relative path', ['--chdir=relative'], /relative/),
+  refusal('--kill-signal=', 'no signal', ['--kill-signal=NOSUCH'], /NOSUCH/),
+  refusal('--private-users=', 'no mode and no number', ['--private-users=sometimes'], /sometimes/),
+  refusal('--private-users=', 'a range of nothing', ['--private-users=65536:0'], /0/),
+  refusal(
+    '--private-users=',
+    'a range past the end',
+    ['--private-users=4294901760:65537'],
+    /4294901760|range/i,
+  ),
+  refusal('--private-users-ownership=', 'no mode', ['--private-users-ownership=mine'], /mine/),
+  refusal(
+    '--private-users-ownership=',
+    'chown of a read-only tree',
+    [...['--private-users=655360', '--private-users-ownership=chown', '--read-only']],
+    /chown|ownership|read-only/i,
+  ),
+  refusal('--volatile=', 'no mode', ['--volatile=often'], /often/),
+  refusal('--volatile=', 'yes without a merged /usr', ['--volatile=yes'], /bin|usr/, {
+    prepare: 'rm "$TREE/bin"; mkdir "$TREE/bin"',
+  }),
+  refusal(
+    '-x, --ephemeral',
+    'together with a template',
+    ({ tree }) => ['-x', `--template=${tree}`],
+    /template/,
+  ),
+  refusal('-a, --as-pid2', 'together with --boot', ['-a', '-b'], /boot/),
+  refusal('--capability=', 'no capability', ['--capability=CAP_FLY'], /CAP_FLY/),
+  refusal('--drop-capability=', 'no capability', ['--drop-capability=CAP_FLY'], /CAP_FLY/),
+  refusal(
+    '--ambient-capability=',
+    'outside the kept set',
+    ['--ambient-capability=CAP_SYS_TIME'],
+    /ambient/i,
+  ),
+  refusal('--no-new-privileges=', 'no boolean', ['--no-new-privileges=maybe'], /maybe/),
+  refusal('--rlimit=', 'no limit', ['--rlimit=NOSUCH=1'], /NOSUCH/),
+  refusal('--rlimit=', 'soft above hard', ['--rlimit=NOFILE=20:10'], /NOFILE|20:10/),
+  refusal(
+    '--bind=',
+    'a source that is not there',
+    ['--bind=/no/such/source:/mnt'],
+    /\/no\/such\/source/,
+  ),
+  refusal('--bind=', 'a relative destination', ['--bind=/usr:relative'], /relative/),
+  refusal('--bind=', 'an option that is none', ['--bind=/usr:/mnt:fast'], /fast/),
+  refusal('--bind=', 'a directory on a file', ['--bind=/usr:/etc/passwd'], /passwd/),
+  refusal('--bind=', 'a file on a directory', ['--bind=/etc/passwd:/mnt'], /mnt/),
+  refusal(
+    '--bind=',
+    'idmap without a user namespace',
+    ['--bind=/usr:/mnt:idmap'],
+    /mnt|user namespace/i,
+  ),
+  refusal('--tmpfs=', 'a relative path', ['--tmpfs=relative'], /relative/),
+  refusal('--tmpfs=', 'options that are none', ['--tmpfs=/mnt:nosuchoption=1'], /mnt/),
+  refusal(
+    '--inaccessible=',
+    'a path that is not there',
+    ['--inaccessible=/no/such/path'],
+    /\/no\/such\/path/,
+  ),
+  refusal('--overlay=', 'one directory', ['--overlay=/usr'], /overlay/i),
+  refusal(
+    '--overlay=',
+    'a lower that is not there',
+    ({ files }) => ['--overlay', `/no/such/lower:${files}/upper:/mnt`],
+    /mnt|\/no\/such\/lower/,
+  ),
+  refusal('--console=', 'no mode', ['--console=loud'], /loud/),
+  refusal('--resolv-conf=', 'no mode', ['--resolv-conf=copy-paste'], /copy-paste/),
+  refusal('--timezone=', 'no mode', ['--timezone=summer'], /summer/),
+  refusal('--suppress-sync=', 'no boolean', ['--suppress-sync=maybe'], /maybe/),
+  refusal('OPTIONS', 'an unknown long option', ['--no-such-option'], /no-such-option/),
+  refusal('OPTIONS', 'an unknown short option', ['-y'], /y/),
+  refusal('OPTIONS', 'an abbreviation of several', ['--private=no'], /--private/),
+  refusal('OPTIONS', 'a missing value', ['--bind'], /bind/, { command: [] }),
+  refusal('OPTIONS', 'a value where there is none', ['--quiet=yes'], /quiet/),
+  outcome(
+    'OPTIONS',
+    'an unambiguous abbreviation',
+    ['--qui', '--kill=TERM', '--pip'],
+    ['echo', 'x'],
+  ),
+  outcome('OPTIONS', 'short options together', ['-qa', '-P'], ['echo', 'x']),
+]
+
+export const outcomeCases: readonly ParityCase[] = [
+  ...statuses,
+  ...signals,
+  ...terminals,
+  ...lists,
+  ...refusals,
+]

@@ -1,0 +1,133 @@
+/**
+ * Where we differ from systemd-nspawn 252 on purpose, and why. A difference that is not listed fails
+ * its test; so does a listed one that is not seen any more.
+ */
+import type { Mismatch } from './facts.ts'
+
+export interface Difference {
+  readonly title: string
+  readonly reason: string
+  readonly keys: RegExp
+  /** What each side has to say there; left out means anything. */
+  readonly real?: RegExp
+  readonly ours?: RegExp
+}
+
+const newer = (since: string) => `follows the current systemd (${since} and newer)`
+
+export const differences: readonly Difference[] = [
+  {
+    title: 'files of /proc that tell about the host are masked',
+    reason: `${newer('260')}; before, the masks silently had no effect`,
+    keys: /^(mount|inode|open for writing) \/proc\/(kallsyms|kcore|keys|sysrq-trigger|timer_list)$/,
+  },
+  {
+    title: '/run/host/container-manager and container-uuid have mode 0444',
+    reason: newer('256'),
+    keys: /^run \/run\/host\/container-(manager|uuid)$/,
+    real: /^file 0644/,
+    ours: /^file 0444/,
+  },
+  {
+    title: '/run/host/notify has mode 0200',
+    reason: newer('256'),
+    keys: /^run \/run\/host\/notify$/,
+    real: /^socket 0755/,
+    ours: /^socket 0200/,
+  },
+  {
+    title: '/run/host/inaccessible has mode 0555',
+    reason: newer('258'),
+    keys: /^run \/run\/host\/inaccessible$/,
+    real: /^directory 0755/,
+    ours: /^directory 0555/,
+  },
+  {
+    title: '/dev/fuse is there',
+    reason: newer('257'),
+    keys: /^dev \/dev\/(fuse|char\/10:229)$/,
+    real: /^<absent>$/,
+  },
+  {
+    title: 'what is bound over boot_id and kmsg lies below /run/host',
+    reason: `${newer('258')}; the original makes files in /run and deletes them`,
+    keys: /^(mount \/proc\/kmsg|mount \/proc\/sys\/kernel\/random\/boot_id( #2)?|run \/run\/host\/proc-.*)$/,
+  },
+  {
+    title: 'no second, hidden mounts below /run/host',
+    reason:
+      'the original binds /run/host over itself after the mounts in it were made; we bind it first',
+    keys: /^mount \/run\/host\/(os-release|incoming) #2$/,
+    ours: /^<absent>$/,
+  },
+  {
+    title: 'one seccomp program in place of one for each ABI',
+    reason:
+      'a program of ours judges every ABI of the machine; the verdicts are compared call by call',
+    keys: /^status Seccomp_filters$/,
+  },
+  {
+    title: 'system calls that 252 does not know follow the current groups',
+    reason: newer('258'),
+    keys: /^syscall (44[4-6]|45\d|46\d)$/,
+    real: /^(EPERM|ENOSYS)$/,
+  },
+  {
+    title: 'the payload dies with the runtime',
+    reason: 'the parent-death signal is set last, so that changing users does not clear it',
+    keys: /^prctl pdeathsig$/,
+    real: /^0$/,
+    ours: /^9$/,
+  },
+  {
+    title: 'with --keep-unit the container stays in the control group of the caller',
+    reason:
+      'the original makes sub-groups in it, gives them to the container’s users and leaves them behind',
+    keys: /^cgroupfs \/sys\/fs\/cgroup\/(systemd|unified)$/,
+  },
+  {
+    title: 'the control group tmpfs is read-only as a mount, not as a file system',
+    reason: 'nothing inside can tell',
+    keys: /^mount \/sys\/fs\/cgroup$/,
+    real: /\(ro,/,
+    ours: /\(rw,/,
+  },
+  {
+    title: 'the stub init shows only its own environment',
+    reason: 'the original needs CAP_SYS_RESOURCE for that and shows the caller’s without it',
+    keys: /^pid1 environ$/,
+    ours: /^container=systemd-nspawn container_uuid=/,
+  },
+  {
+    title: 'overlays name their layers by descriptors and never sync what is thrown away',
+    reason:
+      'unmounting would write it to disk first; descriptors need no escaping and cannot be swapped',
+    keys: /^mount \/$/,
+    real: /^overlay .*nspawn-volatile/,
+    ours: /^overlay .*volatile/,
+  },
+  {
+    title: 'an ephemeral tree is an overlay where the original copies it',
+    reason: 'a copy of the tree costs a hundred times more',
+    keys: /^mount \/$/,
+    real: /machines\/\.#machine\.parity/,
+    ours: /^overlay /,
+  },
+  {
+    title: 'no /var/log/journal is made in the tree',
+    reason:
+      'journals are linked where the host has a machine ID and a journal; this needs neither directory',
+    keys: /^tree \/var\/log\/journal$/,
+    ours: /^<absent>$/,
+  },
+]
+
+/** The entry that explains a mismatch, if one does. */
+export function explain(mismatch: Mismatch): Difference | undefined {
+  return differences.find(
+    ({ keys, real, ours }) =>
+      keys.test(mismatch.key) &&
+      (real?.test(mismatch.real) ?? true) &&
+      (ours?.test(mismatch.ours) ?? true),
+  )
+}

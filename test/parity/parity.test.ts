@@ -1,0 +1,92 @@
+/**
+ * The same command line through the real systemd-nspawn and through ours. With
+ * TSNSPAWN_PARITY=original both sides are the original: what fails then is a mistake of the test.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { leftOvers, newLeftOvers } from '../fixtures/left-overs.ts'
+import { systemdNspawn, tsnspawn } from '../fixtures/programs.ts'
+import { lacks } from '../fixtures/requires.ts'
+import type { ParityCase } from './case.ts'
+import { factCases } from './cases/facts.ts'
+import { outcomeCases } from './cases/outcomes.ts'
+import { differences, explain, type Difference } from './differences.ts'
+import { compareFacts, type Facts } from './facts.ts'
+import { Stage, type Outcome } from './stage.ts'
+
+const cases = [...factCases, ...outcomeCases]
+const againstItself = process.env['TSNSPAWN_PARITY'] === 'original'
+const ours = againstItself ? systemdNspawn : tsnspawn
+const seen = new Set<Difference>()
+
+let stage: Stage
+
+function told(what: string, { ended, stdout, stderr }: Outcome): string {
+  return `${what} ended with ${ended}\n${stdout}${stderr}`.slice(-4000)
+}
+
+function unexplained(real: Facts, mine: Facts): string[] {
+  const mismatches = compareFacts(real, mine).filter((mismatch) => {
+    const difference = againstItself ? undefined : explain(mismatch)
+    if (difference !== undefined) seen.add(difference)
+    return difference === undefined
+  })
+  return mismatches.map(({ key, real: is, ours: got }) => `${key}\n  real: ${is}\n  ours: ${got}`)
+}
+
+/** What the sides disagree on, in lines; what is documented is noted and left out. */
+function disagreements(real: Outcome, mine: Outcome): string[] {
+  if (real.facts === undefined) return [told('the probe failed in the original:', real)]
+  if (mine.facts === undefined) return [told('the probe failed in ours:', mine)]
+  return unexplained(real.facts, mine.facts)
+}
+
+const checks: Record<ParityCase['compare'], (c: ParityCase, real: Outcome, mine: Outcome) => void> =
+  {
+    facts: (_case, real, mine) => {
+      expect(disagreements(real, mine).join('\n')).toBe('')
+      expect(mine.ended).toBe(real.ended)
+    },
+    outcome: (_case, real, mine) => {
+      expect({ ended: mine.ended, stdout: mine.stdout }, mine.stderr).toEqual({
+        ended: real.ended,
+        stdout: real.stdout,
+      })
+    },
+    refusal: (parityCase, real, mine) => {
+      expect(real.ended, told('the original', real)).not.toBe(0)
+      expect(mine.ended, told('ours', mine)).toBe(real.ended)
+      // From a certain point on the original speaks through the container's console.
+      const said = mine.stdout + mine.stderr
+      expect(said).toMatch(againstItself ? /./ : (parityCase.names ?? /./))
+    },
+  }
+
+describe.skipIf(lacks('root', 'overlay', 'program:systemd-nspawn', 'program:mmdebstrap'))(
+  'parity',
+  () => {
+    beforeAll(async () => {
+      stage = await Stage.open()
+    })
+    afterAll(() => stage[Symbol.asyncDispose]())
+
+    describe.each([...new Set(cases.map(({ option }) => option))])('%s', (option) => {
+      const rows = cases.filter((parityCase) => parityCase.option === option)
+      test.each(rows)('$title', async (parityCase) => {
+        const real = await stage.run(parityCase, systemdNspawn)
+        const before = await leftOvers()
+        const mine = await stage.run(parityCase, ours)
+        checks[parityCase.compare](parityCase, real, mine)
+        expect(unexplained(real.treeFacts, mine.treeFacts).join('\n'), 'changes of the tree').toBe(
+          '',
+        )
+        const left = againstItself ? [] : await newLeftOvers(before)
+        expect(left, 'nothing is left over').toEqual([])
+      })
+    })
+
+    test.skipIf(againstItself)('every documented difference is still one', () => {
+      const stale = differences.filter((difference) => !seen.has(difference))
+      expect(stale.map(({ title }) => title)).toEqual([])
+    })
+  },
+)
