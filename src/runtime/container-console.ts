@@ -1,8 +1,8 @@
 /** The container's side of the console: a pseudo terminal of its own, or just the descriptors it was started with. */
 import { symlinkSync } from 'node:fs'
 import type { ContainerPlan } from '../plan/plan.ts'
-import { close, duplicateTo, open, O_NOCTTY, O_RDWR } from '../sys/fd.ts'
-import { makeControllingTerminal, openPty } from '../sys/pty.ts'
+import { close, duplicateTo } from '../sys/fd.ts'
+import { makeControllingTerminal, openPty, openPtyPeer } from '../sys/pty.ts'
 
 /**
  * Opens the pty within the container's devpts and makes it stdin, stdout and stderr.
@@ -15,12 +15,12 @@ export function takeConsole(plan: ContainerPlan): number | undefined {
     for (const fd of [0, 1, 2]) duplicateTo(fd, fd)
     return undefined
   }
-  const { master, number } = openPty('/dev/pts')
-  symlinkSync(`pts/${number}`, '/dev/console')
-  const slave = open(`/dev/pts/${number}`, O_RDWR | O_NOCTTY)
+  const pty = openPty('/dev/pts')
+  symlinkSync(`pts/${pty.number}`, '/dev/console')
+  const slave = openPtyPeer(pty, '/dev/pts')
   for (const target of [0, 1, 2]) duplicateTo(slave, target)
   if (slave > 2) close(slave)
-  return master
+  return pty.master
 }
 
 /** Makes stdin the controlling terminal of the session that this process leads. */

@@ -2,7 +2,9 @@
  * Loading seccomp programs (seccomp(2)). Works in a forked child: foreign calls and buffers only.
  */
 import { NspawnError } from '../errors.ts'
-import { fail, koffi, libc } from './libc.ts'
+import { addressOf } from './fd.ts'
+import { lazyFunction } from './lazy-function.ts'
+import { fail, lastErrno } from './libc.ts'
 
 // linux/seccomp.h, linux/prctl.h
 const PR_SET_SECCOMP = 22
@@ -12,17 +14,14 @@ const SECCOMP_FILTER_FLAG_LOG = 2
 const EFAULT = 14
 
 /** `__NR_seccomp` by `process.arch`; the C libraries have no wrapper. */
-const NR_SECCOMP: Readonly<Record<string, number>> = { x64: 317, ia32: 354, arm64: 277, arm: 383 }
+const NR_SECCOMP: Readonly<Record<string, number>> = { x64: 317, arm64: 277 }
 
-const prctl = libc.func(
+const prctl = lazyFunction(
   'int prctl(int option, unsigned long arg2, uintptr_t arg3, unsigned long arg4, unsigned long arg5)',
 )
-const seccomp = libc.func(
+const seccomp = lazyFunction(
   'long syscall(long number, unsigned int operation, unsigned int flags, const void *args)',
 )
-const malloc = libc.func('uintptr_t malloc(size_t size)')
-const free = libc.func('void free(uintptr_t pointer)')
-const memcpy = libc.func('uintptr_t memcpy(uintptr_t to, const void *from, size_t size)')
 
 /** A program as `plan/seccomp` makes it. */
 export interface LoadableSeccompProgram {
@@ -38,7 +37,7 @@ export interface LoadableSeccompProgram {
  * complains about the address, not about the request.
  */
 export function seccompAvailable(): boolean {
-  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, 0, 0, 0) < 0 && koffi.errno() === EFAULT
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, 0, 0, 0) < 0 && lastErrno() === EFAULT
 }
 
 /**
@@ -61,26 +60,13 @@ export function loadSeccompProgram(program: LoadableSeccompProgram): void {
     })
   }
   const instructions = Buffer.from(program.instructions, 'base64')
-  const copy = malloc(instructions.length) as number | bigint
-  memcpy(copy, instructions, instructions.length)
-  const result = seccomp(
-    number,
-    SECCOMP_SET_MODE_FILTER,
-    program.log ? SECCOMP_FILTER_FLAG_LOG : 0,
-    socketFilterProgram(instructions.length / 8, copy),
-  )
+  // struct sock_fprog: a 16-bit count, and a pointer at its own alignment.
+  const descriptor = Buffer.alloc(16)
+  descriptor.writeUInt16LE(instructions.length / 8, 0)
+  descriptor.writeBigUInt64LE(addressOf(instructions), 8)
+  const flags = program.log ? SECCOMP_FILTER_FLAG_LOG : 0
+  const result = seccomp(number, SECCOMP_SET_MODE_FILTER, flags, descriptor)
   if (result < 0) {
     fail('seccomp', { step: 'cannot install the system call filter', path: program.purpose })
   }
-  free(copy)
-}
-
-/** `struct sock_fprog` (linux/filter.h): a 16-bit count, then a pointer at its own alignment. */
-function socketFilterProgram(count: number, instructions: number | bigint): Buffer {
-  const wide = process.arch === 'x64' || process.arch === 'arm64'
-  const struct = Buffer.alloc(wide ? 16 : 8)
-  struct.writeUInt16LE(count, 0)
-  if (wide) struct.writeBigUInt64LE(BigInt(instructions), 8)
-  else struct.writeUInt32LE(Number(instructions), 4)
-  return struct
 }

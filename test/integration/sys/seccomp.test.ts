@@ -1,10 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { buildSync } from 'esbuild'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { capabilityMask } from '../../../src/plan/capabilities.ts'
 import { defaultCapabilities } from '../../../src/settings/values/capability.ts'
 import { abiOfNode, systemCalls } from '../../../src/plan/seccomp/abi.ts'
@@ -14,22 +11,12 @@ import {
   type SeccompRequest,
 } from '../../../src/plan/seccomp/assemble.ts'
 import { seccompAvailable } from '../../../src/sys/seccomp.ts'
+import { bundleProgram } from '../../fixtures/bundled-program.ts'
 import { lacks } from '../../fixtures/requires.ts'
 
-const here = fileURLToPath(new URL('.', import.meta.url))
-const directory = mkdtempSync(join(tmpdir(), 'seccomp-test-'))
-const loader = join(directory, 'load-seccomp.mjs')
-
-beforeAll(() => {
-  buildSync({
-    entryPoints: [join(here, 'load-seccomp.ts')],
-    outfile: loader,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-  })
-})
-afterAll(() => rmSync(directory, { recursive: true }))
+const loader = bundleProgram('integration/sys/load-seccomp')
+afterAll(() => loader[Symbol.dispose]())
+const { directory } = loader
 
 const NUMBERS = systemCalls(abiOfNode(process.arch)!)
 
@@ -46,10 +33,10 @@ function programsFor(changes: Partial<SeccompRequest>): readonly SeccompProgram[
 
 /** Runs a command under these programs. */
 function run(programs: readonly SeccompProgram[], command: readonly string[]) {
-  return spawnSync(process.execPath, [loader, JSON.stringify(programs), ...command], {
+  const [node, script] = loader.command
+  return spawnSync(node, [script, JSON.stringify(programs), ...command], {
     encoding: 'utf8',
-    // The bundle lies outside the project, its native module does not.
-    env: { ...process.env, NODE_PATH: join(here, '../../../node_modules') },
+    env: loader.env,
   })
 }
 
