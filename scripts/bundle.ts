@@ -21,6 +21,8 @@ const common = {
 const commonJs = {
   ...common,
   format: 'cjs',
+  // Loaded only when a host program is needed, and then from its package.
+  external: ['execa'],
   define: { 'import.meta.url': 'bundleUrl' },
   banner: { js: `const bundleUrl = require('node:url').pathToFileURL(__filename).href` },
   footer: {

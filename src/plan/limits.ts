@@ -1,6 +1,6 @@
 /** Resource limits of the payload: the defaults a freshly booted system has, then the user's own. */
-import { RLIMITS } from '../settings/rlimits.ts'
 import type { ResourceLimit } from '../settings/settings.ts'
+import { resourceLimitNames } from '../settings/values/resource-limit.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { PlannedLimit } from './plan.ts'
 
@@ -36,7 +36,7 @@ export function planLimits(
 ): PlannedLimit[] {
   return Object.entries({ ...defaults(facts), ...asked }).map(([name, limit]) => ({
     name,
-    resource: RLIMITS[name] as number,
+    resource: resourceLimitNames.indexOf(name),
     soft: limit.soft,
     hard: limit.hard,
   }))

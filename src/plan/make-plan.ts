@@ -1,4 +1,5 @@
 /** Settings and facts become the plan of one container. Pure: no root needed, nothing is touched. */
+import { usageError } from '../errors.ts'
 import type { Settings } from '../settings/settings.ts'
 import { deviceSteps, innerMounts, outerMounts } from './api-mounts.ts'
 import { capabilitySets, keptCapabilities } from './capabilities.ts'
@@ -217,7 +218,11 @@ function decideConsole(settings: Settings, facts: HostFacts): ContainerPlan['con
   return settings.console ?? (onTerminal ? 'interactive' : 'read-only')
 }
 
+/** PER_LINUX for the host's own architecture, PER_LINUX32 for its 32-bit sibling (personality(2)). */
 function plannedPersonality(settings: Settings, facts: HostFacts): number | undefined {
-  if (settings.personality === undefined) return undefined
-  return settings.personality === facts.architecture ? 0 : 8
+  const { personality } = settings
+  if (personality === undefined) return undefined
+  if (personality === facts.architecture) return 0
+  if (personality === (facts.architecture === 'arm64' ? 'arm' : 'x86')) return 8
+  throw usageError(`this host cannot give the personality ${personality}`)
 }
