@@ -5,11 +5,22 @@
 
 export type LogEvent =
   /** A phase of a long verb begins or ends. `durationMs` is there at the end. */
-  | { readonly kind: 'phase'; readonly phase: string; readonly state: 'start' | 'end' | 'failed'; readonly durationMs?: number }
+  | {
+      readonly kind: 'phase'
+      readonly phase: string
+      readonly state: 'start' | 'end' | 'failed'
+      readonly durationMs?: number
+    }
   /** One thing done within a phase, in words ("installing libc6"). */
   | { readonly kind: 'step'; readonly text: string }
   /** Progress of the current phase: `done` of `total` in `unit`; total may be unknown. */
-  | { readonly kind: 'progress'; readonly text: string; readonly done: number; readonly total: number | undefined; readonly unit: 'bytes' | 'packages' | 'files' }
+  | {
+      readonly kind: 'progress'
+      readonly text: string
+      readonly done: number
+      readonly total: number | undefined
+      readonly unit: 'bytes' | 'packages' | 'files'
+    }
   /** A line of a wrapped program's output. */
   | { readonly kind: 'output'; readonly stream: 'stdout' | 'stderr'; readonly line: string }
   | { readonly kind: 'notice'; readonly text: string }

@@ -14,7 +14,9 @@ export const MACHINE_NAME_MAX = 64
  */
 export function isMachineName(name: string): boolean {
   if (name.length > MACHINE_NAME_MAX) return false
-  return /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(name)
+  return /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(
+    name,
+  )
 }
 
 /**
@@ -29,6 +31,9 @@ export function machineNameFrom(text: string): string | undefined {
     .split('.')
     .map((label) => label.replace(/^-+|-+$/g, ''))
     .filter((label) => label !== '')
-  const name = labels.join('.').slice(0, MACHINE_NAME_MAX).replace(/[.-]+$/, '')
+  const name = labels
+    .join('.')
+    .slice(0, MACHINE_NAME_MAX)
+    .replace(/[.-]+$/, '')
   return name === '' ? undefined : name
 }

@@ -46,7 +46,8 @@ export function sipHash24(data: Uint8Array | string, key: Uint8Array): bigint {
   }
 
   const whole = bytes.length - (bytes.length % 8)
-  const last = (BigInt(bytes.length & 0xff) << 56n) | littleEndian(bytes, whole, bytes.length - whole)
+  const last =
+    (BigInt(bytes.length & 0xff) << 56n) | littleEndian(bytes, whole, bytes.length - whole)
   for (let at = 0; at <= whole; at += 8) {
     const word = at < whole ? littleEndian(bytes, at, 8) : last
     v3 ^= word

@@ -21,7 +21,15 @@ import {
   type Name,
 } from '../sys/at.ts'
 import { copyContents, type CopyState } from '../sys/reflink.ts'
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, sameMount, statAt, type InodeFacts } from '../sys/statx.ts'
+import {
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  sameMount,
+  statAt,
+  type InodeFacts,
+} from '../sys/statx.ts'
 import { getXattr, listXattrs, removeXattr, setXattr, type XattrTarget } from '../sys/xattr.ts'
 
 export interface CopyOptions {
@@ -43,7 +51,11 @@ export interface CopiedAmount {
  *
  * @throws NspawnError; code `CANCELED` when the signal ended it: what was copied is left to the caller
  */
-export async function copyTree(source: string, target: string, options: CopyOptions = {}): Promise<CopiedAmount> {
+export async function copyTree(
+  source: string,
+  target: string,
+  options: CopyOptions = {},
+): Promise<CopiedAmount> {
   const copied = { inodes: 0, bytes: 0 }
   let began = performance.now()
   for (const _ of copying(source, target, copied)) {
@@ -51,7 +63,11 @@ export async function copyTree(source: string, target: string, options: CopyOpti
     options.progress?.({ ...copied })
     await new Promise((resolve) => setImmediate(resolve))
     if (options.signal?.aborted) {
-      throw new NspawnError(`copying ${source} was ended`, { code: 'CANCELED', operation: 'copy', subject: target })
+      throw new NspawnError(`copying ${source} was ended`, {
+        code: 'CANCELED',
+        operation: 'copy',
+        subject: target,
+      })
     }
     began = performance.now()
   }
@@ -69,7 +85,8 @@ interface Copy {
 }
 
 function* copying(source: string, target: string, copied: Copy['copied']): Generator<undefined> {
-  const openTop = (path: string): number => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  const openTop = (path: string): number =>
+    openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
   const from = openTop(source)
   try {
     mkdirSync(target, { recursive: true, mode: 0o700 })
@@ -79,7 +96,8 @@ function* copying(source: string, target: string, copied: Copy['copied']): Gener
     try {
       // Neither the group nor the default ACL of the directory around may be handed down to what is made here.
       fchmodSync(to, 0o700)
-      for (const acl of ['system.posix_acl_default', 'system.posix_acl_access']) removeXattr(to, acl)
+      for (const acl of ['system.posix_acl_default', 'system.posix_acl_access'])
+        removeXattr(to, acl)
       const copy: Copy = {
         copied,
         state: { clone: true, range: true },
@@ -97,7 +115,13 @@ function* copying(source: string, target: string, copied: Copy['copied']): Gener
 }
 
 /** Fills the open directory `to` with what is in `from`, then gives it the attributes of `from`. */
-function* copyDirectory(copy: Copy, from: number, to: number, facts: InodeFacts, kept: Set<number>): Generator<undefined> {
+function* copyDirectory(
+  copy: Copy,
+  from: number,
+  to: number,
+  facts: InodeFacts,
+  kept: Set<number>,
+): Generator<undefined> {
   for (const entry of readEntries(from)) {
     const name = nameOfEntry(entry)
     const child = statAt(from, name)
@@ -114,7 +138,13 @@ function* copyDirectory(copy: Copy, from: number, to: number, facts: InodeFacts,
   setTimesOf(to, facts.accessed, facts.modified)
 }
 
-function* copySubdirectory(copy: Copy, from: number, to: number, name: Name, kept: Set<number>): Generator<undefined> {
+function* copySubdirectory(
+  copy: Copy,
+  from: number,
+  to: number,
+  name: Name,
+  kept: Set<number>,
+): Generator<undefined> {
   const source = openDirectoryAt(from, name)
   try {
     const facts = statAt(source)
@@ -132,7 +162,13 @@ function* copySubdirectory(copy: Copy, from: number, to: number, name: Name, kep
 }
 
 /** Makes `name` a further name of an inode copied before; false when this is its first. */
-function linkCopy(copy: Copy, to: number, name: Name, facts: InodeFacts, kept: Set<number>): boolean {
+function linkCopy(
+  copy: Copy,
+  to: number,
+  name: Name,
+  facts: InodeFacts,
+  kept: Set<number>,
+): boolean {
   const key = `${facts.deviceMajor}:${facts.deviceMinor}:${facts.inode}`
   const first = copy.linked.get(key)
   if (first === undefined) {
@@ -152,7 +188,8 @@ function* copyFile(copy: Copy, from: number, to: number, name: Name): Generator<
     try {
       yield* copyContents(source, target, facts.sizeBytes, facts.blocks, copy.state)
       // Owner first: changing it takes file capabilities away, and writing would too.
-      if (facts.uid !== 0 || facts.gid !== 0 || process.geteuid?.() !== 0) fchownSync(target, facts.uid, facts.gid)
+      if (facts.uid !== 0 || facts.gid !== 0 || process.geteuid?.() !== 0)
+        fchownSync(target, facts.uid, facts.gid)
       copyXattrs(source, target)
       fchmodSync(target, facts.mode & 0o7777)
       setTimesOf(target, facts.accessed, facts.modified)
@@ -185,7 +222,8 @@ function copyXattrs(from: XattrTarget, to: XattrTarget): void {
     } catch (error) {
       // Labels belong to the host, and user attributes carry no rights: a file system without them will do.
       const dispensable = attribute.startsWith('user.') || attribute === 'security.selinux'
-      if (!dispensable || !(error instanceof NspawnError) || error.code !== 'EOPNOTSUPP') throw error
+      if (!dispensable || !(error instanceof NspawnError) || error.code !== 'EOPNOTSUPP')
+        throw error
     }
   }
 }

@@ -1,5 +1,13 @@
 /** Which images there are: trees, subvolumes, disk image files and block devices in the machines directories. */
-import { accessSync, constants, readdirSync, realpathSync, statfsSync, statSync, type Stats } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  readdirSync,
+  realpathSync,
+  statfsSync,
+  statSync,
+  type Stats,
+} from 'node:fs'
 import { join } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { machinesDirectory } from '../paths.ts'
@@ -46,7 +54,8 @@ const standardPath = [
  *   TSNSPAWN_MACHINES_DIR names
  */
 export function imageSearchPath(override?: string): readonly string[] {
-  if (override === undefined && process.env['TSNSPAWN_MACHINES_DIR'] === undefined) return standardPath
+  if (override === undefined && process.env['TSNSPAWN_MACHINES_DIR'] === undefined)
+    return standardPath
   return [machinesDirectory(override)]
 }
 
@@ -84,7 +93,9 @@ export function requireImage(name: string, override?: string): Image {
 }
 
 /** All images, by name; of several with one name the first found hides the others. */
-export function listImages(options: { readonly hidden?: boolean; readonly override?: string | undefined } = {}): Image[] {
+export function listImages(
+  options: { readonly hidden?: boolean; readonly override?: string | undefined } = {},
+): Image[] {
   const images = new Map<string, Image>()
   for (const directory of imageSearchPath(options.override)) {
     for (const file of filesIn(directory)) {
@@ -100,7 +111,8 @@ function filesIn(directory: string): string[] {
   try {
     return readdirSync(directory).sort()
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
+    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return []
     throw error
   }
 }
@@ -131,7 +143,9 @@ function imageAt(directory: string, file: string): Image | undefined {
 
 function typeOf(path: string, file: string, facts: Stats): ImageType | undefined {
   if (facts.isDirectory()) {
-    return facts.ino === 256 && statfsSync(path).type === BTRFS_SUPER_MAGIC ? 'subvolume' : 'directory'
+    return facts.ino === 256 && statfsSync(path).type === BTRFS_SUPER_MAGIC
+      ? 'subvolume'
+      : 'directory'
   }
   if (facts.isFile() && file.endsWith('.raw')) return 'raw'
   return facts.isBlockDevice() ? 'block' : undefined
@@ -158,5 +172,7 @@ function createdMs(real: string, type: ImageType): number | undefined {
   if (type === 'block') return undefined
   if (type === 'subvolume') return subvolumeCreatedMs(real)
   const born = statAt(AT_FDCWD, nameOf(real)).created
-  return born === undefined ? undefined : Number(born.seconds) * 1000 + Math.floor(born.nanoseconds / 1e6)
+  return born === undefined
+    ? undefined
+    : Number(born.seconds) * 1000 + Math.floor(born.nanoseconds / 1e6)
 }

@@ -65,7 +65,11 @@ export async function prepareEphemeral(
     const overlay = tryOverlay(lower, place, place !== places[0], reasons, log)
     if (overlay === undefined) continue
     cleanup.defer(`throw-away copy of ${tree}`, overlay.hidden.remove)
-    if (place !== places[0]) log({ kind: 'notice', text: `changes are kept in ${place} until the end: ${reasons.join('; ')}` })
+    if (place !== places[0])
+      log({
+        kind: 'notice',
+        text: `changes are kept in ${place} until the end: ${reasons.join('; ')}`,
+      })
     return overlay.root
   }
   return copy(lower, places, reasons.join('; '), options, cleanup)
@@ -165,7 +169,8 @@ function tryOverlay(
     likeTopOf(lower, upper)
     const sure = sureOverlay.has(statfsSync(place).type) && sureOverlay.has(statfsSync(lower).type)
     const refusal = sure ? undefined : overlayRefusal(lower, upper, workDirectory)
-    if (refusal === undefined) return { root: { kind: 'overlay', lower, upper, workDirectory, directory }, hidden }
+    if (refusal === undefined)
+      return { root: { kind: 'overlay', lower, upper, workDirectory, directory }, hidden }
     reasons.push(`overlayfs does not take ${place} (${refusal})`)
   } catch (error) {
     hidden.removeNow()
@@ -208,7 +213,10 @@ async function copy(
       continue
     }
     const forget = cleanup.defer(`throw-away copy of ${tree}`, hidden.remove)
-    options.log?.({ kind: 'warning', text: `copying ${tree}, since it cannot be an overlay: ${reason}` })
+    options.log?.({
+      kind: 'warning',
+      text: `copying ${tree}, since it cannot be an overlay: ${reason}`,
+    })
     try {
       await copyTree(tree, hidden.path, { signal: options.signal })
     } catch (error) {

@@ -74,8 +74,12 @@ export function removeStaleHiddenTrees(directory: string, log: LogSink): string[
     try {
       if (removeIfStale(path)) removed.push(path)
     } catch (error) {
-      if (!(error instanceof NspawnError) && (error as NodeJS.ErrnoException).code === undefined) throw error
-      log({ kind: 'warning', text: `cannot remove ${path}, left over from an earlier run: ${(error as Error).message}` })
+      if (!(error instanceof NspawnError) && (error as NodeJS.ErrnoException).code === undefined)
+        throw error
+      log({
+        kind: 'warning',
+        text: `cannot remove ${path}, left over from an earlier run: ${(error as Error).message}`,
+      })
     }
   }
   return removed
@@ -86,7 +90,10 @@ function removeIfStale(path: string): boolean {
   if (lock === undefined) return false
   // A lock file of ours without mark: its owner died before it made anything.
   const content = Buffer.alloc(mark.length)
-  const ours = readSync(lock.fd, content, 0, content.length, 0) > 0 ? content.toString() === mark : !exists(path)
+  const ours =
+    readSync(lock.fd, content, 0, content.length, 0) > 0
+      ? content.toString() === mark
+      : !exists(path)
   if (!ours) {
     lock.abandon()
     return false

@@ -2,7 +2,15 @@
  * Which host ids a container's users get: ranges of 65536 that nobody else uses, found the way
  * systemd-nspawn does, so that both on one host never take the same.
  */
-import { closeSync, constants, mkdirSync, openSync, readFileSync, statSync, type Stats } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  type Stats,
+} from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import { sipHash24 } from '../siphash.ts'
 import { tryLockFile } from '../sys/lock.ts'
@@ -34,7 +42,7 @@ const NOBODY = 0xfffe
 
 /** The base that any 32-bit number stands for. */
 function baseOf(number: number): number {
-  return ((((number % (BASE_MAX - BASE_MIN)) + BASE_MIN) & 0xffff0000) >>> 0)
+  return (((number % (BASE_MAX - BASE_MIN)) + BASE_MIN) & 0xffff0000) >>> 0
 }
 
 /** The base that a machine gets when nobody else has it, the same at every start. */
@@ -61,7 +69,8 @@ export async function pickIdRange(machine: string, owner: number): Promise<Picke
       if (candidate < BASE_MIN || candidate > BASE_MAX) continue
       const lock = tryLockFileAt(`${rangeDirectory}/${candidate}`, 'exclusive')
       if (lock === undefined) continue
-      if (await isFree(users, candidate, lock)) return { base: candidate, length: ID_RANGE_LENGTH, release: lock.release }
+      if (await isFree(users, candidate, lock))
+        return { base: candidate, length: ID_RANGE_LENGTH, release: lock.release }
     }
   } finally {
     unlock()
@@ -127,7 +136,11 @@ export function checkIdRange(base: number, length: number): IdRange {
 function lockUserDatabase(): () => void {
   let fd: number
   try {
-    fd = openSync('/etc/.pwd.lock', constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+    fd = openSync(
+      '/etc/.pwd.lock',
+      constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW,
+      0o600,
+    )
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EROFS') return () => {}
     throw error
@@ -174,7 +187,9 @@ class UserDatabase {
 async function hasByGetent(database: 'passwd' | 'group', id: number): Promise<boolean> {
   const { runProgram } = await import('../process.ts')
   try {
-    const found = await runProgram('cannot look up a user id', ['getent', database, String(id)], { accept: [0, 2] })
+    const found = await runProgram('cannot look up a user id', ['getent', database, String(id)], {
+      accept: [0, 2],
+    })
     return found.status === 0
   } catch (error) {
     if (error instanceof NspawnError && error.code === 'PROGRAM_NOT_FOUND') return false
@@ -188,8 +203,12 @@ export function remoteDatabases(nsswitch: string): ReadonlySet<string> {
   for (const line of nsswitch.split('\n')) {
     const match = /^\s*(passwd|group):([^#]*)/.exec(line)
     if (match === null) continue
-    const sources = (match[2] as string).replace(/\[[^\]]*\]/g, ' ').trim().split(/\s+/)
-    if (sources.some((source) => source !== '' && !localSources.has(source))) remote.add(match[1] as string)
+    const sources = (match[2] as string)
+      .replace(/\[[^\]]*\]/g, ' ')
+      .trim()
+      .split(/\s+/)
+    if (sources.some((source) => source !== '' && !localSources.has(source)))
+      remote.add(match[1] as string)
   }
   return remote
 }

@@ -2,7 +2,20 @@
  * Who may use a tree or image: the lock files that systemd's tools take too, so that neither of us
  * writes where the other one runs.
  */
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync, unlinkSync, type Stats } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  statSync,
+  unlinkSync,
+  type Stats,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { runtimeDirectory } from '../paths.ts'
@@ -122,7 +135,11 @@ export interface LockFile extends ImageLock {
  */
 export function tryLockFileAt(path: string, mode: LockMode): LockFile | undefined {
   for (;;) {
-    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NOCTTY, 0o600)
+    const fd = openSync(
+      path,
+      constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NOCTTY,
+      0o600,
+    )
     let keep = false
     try {
       if (!tryLockFile(fd, mode)) return undefined

@@ -53,7 +53,8 @@ const osReleasePaths = ['/etc/os-release', '/usr/lib/os-release']
 export function readOsRelease(root: string): OsRelease | undefined {
   for (const path of osReleasePaths) {
     const found = resolveIfThere(root, path)
-    if (found !== undefined && statSync(found).isFile()) return parseOsRelease(readFileSync(found, 'utf8'))
+    if (found !== undefined && statSync(found).isFile())
+      return parseOsRelease(readFileSync(found, 'utf8'))
   }
   return undefined
 }
@@ -68,7 +69,11 @@ export function readOsRelease(root: string): OsRelease | undefined {
 export function checkTree(root: string, purpose: 'command' | 'boot'): void {
   const facts = statSync(root, { throwIfNoEntry: false })
   if (facts === undefined) {
-    throw new NspawnError(`there is no directory ${root}`, { code: 'ENOENT', operation: 'open root', subject: root })
+    throw new NspawnError(`there is no directory ${root}`, {
+      code: 'ENOENT',
+      operation: 'open root',
+      subject: root,
+    })
   }
   if (!facts.isDirectory()) {
     throw new NspawnError(`${root} is not a directory`, {
@@ -93,7 +98,8 @@ function resolveIfThere(root: string, path: string): string | undefined {
   try {
     return resolveInRoot(root, path)
   } catch (error) {
-    if (error instanceof NspawnError && ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(error.code)) return undefined
+    if (error instanceof NspawnError && ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(error.code))
+      return undefined
     throw error
   }
 }

@@ -4,7 +4,15 @@
  */
 import { closeSync, constants, openSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
-import { chmodAt, chownAt, nameOf, nameOfEntry, openDirectoryAt, readEntries, type Name } from '../sys/at.ts'
+import {
+  chmodAt,
+  chownAt,
+  nameOf,
+  nameOfEntry,
+  openDirectoryAt,
+  readEntries,
+  type Name,
+} from '../sys/at.ts'
 import { fileSystemOf } from '../sys/statfs.ts'
 import { S_IFDIR, S_IFLNK, S_IFMT, sameMount, statAt, type InodeFacts } from '../sys/statx.ts'
 import { getXattr, listXattrs, setXattr } from '../sys/xattr.ts'
@@ -112,12 +120,16 @@ function patchInode(directory: number, name: Name, facts: InodeFacts, base: numb
   const gid = shifted(base, facts.gid)
   const isLink = (facts.mode & S_IFMT) === S_IFLNK
   // Only inodes that can have ACLs are asked: it is as dear as the change of the owner itself.
-  const path = isLink ? undefined : Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name])
+  const path = isLink
+    ? undefined
+    : Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name])
   const attributes = path === undefined ? [] : listXattrs(path)
   let changed = uid !== facts.uid || gid !== facts.gid
   // Changing the owner takes file capabilities away.
   const capability =
-    path !== undefined && changed && attributes.includes(capabilityName) ? getXattr(path, capabilityName) : undefined
+    path !== undefined && changed && attributes.includes(capabilityName)
+      ? getXattr(path, capabilityName)
+      : undefined
   if (changed) {
     chownAt(directory, name, uid, gid)
     if (!isLink) chmodAt(directory, name, facts.mode)
@@ -181,6 +193,10 @@ export function shiftCapability(capability: Buffer, base: number): Buffer {
   const root = base === 0 ? Buffer.alloc(0) : Buffer.alloc(4)
   if (base !== 0) root.writeUInt32LE(base)
   const moved = Buffer.concat([capability.subarray(0, VFS_CAP_2_LENGTH), root])
-  moved.writeUInt32LE((((magic & ~VFS_CAP_REVISION_MASK) | (base === 0 ? VFS_CAP_REVISION_2 : VFS_CAP_REVISION_3)) >>> 0), 0)
+  moved.writeUInt32LE(
+    ((magic & ~VFS_CAP_REVISION_MASK) | (base === 0 ? VFS_CAP_REVISION_2 : VFS_CAP_REVISION_3)) >>>
+      0,
+    0,
+  )
   return moved
 }

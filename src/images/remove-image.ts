@@ -10,7 +10,15 @@ import { lockImage } from './lock.ts'
 import { mountsBelow } from './remove-tree.ts'
 
 /** Files that belong to an image by its name (systemd.nspawn(5), systemd-dissect(1)). */
-const sideFiles = ['.nspawn', '.roothash', '.roothash.p7s', '.usrhash', '.usrhash.p7s', '.verity', '.oci-config']
+const sideFiles = [
+  '.nspawn',
+  '.roothash',
+  '.roothash.p7s',
+  '.usrhash',
+  '.usrhash.p7s',
+  '.verity',
+  '.oci-config',
+]
 const settingsDirectories = ['/etc/systemd/nspawn', '/run/systemd/nspawn']
 
 /**
@@ -61,6 +69,8 @@ async function removeDirectory(path: string): Promise<void> {
 }
 
 function removeSideFiles(image: Image): void {
-  for (const suffix of sideFiles) rmSync(join(dirname(image.path), image.name + suffix), { force: true })
-  for (const directory of settingsDirectories) rmSync(join(directory, `${image.name}.nspawn`), { force: true })
+  for (const suffix of sideFiles)
+    rmSync(join(dirname(image.path), image.name + suffix), { force: true })
+  for (const directory of settingsDirectories)
+    rmSync(join(directory, `${image.name}.nspawn`), { force: true })
 }

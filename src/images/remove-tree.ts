@@ -94,7 +94,9 @@ export function mountsBelow(path: string): string[] {
   for (const line of readFileSync('/proc/self/mountinfo', 'latin1').split('\n')) {
     const field = line.split(' ')[4]
     if (field === undefined) continue
-    const octal = field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))
+    const octal = field.replace(/\\([0-7]{3})/g, (_, digits: string) =>
+      String.fromCharCode(parseInt(digits, 8)),
+    )
     const point = Buffer.from(octal, 'latin1').toString()
     if (point === top || point.startsWith(`${top}/`)) points.push(point)
   }
@@ -134,7 +136,11 @@ function* removeDirectory(parent: number, name: Name, btrfs: boolean): Generator
         unlinkFile(level.fd, entry.name)
         continue
       }
-      if (stack.length >= DEPTH_MAX && moveUp(level.fd, entry.name, topFd, `.#${++moved}`, stack[0] as Level)) continue
+      if (
+        stack.length >= DEPTH_MAX &&
+        moveUp(level.fd, entry.name, topFd, `.#${++moved}`, stack[0] as Level)
+      )
+        continue
       const fd = openForRemoval(level.fd, entry.name)
       if (btrfs && isSubvolumeTop(fd)) {
         closeSync(fd)
@@ -157,7 +163,10 @@ function* removeDirectory(parent: number, name: Name, btrfs: boolean): Generator
 }
 
 function namesIn(fd: number): Level['names'] {
-  return readEntries(fd).map((entry) => ({ name: nameOfEntry(entry), directory: entry.isDirectory() }))
+  return readEntries(fd).map((entry) => ({
+    name: nameOfEntry(entry),
+    directory: entry.isDirectory(),
+  }))
 }
 
 /** Opens a directory that its owner may have closed to everybody: work directories of overlays are. */
@@ -191,7 +200,13 @@ function removeEmptied(level: Level): void {
 }
 
 /** Moves a directory to the top level, to be emptied later; false when that cannot be. */
-function moveUp(directory: number, name: Name, topFd: number, newName: string, top: Level): boolean {
+function moveUp(
+  directory: number,
+  name: Name,
+  topFd: number,
+  newName: string,
+  top: Level,
+): boolean {
   const target = nameOf(newName)
   let refused = tryRenameAt(directory, name, topFd, target)
   if (refused === 'EPERM') {
@@ -229,5 +244,9 @@ function unprotect(directory: number, name?: Name): boolean {
 }
 
 function refusal(directory: number, name: Name, code: string): NspawnError {
-  return new NspawnError('cannot remove a file', { code, operation: 'unlink', subject: pathAt(directory, name) })
+  return new NspawnError('cannot remove a file', {
+    code,
+    operation: 'unlink',
+    subject: pathAt(directory, name),
+  })
 }

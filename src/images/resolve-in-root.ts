@@ -19,7 +19,11 @@ const SYMLINKS_MAX = 40
  * @throws NspawnError `ENOENT`, `ENOTDIR`, `ELOOP`
  * @see chroot(2), path_resolution(7)
  */
-export function resolveInRoot(root: string, path: string, missing: 'fail' | 'allow' = 'fail'): string {
+export function resolveInRoot(
+  root: string,
+  path: string,
+  missing: 'fail' | 'allow' = 'fail',
+): string {
   const todo = path.split('/').reverse()
   const done: string[] = []
   let links = 0
@@ -41,7 +45,8 @@ export function resolveInRoot(root: string, path: string, missing: 'fail' | 'all
       if (target.startsWith('/')) done.length = 0
       todo.push(...target.split('/').reverse())
       continue
-    } else if (!facts.isDirectory() && todo.some((rest) => rest !== '')) throw refusal('ENOTDIR', here)
+    } else if (!facts.isDirectory() && todo.some((rest) => rest !== ''))
+      throw refusal('ENOTDIR', here)
     done.push(part)
   }
   return join(root, ...done)
@@ -52,5 +57,9 @@ function lstatIfThere(path: string): ReturnType<typeof lstatSync> | undefined {
 }
 
 function refusal(code: string, subject: string): NspawnError {
-  return new NspawnError('cannot resolve a path in the tree', { code, operation: 'resolve', subject })
+  return new NspawnError('cannot resolve a path in the tree', {
+    code,
+    operation: 'resolve',
+    subject,
+  })
 }

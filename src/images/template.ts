@@ -4,7 +4,12 @@ import { basename, dirname, resolve } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
 import { renameNew } from '../sys/at.ts'
-import { createSubvolume, isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from '../sys/btrfs.ts'
+import {
+  createSubvolume,
+  isSubvolume,
+  setSubvolumeReadOnly,
+  snapshotSubvolume,
+} from '../sys/btrfs.ts'
 import { setImmutable } from '../sys/inode-flags.ts'
 import { copyTree } from './copy-tree.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
@@ -26,12 +31,17 @@ export interface TemplateOptions {
  * @returns how it was made, or `exists`
  * @throws NspawnError `ENOENT`, `ENOTDIR`, `CANCELED`, and whatever copying meets
  */
-export async function populateFromTemplate(options: TemplateOptions): Promise<'exists' | 'snapshot' | 'copy'> {
+export async function populateFromTemplate(
+  options: TemplateOptions,
+): Promise<'exists' | 'snapshot' | 'copy'> {
   const log = options.log ?? silent
   const template = resolve(options.template)
   const target = resolve(options.target)
   if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
-    log({ kind: 'notice', text: `directory ${target} exists already, not filled from template ${template}` })
+    log({
+      kind: 'notice',
+      text: `directory ${target} exists already, not filled from template ${template}`,
+    })
     return 'exists'
   }
   const facts = statSync(template, { throwIfNoEntry: false })
@@ -51,7 +61,13 @@ export async function populateFromTemplate(options: TemplateOptions): Promise<'e
       await copyTree(template, hidden.path, {
         signal: options.signal,
         progress: ({ inodes }) =>
-          log({ kind: 'progress', text: `copying ${template}`, done: inodes, total: undefined, unit: 'files' }),
+          log({
+            kind: 'progress',
+            text: `copying ${template}`,
+            done: inodes,
+            total: undefined,
+            unit: 'files',
+          }),
       })
     }
     // The name is given to a complete tree, and a read-only tree cannot be renamed.
@@ -75,7 +91,8 @@ function trySnapshot(template: string, target: string): boolean {
     snapshotSubvolume(template, target)
     return true
   } catch (error) {
-    if (error instanceof NspawnError && ['EXDEV', 'ENOTTY', 'EPERM'].includes(error.code)) return false
+    if (error instanceof NspawnError && ['EXDEV', 'ENOTTY', 'EPERM'].includes(error.code))
+      return false
     throw error
   }
 }
@@ -85,6 +102,10 @@ function tryCreateSubvolume(path: string): void {
   try {
     createSubvolume(path)
   } catch (error) {
-    if (!(error instanceof NspawnError) || !['ENOTTY', 'EOPNOTSUPP', 'EINVAL', 'EPERM'].includes(error.code)) throw error
+    if (
+      !(error instanceof NspawnError) ||
+      !['ENOTTY', 'EOPNOTSUPP', 'EINVAL', 'EPERM'].includes(error.code)
+    )
+      throw error
   }
 }

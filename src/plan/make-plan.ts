@@ -105,6 +105,7 @@ export function makePlan(
     cpuAffinity: settings.cpuAffinity,
     personality: plannedPersonality(settings, facts),
     killSignal: settings.killSignal,
+    passedDescriptors: facts.passedDescriptors,
     notifyReady: settings.notifyReady,
     keepUnit: settings.keepUnit,
     quiet: settings.quiet,

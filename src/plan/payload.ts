@@ -13,6 +13,9 @@ function baseEnvironment(settings: Settings, facts: HostFacts): string[] {
     `container=${settings.tuning.containerService}`,
     ...(facts.term === undefined || facts.term === '' ? [] : [`TERM=${facts.term}`]),
     'NOTIFY_SOCKET=/run/host/notify',
+    ...(facts.passedDescriptors === 0
+      ? []
+      : [`LISTEN_FDS=${facts.passedDescriptors}`, 'LISTEN_PID=1']),
     ...(settings.startMode === 'boot' ? [] : ['LANG=C.UTF-8']),
   ]
   for (const key of ['ID', 'VERSION_ID', 'BUILD_ID', 'VARIANT_ID']) {

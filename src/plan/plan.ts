@@ -188,6 +188,8 @@ export interface ContainerPlan {
   /** PER_LINUX (0) or PER_LINUX32 (8); undefined leaves it. */
   readonly personality: number | undefined
   readonly killSignal: number | undefined
+  /** How many descriptors from 3 on the payload inherits (sd_listen_fds(3)). */
+  readonly passedDescriptors: number
   readonly notifyReady: boolean
   readonly keepUnit: boolean
   readonly quiet: boolean

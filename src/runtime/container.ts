@@ -25,6 +25,7 @@ import type { Settings } from '../settings/settings.ts'
 import { hasUserNamespaces } from '../sys/namespaces.ts'
 import { placeLeader } from './cgroup.ts'
 import { gatherHostFacts } from './host.ts'
+import { serviceManager } from './service-manager.ts'
 import { superviseContainer, type ContainerEnd } from './supervisor.ts'
 
 export interface ContainerContext {
@@ -54,11 +55,14 @@ export async function runContainerHere(
   announce(plan, settings, context.log)
   const rootPlace = join(runtimeDirectory(), 'root')
   mkdirSync(rootPlace, { recursive: true, mode: 0o755 })
+  const manager = serviceManager(context.environment['NOTIFY_SOCKET'])
   const end = await superviseContainer(plan, {
     log: context.log,
+    serviceManager: manager,
     rootPlace,
     onLeader: (pid) => placeLeader(plan, pid, cleanup),
   })
+  manager('STOPPING=1', 'STATUS=Terminating...')
   return { end, plan }
 }
 

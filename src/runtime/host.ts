@@ -33,6 +33,7 @@ export function gatherHostFacts(
     stdin: isatty(0) ? 'terminal' : 'other',
     stdout: isatty(1) ? 'terminal' : 'other',
     selinux: existsSync('/sys/fs/selinux/enforce'),
+    passedDescriptors: passedDescriptors(environment),
     seccomp: seccompAvailable(),
   }
 }
@@ -88,6 +89,13 @@ function initLimits(): HostFacts['initLimits'] {
     return value === undefined || value === 'unlimited' ? null : Number(value)
   }
   return { processes: soft('Max processes'), pendingSignals: soft('Max pending signals') }
+}
+
+/** sd_listen_fds(3): only what was meant for this very process. */
+function passedDescriptors(environment: Readonly<Record<string, string | undefined>>): number {
+  if (environment['LISTEN_PID'] !== String(process.pid)) return 0
+  const count = Number(environment['LISTEN_FDS'])
+  return Number.isInteger(count) && count > 0 ? count : 0
 }
 
 function localtimeKind(): HostFacts['localtime'] {

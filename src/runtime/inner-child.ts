@@ -5,7 +5,15 @@
  */
 import { writeFileSync } from 'node:fs'
 import type { CgroupHierarchy, ContainerPlan } from '../plan/plan.ts'
-import { close, closeAllBut, open, receiveMessage, sendMessage, O_PATH } from '../sys/fd.ts'
+import {
+  close,
+  closeAllBut,
+  duplicateTo,
+  open,
+  receiveMessage,
+  sendMessage,
+  O_PATH,
+} from '../sys/fd.ts'
 import {
   currentHardLimit,
   keepCapabilitiesOverUserChange,
@@ -121,7 +129,10 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
     if (plan.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1)
     resetSignalHandlers()
     setSignalMask([])
-    closeAllBut([supervisor])
+    const passed = Array.from({ length: plan.passedDescriptors }, (_, i) => 3 + i)
+    // Node marked what it inherited close-on-exec.
+    for (const fd of passed) duplicateTo(fd, fd)
+    closeAllBut([supervisor, ...passed])
     executePayload(plan.payload, user, environment)
   }
   awaitSupervisor(supervisor, 'adopted')

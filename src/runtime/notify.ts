@@ -1,13 +1,14 @@
 /** Readiness: what the payload says on its notify socket, passed on to our own service manager (sd_notify(3)). */
 import { close, receiveMessage } from '../sys/fd.ts'
+import type { ServiceManager } from './service-manager.ts'
 
 export class NotifySocket {
   readonly fd: number
   private readonly leader: number
-  private readonly forward: ((fields: string) => void) | undefined
+  private readonly forward: ServiceManager
 
   /** @param leader only its datagrams count */
-  constructor(fd: number, leader: number, forward?: (fields: string) => void) {
+  constructor(fd: number, leader: number, forward: ServiceManager) {
     this.fd = fd
     this.leader = leader
     this.forward = forward
@@ -20,10 +21,10 @@ export class NotifySocket {
       for (const fd of message.fds) close(fd)
       if (message.senderPid !== this.leader) continue
       const lines = message.data.toString('utf8').split(/[\r\n]+/)
-      if (lines.includes('READY=1')) this.forward?.('READY=1')
+      if (lines.includes('READY=1')) this.forward('READY=1')
       const status = lines.find((line) => line.startsWith('STATUS='))
       if (status !== undefined)
-        this.forward?.(`STATUS=Container running: ${status.slice('STATUS='.length)}`)
+        this.forward(`STATUS=Container running: ${status.slice('STATUS='.length)}`)
     }
   }
 

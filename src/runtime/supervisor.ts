@@ -22,6 +22,7 @@ import { ConsoleForwarder } from './console.ts'
 import { receive, sendIfAlive, type ChildMessage } from './messages.ts'
 import { NotifySocket } from './notify.ts'
 import { runOuterChild } from './outer-child.ts'
+import type { ServiceManager } from './service-manager.ts'
 import { SignalInbox } from './signals.ts'
 
 export type ContainerEnd =
@@ -34,6 +35,8 @@ export interface SupervisorOptions {
   readonly log: LogSink
   /** Empty directory of the host; the root is mounted there in the outer child's namespace. */
   readonly rootPlace: string
+  /** Told when the container runs, is ready, and goes. */
+  readonly serviceManager: ServiceManager
   /** Called with the leader's pid when its namespaces exist and before it goes on: cgroups, registration. */
   readonly onLeader: (pid: number) => void
 }
@@ -154,6 +157,11 @@ class Supervisor {
         return
       case 'started':
         this.started = true
+        this.options.serviceManager(
+          'STATUS=Container running.',
+          `X_NSPAWN_LEADER_PID=${this.leader?.pid}`,
+          ...(this.plan.notifyReady ? [] : ['READY=1']),
+        )
         if (fds[0] !== undefined) this.console = new ConsoleForwarder(fds[0], this.plan)
         return
       case 'warning':
@@ -190,7 +198,8 @@ class Supervisor {
     this.leader = { pid: message.pid, pidfd: openPidfd(message.pid), reaped: false }
     for (const [i, name] of message.fds.entries()) {
       const fd = fds[i] as number
-      if (name === 'notify') this.notify = new NotifySocket(fd, message.pid)
+      if (name === 'notify')
+        this.notify = new NotifySocket(fd, message.pid, this.options.serviceManager)
       else this.held.push(fd)
     }
     try {

@@ -11,7 +11,11 @@ import { lastErrno } from './libc.ts'
  */
 export function failAt(operation: string, directory: number, name?: Uint8Array): never {
   const code = errnoName(lastErrno())
-  throw new NspawnError(`${operation} failed`, { code, operation, subject: pathAt(directory, name) })
+  throw new NspawnError(`${operation} failed`, {
+    code,
+    operation,
+    subject: pathAt(directory, name),
+  })
 }
 
 /** The path of an entry of an open directory, for messages. */

@@ -17,17 +17,35 @@ const AT_SYMLINK_NOFOLLOW = 0x100
 const AT_EMPTY_PATH = 0x1000
 const RENAME_NOREPLACE = 1
 
-const openatCall = lazyFunction('int openat(int dirfd, const void *pathname, int flags, unsigned int mode)')
+const openatCall = lazyFunction(
+  'int openat(int dirfd, const void *pathname, int flags, unsigned int mode)',
+)
 const unlinkatCall = lazyFunction('int unlinkat(int dirfd, const void *pathname, int flags)')
-const renameatCall = lazyFunction('int renameat(int olddirfd, const void *oldpath, int newdirfd, const void *newpath)')
+const renameatCall = lazyFunction(
+  'int renameat(int olddirfd, const void *oldpath, int newdirfd, const void *newpath)',
+)
 const mkdiratCall = lazyFunction('int mkdirat(int dirfd, const void *pathname, unsigned int mode)')
-const mknodatCall = lazyFunction('int mknodat(int dirfd, const void *pathname, unsigned int mode, uint64_t dev)')
-const linkatCall = lazyFunction('int linkat(int olddirfd, const void *oldpath, int newdirfd, const void *newpath, int flags)')
-const symlinkatCall = lazyFunction('int symlinkat(const void *target, int newdirfd, const void *linkpath)')
-const readlinkatCall = lazyFunction('long readlinkat(int dirfd, const void *pathname, void *buf, size_t bufsiz)')
-const fchownatCall = lazyFunction('int fchownat(int dirfd, const void *pathname, unsigned int owner, unsigned int group, int flags)')
-const fchmodatCall = lazyFunction('int fchmodat(int dirfd, const void *pathname, unsigned int mode, int flags)')
-const utimensatCall = lazyFunction('int utimensat(int dirfd, const void *pathname, const void *times, int flags)')
+const mknodatCall = lazyFunction(
+  'int mknodat(int dirfd, const void *pathname, unsigned int mode, uint64_t dev)',
+)
+const linkatCall = lazyFunction(
+  'int linkat(int olddirfd, const void *oldpath, int newdirfd, const void *newpath, int flags)',
+)
+const symlinkatCall = lazyFunction(
+  'int symlinkat(const void *target, int newdirfd, const void *linkpath)',
+)
+const readlinkatCall = lazyFunction(
+  'long readlinkat(int dirfd, const void *pathname, void *buf, size_t bufsiz)',
+)
+const fchownatCall = lazyFunction(
+  'int fchownat(int dirfd, const void *pathname, unsigned int owner, unsigned int group, int flags)',
+)
+const fchmodatCall = lazyFunction(
+  'int fchmodat(int dirfd, const void *pathname, unsigned int mode, int flags)',
+)
+const utimensatCall = lazyFunction(
+  'int utimensat(int dirfd, const void *pathname, const void *times, int flags)',
+)
 
 const futimens = lazyFunction('int futimens(int fd, const void *times)')
 /* renameat2(2) has a number of its own on each architecture, and musl has no function for it. */
@@ -84,15 +102,26 @@ export function openFileAt(directory: number, name: Name, access: 'read' | 'crea
  *
  * @returns the errno name when the kernel refuses; undefined when it is gone (or never was there)
  */
-export function tryUnlinkAt(directory: number, name: Name, what: 'file' | 'directory'): string | undefined {
+export function tryUnlinkAt(
+  directory: number,
+  name: Name,
+  what: 'file' | 'directory',
+): string | undefined {
   if (unlinkatCall(directory, name, what === 'directory' ? AT_REMOVEDIR : 0) === 0) return undefined
   const code = errnoName(lastErrno())
   return code === 'ENOENT' ? undefined : code
 }
 
 /** Renames; an existing target is replaced by rename(2)'s rules. @returns the errno name on refusal */
-export function tryRenameAt(fromDirectory: number, from: Name, toDirectory: number, to: Name): string | undefined {
-  return renameatCall(fromDirectory, from, toDirectory, to) === 0 ? undefined : errnoName(lastErrno())
+export function tryRenameAt(
+  fromDirectory: number,
+  from: Name,
+  toDirectory: number,
+  to: Name,
+): string | undefined {
+  return renameatCall(fromDirectory, from, toDirectory, to) === 0
+    ? undefined
+    : errnoName(lastErrno())
 }
 
 export function makeDirectoryAt(directory: number, name: Name, mode: number): void {
@@ -104,8 +133,15 @@ export function makeDirectoryAt(directory: number, name: Name, mode: number): vo
  *
  * @param mode file type and permissions (the umask applies)
  */
-export function makeNodeAt(directory: number, name: Name, mode: number, major: number, minor: number): void {
-  if (mknodatCall(directory, name, mode, makeDevice(major, minor)) < 0) failAt('mknodat', directory, name)
+export function makeNodeAt(
+  directory: number,
+  name: Name,
+  mode: number,
+  major: number,
+  minor: number,
+): void {
+  if (mknodatCall(directory, name, mode, makeDevice(major, minor)) < 0)
+    failAt('mknodat', directory, name)
 }
 
 /** Gives `from` a second name. */
@@ -132,7 +168,8 @@ export function readLinkAt(directory: number, name: Name): Name {
 /** Changes the owner of a file, of a symlink itself, or (without a name) of the open directory. */
 export function chownAt(directory: number, name: Name | undefined, uid: number, gid: number): void {
   const flags = AT_SYMLINK_NOFOLLOW | (name === undefined ? AT_EMPTY_PATH : 0)
-  if (fchownatCall(directory, name ?? itself, uid, gid, flags) < 0) failAt('fchownat', directory, name)
+  if (fchownatCall(directory, name ?? itself, uid, gid, flags) < 0)
+    failAt('fchownat', directory, name)
 }
 
 /** Sets permissions; never call it on a symlink, it would be followed. */
@@ -144,7 +181,12 @@ const times = new BigInt64Array(4)
 const timesBytes = new Uint8Array(times.buffer)
 
 /** Sets access and modification time of an entry to the nanosecond, of a symlink itself too. */
-export function setTimesAt(directory: number, name: Name, accessed: TimeOfInode, modified: TimeOfInode): void {
+export function setTimesAt(
+  directory: number,
+  name: Name,
+  accessed: TimeOfInode,
+  modified: TimeOfInode,
+): void {
   if (utimensatCall(directory, name, timesBytesOf(accessed, modified), AT_SYMLINK_NOFOLLOW) < 0) {
     failAt('utimensat', directory, name)
   }
@@ -182,8 +224,13 @@ const renameat2Number: Readonly<Partial<Record<NodeJS.Architecture, number>>> = 
 export function renameNew(from: string, to: string): void {
   const number = renameat2Number[process.arch]
   if (number !== undefined) {
-    if (Number(renameat2(number, AT_FDCWD, nameOf(from), AT_FDCWD, nameOf(to), RENAME_NOREPLACE)) === 0) return
-    if (!['ENOSYS', 'EINVAL'].includes(errnoName(lastErrno()))) failAt('renameat2', AT_FDCWD, nameOf(to))
+    if (
+      Number(renameat2(number, AT_FDCWD, nameOf(from), AT_FDCWD, nameOf(to), RENAME_NOREPLACE)) ===
+      0
+    )
+      return
+    if (!['ENOSYS', 'EINVAL'].includes(errnoName(lastErrno())))
+      failAt('renameat2', AT_FDCWD, nameOf(to))
   }
   // Some file systems (NFS among them) cannot refuse; making the name first is the next best guard.
   if (mkdiratCall(AT_FDCWD, nameOf(to), 0o700) < 0) failAt('rename', AT_FDCWD, nameOf(to))

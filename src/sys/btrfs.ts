@@ -1,7 +1,16 @@
 /** Subvolumes of btrfs, through its ioctls: the btrfs program need not be installed. */
 import { closeSync, constants, fstatSync, lstatSync, openSync, statfsSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { nameOf, nameOfEntry, openDirectoryAt, readEntries, setTimesOf, tryUnlinkAt, withDirectory, type Name } from './at.ts'
+import {
+  nameOf,
+  nameOfEntry,
+  openDirectoryAt,
+  readEntries,
+  setTimesOf,
+  tryUnlinkAt,
+  withDirectory,
+  type Name,
+} from './at.ts'
 import { failAt } from './at-error.ts'
 import { errnoName } from './errno.ts'
 import { lazyFunction } from './lazy-function.ts'
@@ -34,7 +43,11 @@ function volumeArguments(name: Name, nameOffset: number): Uint8Array {
 /** Whether the directory is the top of a btrfs subvolume. */
 export function isSubvolume(path: string): boolean {
   const facts = lstatSync(path)
-  return facts.isDirectory() && facts.ino === BTRFS_FIRST_FREE_OBJECTID && statfsSync(path).type === BTRFS_SUPER_MAGIC
+  return (
+    facts.isDirectory() &&
+    facts.ino === BTRFS_FIRST_FREE_OBJECTID &&
+    statfsSync(path).type === BTRFS_SUPER_MAGIC
+  )
 }
 
 /** @throws NspawnError; `ENOTTY` where the file system is not btrfs */
@@ -73,7 +86,8 @@ export function snapshotSubvolume(source: string, target: string): void {
 function snapshotInto(source: number, parent: number, name: Name): void {
   const args = volumeArguments(name, 56)
   new BigInt64Array(args.buffer)[0] = BigInt(source)
-  if (ioctl(parent, BTRFS_IOC_SNAP_CREATE_V2, args) < 0) failAt('ioctl(BTRFS_IOC_SNAP_CREATE_V2)', parent, name)
+  if (ioctl(parent, BTRFS_IOC_SNAP_CREATE_V2, args) < 0)
+    failAt('ioctl(BTRFS_IOC_SNAP_CREATE_V2)', parent, name)
   if (!hasNested(source)) return
   withDirectory(openDirectoryAt(parent, name), (copy) => snapshotNested(source, copy))
 }
@@ -101,7 +115,9 @@ function snapshotNested(source: number, copy: number): void {
       const facts = statAt(child)
       if (!sameMount(top, facts)) return
       if (facts.inode !== BigInt(BTRFS_FIRST_FREE_OBJECTID)) {
-        return withDirectory(openDirectoryAt(copy, name), (childCopy) => snapshotNested(child, childCopy))
+        return withDirectory(openDirectoryAt(copy, name), (childCopy) =>
+          snapshotNested(child, childCopy),
+        )
       }
       const refused = tryUnlinkAt(copy, name, 'directory')
       if (refused !== undefined) failAt('rmdir', copy, name)
@@ -122,7 +138,8 @@ function writeReadOnly(fd: number, readOnly: boolean): void {
   const flags = readFlags(fd)
   const wanted = readOnly ? flags | BTRFS_SUBVOL_RDONLY : flags & ~BTRFS_SUBVOL_RDONLY
   if (wanted === flags) return
-  if (ioctl(fd, BTRFS_IOC_SUBVOL_SETFLAGS, BigUint64Array.of(wanted)) < 0) fail('ioctl(BTRFS_IOC_SUBVOL_SETFLAGS)')
+  if (ioctl(fd, BTRFS_IOC_SUBVOL_SETFLAGS, BigUint64Array.of(wanted)) < 0)
+    fail('ioctl(BTRFS_IOC_SUBVOL_SETFLAGS)')
 }
 
 function onSubvolume<T>(path: string, work: (fd: number) => T): T {

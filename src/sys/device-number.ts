@@ -2,7 +2,9 @@
 
 export function makeDevice(major: number, minor: number): bigint {
   const [x, y] = [BigInt(major), BigInt(minor)]
-  return (y & 0xffn) | ((x & 0xfffn) << 8n) | ((y & 0xffffff00n) << 12n) | ((x & 0xfffff000n) << 32n)
+  return (
+    (y & 0xffn) | ((x & 0xfffn) << 8n) | ((y & 0xffffff00n) << 12n) | ((x & 0xfffff000n) << 32n)
+  )
 }
 
 export function splitDevice(device: number): { major: number; minor: number } {

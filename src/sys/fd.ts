@@ -74,6 +74,7 @@ const SOL_SOCKET = 1
 const SO_PASSCRED = 16
 const SCM_RIGHTS = 1
 const SCM_CREDENTIALS = 2
+const MSG_NOSIGNAL = 0x4000
 
 /** Two connected AF_UNIX sockets that keep message boundaries; end of file when the peer is gone. */
 export function packetSocketPair(): [number, number] {
@@ -98,6 +99,33 @@ export function boundDatagramSocket(path: string): number {
   return fd
 }
 
+const nativeSendto = libc.func(
+  'long sendto(int fd, const uint8_t *data, unsigned long length, int flags, const uint8_t *address, unsigned int size)',
+)
+
+/**
+ * Sends one datagram to a unix socket.
+ *
+ * @param address a path, or `@name` for an abstract one (unix(7)); at most 107 bytes
+ * @returns whether it was taken
+ */
+export function sendDatagram(address: string, text: string): boolean {
+  const fd: number = nativeSocket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)
+  if (fd < 0) return false
+  try {
+    const name = Buffer.from(address)
+    if (address.startsWith('@')) name[0] = 0
+    const socketAddress = Buffer.concat([Buffer.from([AF_UNIX, 0]), name])
+    const data = Buffer.from(text)
+    const flags = MSG_NOSIGNAL
+    return (
+      Number(nativeSendto(fd, data, data.length, flags, socketAddress, socketAddress.length)) >= 0
+    )
+  } finally {
+    close(fd)
+  }
+}
+
 /** One message as it came in. */
 export interface ReceivedMessage {
   readonly data: Buffer
@@ -118,7 +146,7 @@ export function sendMessage(fd: number, data: Uint8Array, fds: readonly number[]
   }
   const header = messageHeader(Buffer.from(data.buffer, data.byteOffset, data.byteLength), control)
   for (;;) {
-    const n = Number(sendmsg(fd, header.bytes, 0x4000 /* MSG_NOSIGNAL */))
+    const n = Number(sendmsg(fd, header.bytes, MSG_NOSIGNAL))
     if (n >= 0) return
     if (lastErrno() !== EINTR) fail('sendmsg')
   }

@@ -84,7 +84,12 @@ function seek(fd: number, offset: number, whence: number): number | undefined {
 let block: Uint8Array | undefined
 
 /** Copies `lengthBytes` at the current offsets of both; stops early when the source ends. */
-function* copyRange(source: number, target: number, lengthBytes: number, state: CopyState): Generator<undefined> {
+function* copyRange(
+  source: number,
+  target: number,
+  lengthBytes: number,
+  state: CopyState,
+): Generator<undefined> {
   let left = lengthBytes
   while (left > 0 && state.range) {
     const copied = Number(copyFileRangeCall(source, null, target, null, Math.min(left, PIECE), 0))
@@ -100,7 +105,7 @@ function* copyRange(source: number, target: number, lengthBytes: number, state: 
     const got = Number(readCall(source, block, Math.min(left, block.length)))
     if (got < 0) fail('read')
     if (got === 0) return
-    for (let put = 0; put < got; ) {
+    for (let put = 0; put < got;) {
       const written = Number(writeCall(target, block.subarray(put, got), got - put))
       if (written < 0) fail('write')
       put += written

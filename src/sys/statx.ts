@@ -20,7 +20,9 @@ export const S_IFLNK = 0o120000
 export const STATX_ATTR_IMMUTABLE = 0x10n
 export const STATX_ATTR_APPEND = 0x20n
 
-const statxCall = lazyFunction('int statx(int dirfd, const void *pathname, int flags, unsigned int mask, void *statxbuf)')
+const statxCall = lazyFunction(
+  'int statx(int dirfd, const void *pathname, int flags, unsigned int mask, void *statxbuf)',
+)
 
 export interface TimeOfInode {
   readonly seconds: bigint
@@ -74,7 +76,8 @@ const time = (at: number): TimeOfInode => ({
 export function statAt(directory: number, name?: Uint8Array): InodeFacts {
   const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (name === undefined ? AT_EMPTY_PATH : 0)
   const mask = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID
-  if (statxCall(directory, name ?? nothing, flags, mask, bytes) < 0) failAt('statx', directory, name)
+  if (statxCall(directory, name ?? nothing, flags, mask, bytes) < 0)
+    failAt('statx', directory, name)
   const known = u32[0] as number
   return {
     attributes: u64[1] as bigint,

@@ -8,17 +8,24 @@ import { fail, lastErrno } from './libc.ts'
 
 const llistxattr = lazyFunction('long llistxattr(const void *path, void *list, size_t size)')
 const flistxattr = lazyFunction('long flistxattr(int fd, void *list, size_t size)')
-const lgetxattr = lazyFunction('long lgetxattr(const void *path, const char *name, void *value, size_t size)')
+const lgetxattr = lazyFunction(
+  'long lgetxattr(const void *path, const char *name, void *value, size_t size)',
+)
 const fgetxattr = lazyFunction('long fgetxattr(int fd, const char *name, void *value, size_t size)')
-const lsetxattr = lazyFunction('int lsetxattr(const void *path, const char *name, const void *value, size_t size, int flags)')
-const fsetxattr = lazyFunction('int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)')
+const lsetxattr = lazyFunction(
+  'int lsetxattr(const void *path, const char *name, const void *value, size_t size, int flags)',
+)
+const fsetxattr = lazyFunction(
+  'int fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)',
+)
 const lremovexattr = lazyFunction('int lremovexattr(const void *path, const char *name)')
 const fremovexattr = lazyFunction('int fremovexattr(int fd, const char *name)')
 
 /** An open file, a path as text, or a path as NUL-terminated bytes. */
 export type XattrTarget = number | string | Uint8Array
 
-const bytesOf = (path: string | Uint8Array): Uint8Array => (typeof path === 'string' ? Buffer.from(`${path}\0`) : path)
+const bytesOf = (path: string | Uint8Array): Uint8Array =>
+  typeof path === 'string' ? Buffer.from(`${path}\0`) : path
 
 function textOf(target: XattrTarget): string {
   if (typeof target === 'number') return `fd ${target}`
@@ -28,7 +35,11 @@ function textOf(target: XattrTarget): string {
 let space = Buffer.alloc(4096)
 
 /** Calls with ever more room until the answer fits; it may grow meanwhile. */
-function read(operation: string, target: XattrTarget, call: (room: Buffer) => unknown): Buffer | undefined {
+function read(
+  operation: string,
+  target: XattrTarget,
+  call: (room: Buffer) => unknown,
+): Buffer | undefined {
   for (;;) {
     const length = Number(call(space))
     if (length >= 0) return space.subarray(0, length)
@@ -71,7 +82,8 @@ export function setXattr(target: XattrTarget, name: string, value: Uint8Array): 
 
 /** Removes an attribute; one that is not there is no failure. */
 export function removeXattr(target: XattrTarget, name: string): void {
-  const result = typeof target === 'number' ? fremovexattr(target, name) : lremovexattr(bytesOf(target), name)
+  const result =
+    typeof target === 'number' ? fremovexattr(target, name) : lremovexattr(bytesOf(target), name)
   if (result === 0 || ['ENODATA', 'EOPNOTSUPP'].includes(errnoName(lastErrno()))) return
   fail('removexattr', { path: textOf(target), step: `cannot remove attribute ${name}` })
 }

@@ -9,79 +9,93 @@ import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { loopFileSystem } from './loop-file-system.ts'
 import { makeOddTree, treeListing } from './tree-listing.ts'
 
-describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:setcap'))('copying a tree', () => {
-  test('keeps all that cp -a keeps', async () => {
-    await using directory = await temporaryDirectory()
-    const [source, ours, theirs] = ['source', 'ours', 'theirs'].map((name) => join(directory.path, name)) as [string, string, string]
-    makeOddTree(source)
-    await copyTree(source, ours)
-    execFileSync('cp', ['-a', source, theirs])
-    expect(treeListing(ours)).toBe(treeListing(source))
-    expect(treeListing(ours)).toBe(treeListing(theirs))
-    expect(statSync(join(ours, 'disk')).rdev).toBe(statSync(join(source, 'disk')).rdev)
-  })
+describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:setcap'))(
+  'copying a tree',
+  () => {
+    test('keeps all that cp -a keeps', async () => {
+      await using directory = await temporaryDirectory()
+      const [source, ours, theirs] = ['source', 'ours', 'theirs'].map((name) =>
+        join(directory.path, name),
+      ) as [string, string, string]
+      makeOddTree(source)
+      await copyTree(source, ours)
+      execFileSync('cp', ['-a', source, theirs])
+      expect(treeListing(ours)).toBe(treeListing(source))
+      expect(treeListing(ours)).toBe(treeListing(theirs))
+      expect(statSync(join(ours, 'disk')).rdev).toBe(statSync(join(source, 'disk')).rdev)
+    })
 
-  test('keeps holes', async () => {
-    await using directory = await temporaryDirectory()
-    makeOddTree(join(directory.path, 'source'))
-    await copyTree(join(directory.path, 'source'), join(directory.path, 'copy'))
-    expect(statSync(join(directory.path, 'copy/sparse')).blocks).toBeLessThan(100)
-    expect(statSync(join(directory.path, 'copy/hole')).blocks).toBe(0)
-  })
+    test('keeps holes', async () => {
+      await using directory = await temporaryDirectory()
+      makeOddTree(join(directory.path, 'source'))
+      await copyTree(join(directory.path, 'source'), join(directory.path, 'copy'))
+      expect(statSync(join(directory.path, 'copy/sparse')).blocks).toBeLessThan(100)
+      expect(statSync(join(directory.path, 'copy/hole')).blocks).toBe(0)
+    })
 
-  test("a Debian tree's programs are the same afterwards", async () => {
-    await using directory = await temporaryDirectory()
-    const tree = join(await debianTree(), 'usr/bin')
-    await copyTree(tree, join(directory.path, 'copy'))
-    expect(treeListing(join(directory.path, 'copy'))).toBe(treeListing(tree))
-  })
+    test("a Debian tree's programs are the same afterwards", async () => {
+      await using directory = await temporaryDirectory()
+      const tree = join(await debianTree(), 'usr/bin')
+      await copyTree(tree, join(directory.path, 'copy'))
+      expect(treeListing(join(directory.path, 'copy'))).toBe(treeListing(tree))
+    })
 
-  test('the place it is copied to hands down neither its ACL nor its group', async () => {
-    await using directory = await temporaryDirectory()
-    makeOddTree(join(directory.path, 'source'))
-    const pool = join(directory.path, 'pool')
-    mkdirSync(pool)
-    execFileSync('sh', ['-ec', 'chgrp 77 "$1"; chmod g+s "$1"; setfacl -m d:u:42:rwx "$1"', 'sh', pool])
-    await copyTree(join(directory.path, 'source'), join(pool, 'copy'))
-    expect(treeListing(join(pool, 'copy'))).toBe(treeListing(join(directory.path, 'source')))
-  })
+    test('the place it is copied to hands down neither its ACL nor its group', async () => {
+      await using directory = await temporaryDirectory()
+      makeOddTree(join(directory.path, 'source'))
+      const pool = join(directory.path, 'pool')
+      mkdirSync(pool)
+      execFileSync('sh', [
+        '-ec',
+        'chgrp 77 "$1"; chmod g+s "$1"; setfacl -m d:u:42:rwx "$1"',
+        'sh',
+        pool,
+      ])
+      await copyTree(join(directory.path, 'source'), join(pool, 'copy'))
+      expect(treeListing(join(pool, 'copy'))).toBe(treeListing(join(directory.path, 'source')))
+    })
 
-  test('other mounts in the tree are not entered', async () => {
-    await using directory = await temporaryDirectory()
-    const source = join(directory.path, 'source')
-    mkdirSync(join(source, 'mounted'), { recursive: true })
-    mkdirSync(join(directory.path, 'elsewhere'))
-    writeFileSync(join(directory.path, 'elsewhere/secret'), '')
-    execFileSync('mount', ['--bind', join(directory.path, 'elsewhere'), join(source, 'mounted')])
-    try {
-      await copyTree(source, join(directory.path, 'copy'))
-    } finally {
-      execFileSync('umount', [join(source, 'mounted')])
-    }
-    expect(readdirSync(join(directory.path, 'copy/mounted'))).toEqual([])
-  })
+    test('other mounts in the tree are not entered', async () => {
+      await using directory = await temporaryDirectory()
+      const source = join(directory.path, 'source')
+      mkdirSync(join(source, 'mounted'), { recursive: true })
+      mkdirSync(join(directory.path, 'elsewhere'))
+      writeFileSync(join(directory.path, 'elsewhere/secret'), '')
+      execFileSync('mount', ['--bind', join(directory.path, 'elsewhere'), join(source, 'mounted')])
+      try {
+        await copyTree(source, join(directory.path, 'copy'))
+      } finally {
+        execFileSync('umount', [join(source, 'mounted')])
+      }
+      expect(readdirSync(join(directory.path, 'copy/mounted'))).toEqual([])
+    })
 
-  test('a copy into the tree itself does not copy the copy', async () => {
-    await using directory = await temporaryDirectory()
-    writeFileSync(join(directory.path, 'file'), 'x')
-    await copyTree(directory.path, join(directory.path, 'copy'))
-    expect(readdirSync(join(directory.path, 'copy'))).toEqual(['file'])
-  })
+    test('a copy into the tree itself does not copy the copy', async () => {
+      await using directory = await temporaryDirectory()
+      writeFileSync(join(directory.path, 'file'), 'x')
+      await copyTree(directory.path, join(directory.path, 'copy'))
+      expect(readdirSync(join(directory.path, 'copy'))).toEqual(['file'])
+    })
 
-  test('an ended copy says so', async () => {
-    await using directory = await temporaryDirectory()
-    const ended = copyTree(await debianTree(), join(directory.path, 'copy'), { signal: AbortSignal.timeout(20) })
-    await expect(ended).rejects.toMatchObject({ code: 'CANCELED' })
-  })
+    test('an ended copy says so', async () => {
+      await using directory = await temporaryDirectory()
+      const ended = copyTree(await debianTree(), join(directory.path, 'copy'), {
+        signal: AbortSignal.timeout(20),
+      })
+      await expect(ended).rejects.toMatchObject({ code: 'CANCELED' })
+    })
 
-  test.skipIf(lacks('xfs', 'loop devices'))('shares blocks on xfs', async () => {
-    await using directory = await temporaryDirectory()
-    using xfs = loopFileSystem('xfs', directory.path)
-    mkdirSync(join(xfs.path, 'source'))
-    writeFileSync(join(xfs.path, 'source/file'), Buffer.alloc(1 << 20, 'x'))
-    await copyTree(join(xfs.path, 'source'), join(xfs.path, 'copy'))
-    expect(treeListing(join(xfs.path, 'copy'))).toBe(treeListing(join(xfs.path, 'source')))
-    const extents = execFileSync('filefrag', ['-v', join(xfs.path, 'copy/file')], { encoding: 'utf8' })
-    expect(extents).toContain('shared')
-  })
-})
+    test.skipIf(lacks('xfs', 'loop devices'))('shares blocks on xfs', async () => {
+      await using directory = await temporaryDirectory()
+      using xfs = loopFileSystem('xfs', directory.path)
+      mkdirSync(join(xfs.path, 'source'))
+      writeFileSync(join(xfs.path, 'source/file'), Buffer.alloc(1 << 20, 'x'))
+      await copyTree(join(xfs.path, 'source'), join(xfs.path, 'copy'))
+      expect(treeListing(join(xfs.path, 'copy'))).toBe(treeListing(join(xfs.path, 'source')))
+      const extents = execFileSync('filefrag', ['-v', join(xfs.path, 'copy/file')], {
+        encoding: 'utf8',
+      })
+      expect(extents).toContain('shared')
+    })
+  },
+)

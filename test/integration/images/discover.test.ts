@@ -2,7 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { findImage, imageSearchPath, listImages, requireImage } from '../../../src/images/discover.ts'
+import {
+  findImage,
+  imageSearchPath,
+  listImages,
+  requireImage,
+} from '../../../src/images/discover.ts'
 import { lockImage } from '../../../src/images/lock.ts'
 import { removeImage } from '../../../src/images/remove-image.ts'
 import { measureUsage } from '../../../src/images/usage.ts'
@@ -51,7 +56,9 @@ describe.skipIf(lacks('root'))('the images of a machines directory', () => {
       ['link', 'directory'],
       ['tree', 'directory'],
     ])
-    expect(listImages({ override: pool, hidden: true }).map(({ name }) => name)).toContain('.hidden')
+    expect(listImages({ override: pool, hidden: true }).map(({ name }) => name)).toContain(
+      '.hidden',
+    )
     expect(listImages({ override: join(pool, 'none') })).toEqual([])
   })
 
@@ -64,16 +71,24 @@ describe.skipIf(lacks('root'))('the images of a machines directory', () => {
     expect(findImage('b', pool)).toMatchObject({ type: 'directory' })
     expect(findImage('a.raw', pool)).toBeUndefined()
     expect(findImage('../pool/b', pool)).toBeUndefined()
-    expect(() => requireImage('none', pool)).toThrow(expect.objectContaining({ code: 'IMAGE_NOT_FOUND' }))
+    expect(() => requireImage('none', pool)).toThrow(
+      expect.objectContaining({ code: 'IMAGE_NOT_FOUND' }),
+    )
   })
 
   test('are read-only when immutable, without a write bit, or on a read-only file system', () => {
     mkdirSync(at('tree'))
     writeFileSync(at('disk.raw'), 'x')
-    expect(listImages({ override: pool }).map(({ access }) => access)).toEqual(['read-write', 'read-write'])
+    expect(listImages({ override: pool }).map(({ access }) => access)).toEqual([
+      'read-write',
+      'read-write',
+    ])
     setImmutable(at('tree'), true)
     chmodSync(at('disk.raw'), 0o444)
-    expect(listImages({ override: pool }).map(({ access }) => access)).toEqual(['read-only', 'read-only'])
+    expect(listImages({ override: pool }).map(({ access }) => access)).toEqual([
+      'read-only',
+      'read-only',
+    ])
     setImmutable(at('tree'), false)
     execFileSync('mount', ['--bind', '-o', 'ro', pool, pool])
     expect(findImage('tree', pool)?.access).toBe('read-only')
@@ -89,24 +104,29 @@ describe.skipIf(lacks('root'))('the images of a machines directory', () => {
     const [disk, tree] = listImages({ override: pool })
     expect(tree?.createdMs).toBeGreaterThan(before)
     expect(disk).toMatchObject({ usageBytes: 4096, modifiedMs: expect.any(Number) })
-    const du = Number(execFileSync('du', ['-s', '-B1', at('tree')], { encoding: 'utf8' }).split('\t')[0])
+    const du = Number(
+      execFileSync('du', ['-s', '-B1', at('tree')], { encoding: 'utf8' }).split('\t')[0],
+    )
     expect(await measureUsage(at('tree'))).toBe(du)
   })
 
-  test.skipIf(lacks('btrfs', 'loop devices'))('are subvolumes on btrfs, with their own read-only flag', async () => {
-    using btrfs = loopFileSystem('btrfs', directory.path)
-    createSubvolume(join(btrfs.path, 'volume'))
-    mkdirSync(join(btrfs.path, 'plain'))
-    setSubvolumeReadOnly(join(btrfs.path, 'volume'), true)
-    const found = listImages({ override: btrfs.path })
-    expect(found.map(({ name, type, access }) => [name, type, access])).toEqual([
-      ['plain', 'directory', 'read-write'],
-      ['volume', 'subvolume', 'read-only'],
-    ])
-    expect(Math.abs((found[1]?.createdMs ?? 0) - Date.now())).toBeLessThan(60_000)
-    for (const image of found) await removeImage(image, silent)
-    expect(readdirSync(btrfs.path)).toEqual([])
-  })
+  test.skipIf(lacks('btrfs', 'loop devices'))(
+    'are subvolumes on btrfs, with their own read-only flag',
+    async () => {
+      using btrfs = loopFileSystem('btrfs', directory.path)
+      createSubvolume(join(btrfs.path, 'volume'))
+      mkdirSync(join(btrfs.path, 'plain'))
+      setSubvolumeReadOnly(join(btrfs.path, 'volume'), true)
+      const found = listImages({ override: btrfs.path })
+      expect(found.map(({ name, type, access }) => [name, type, access])).toEqual([
+        ['plain', 'directory', 'read-write'],
+        ['volume', 'subvolume', 'read-only'],
+      ])
+      expect(Math.abs((found[1]?.createdMs ?? 0) - Date.now())).toBeLessThan(60_000)
+      for (const image of found) await removeImage(image, silent)
+      expect(readdirSync(btrfs.path)).toEqual([])
+    },
+  )
 })
 
 describe.skipIf(lacks('root'))('removing an image', () => {
@@ -133,7 +153,10 @@ describe.skipIf(lacks('root'))('removing an image', () => {
     await expect(removeImage(image, silent)).rejects.toMatchObject({ code: 'EBUSY' })
     lock.release()
     execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', at('tree/mounted')])
-    await expect(removeImage(image, silent)).rejects.toMatchObject({ code: 'EBUSY', subject: at('tree/mounted') })
+    await expect(removeImage(image, silent)).rejects.toMatchObject({
+      code: 'EBUSY',
+      subject: at('tree/mounted'),
+    })
     execFileSync('umount', [at('tree/mounted')])
     expect(readdirSync(pool)).toEqual(['tree'])
   })

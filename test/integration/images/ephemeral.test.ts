@@ -1,13 +1,31 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { CleanupStack } from '../../../src/cleanup.ts'
-import { prepareEphemeral, removeStaleEphemerals, type EphemeralRoot } from '../../../src/images/ephemeral.ts'
+import {
+  prepareEphemeral,
+  removeStaleEphemerals,
+  type EphemeralRoot,
+} from '../../../src/images/ephemeral.ts'
 import { claimHiddenTree } from '../../../src/images/hidden-tree.ts'
 import { localLockPath } from '../../../src/images/lock.ts'
 import type { LogEvent } from '../../../src/log.ts'
-import { createSubvolume, isSubvolume, isSubvolumeReadOnly, setSubvolumeReadOnly } from '../../../src/sys/btrfs.ts'
+import {
+  createSubvolume,
+  isSubvolume,
+  isSubvolumeReadOnly,
+  setSubvolumeReadOnly,
+} from '../../../src/sys/btrfs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { loopFileSystem } from './loop-file-system.ts'
@@ -66,10 +84,16 @@ describe.skipIf(lacks('root', 'overlay', 'program:setfacl'))('a throw-away copy'
     chmodSync(tree, 0o1751)
     await using cleanup = new CleanupStack()
     const root = await prepareEphemeral(tree, {}, cleanup)
-    const acl = (path: string): string => execFileSync('getfacl', ['-n', '-c', '-p', path], { encoding: 'utf8' })
+    const acl = (path: string): string =>
+      execFileSync('getfacl', ['-n', '-c', '-p', path], { encoding: 'utf8' })
     onOverlay(root, (path) => {
       const [top, lower] = [statSync(path), statSync(tree)]
-      expect([top.mode, top.uid, top.gid, top.mtimeMs]).toEqual([lower.mode, 65536, 65537, lower.mtimeMs])
+      expect([top.mode, top.uid, top.gid, top.mtimeMs]).toEqual([
+        lower.mode,
+        65536,
+        65537,
+        lower.mtimeMs,
+      ])
       expect(acl(path)).toBe(acl(tree))
     })
   })
@@ -98,8 +122,11 @@ describe.skipIf(lacks('root', 'overlay', 'program:setfacl'))('a throw-away copy'
     const path = join(directory.path, '.#machine.tree0123456789abcdef')
     mkdirSync(path)
     writeFileSync(localLockPath(path), 'tsnspawn 1\n')
-    const script = 'import fcntl,struct,sys,time; f=open(sys.argv[1],"r+"); fcntl.fcntl(f,37,struct.pack("hhqqi4x",1,0,0,0,0)); print("held",flush=True); time.sleep(60)'
-    const holder = spawn('python3', ['-c', script, localLockPath(path)], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const script =
+      'import fcntl,struct,sys,time; f=open(sys.argv[1],"r+"); fcntl.fcntl(f,37,struct.pack("hhqqi4x",1,0,0,0,0)); print("held",flush=True); time.sleep(60)'
+    const holder = spawn('python3', ['-c', script, localLockPath(path)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     await new Promise((resolve) => holder.stdout.once('data', resolve))
     expect(removeStaleEphemerals(directory.path)).toEqual([])
     const ended = new Promise((resolve) => holder.on('exit', resolve))
@@ -125,9 +152,18 @@ describe.skipIf(lacks('root', 'overlay', 'program:setfacl'))('a throw-away copy'
     try {
       const events: LogEvent[] = []
       const cleanup = new CleanupStack()
-      const root = await prepareEphemeral(tree, { stateDirectory: state, log: (event) => events.push(event) }, cleanup)
-      expect(root).toMatchObject({ kind: 'overlay', directory: expect.stringContaining(`${state}/ephemeral/.#machine.tree`) })
-      expect(events).toEqual([expect.objectContaining({ kind: 'notice', text: expect.stringContaining('EROFS') })])
+      const root = await prepareEphemeral(
+        tree,
+        { stateDirectory: state, log: (event) => events.push(event) },
+        cleanup,
+      )
+      expect(root).toMatchObject({
+        kind: 'overlay',
+        directory: expect.stringContaining(`${state}/ephemeral/.#machine.tree`),
+      })
+      expect(events).toEqual([
+        expect.objectContaining({ kind: 'notice', text: expect.stringContaining('EROFS') }),
+      ])
       await cleanup.releaseAll()
       expect(readdirSync(join(state, 'ephemeral'))).toEqual([])
     } finally {
@@ -140,15 +176,27 @@ describe.skipIf(lacks('root', 'overlay', 'program:setfacl'))('a throw-away copy'
     const stack = [1, 2].map((level) => join(directory.path, `level${level}`))
     makeTree(join(directory.path, 'base'))
     const pool = (below: string, path: string): void => {
-      for (const part of ['upper', 'work', 'merged']) mkdirSync(`${path}/${part}`, { recursive: true })
-      mount('-t', 'overlay', 'overlay', '-o', `lowerdir=${below},upperdir=${path}/upper,workdir=${path}/work`, `${path}/merged`)
+      for (const part of ['upper', 'work', 'merged'])
+        mkdirSync(`${path}/${part}`, { recursive: true })
+      mount(
+        '-t',
+        'overlay',
+        'overlay',
+        '-o',
+        `lowerdir=${below},upperdir=${path}/upper,workdir=${path}/work`,
+        `${path}/merged`,
+      )
     }
     pool(directory.path, stack[0] as string)
     pool(join(stack[0] as string, 'merged/base'), stack[1] as string)
     try {
       const tree = join(stack[1] as string, 'merged')
       await using cleanup = new CleanupStack()
-      const root = await prepareEphemeral(tree, { stateDirectory: join(directory.path, 'state') }, cleanup)
+      const root = await prepareEphemeral(
+        tree,
+        { stateDirectory: join(directory.path, 'state') },
+        cleanup,
+      )
       expect(root).toMatchObject({ kind: 'copy', reason: expect.stringContaining('EINVAL') })
       expect(treeListing((root as { path: string }).path)).toBe(treeListing(tree))
     } finally {
@@ -176,7 +224,8 @@ describe.skipIf(lacks('root', 'btrfs', 'loop devices'))('a throw-away copy on bt
     createSubvolume(tree)
     makeTree(tree)
     mkdirSync(join(tree, 'var/lib'), { recursive: true })
-    for (const nested of ['var/lib/machines', 'var/lib/machines/inner']) createSubvolume(join(tree, nested))
+    for (const nested of ['var/lib/machines', 'var/lib/machines/inner'])
+      createSubvolume(join(tree, nested))
     writeFileSync(join(tree, 'var/lib/machines/inner/file'), 'nested')
     setSubvolumeReadOnly(join(tree, 'var/lib/machines/inner'), true)
     setSubvolumeReadOnly(tree, true)
@@ -209,7 +258,10 @@ describe.skipIf(lacks('root', 'btrfs', 'loop devices'))('a throw-away copy on bt
     makeTree(btrfs.path)
     const cleanup = new CleanupStack()
     const root = await prepareEphemeral(btrfs.path, {}, cleanup)
-    expect(root).toMatchObject({ kind: 'overlay', directory: expect.stringContaining(`${directory.path}/.#machine.btrfs`) })
+    expect(root).toMatchObject({
+      kind: 'overlay',
+      directory: expect.stringContaining(`${directory.path}/.#machine.btrfs`),
+    })
     await cleanup.releaseAll()
     expect(readdirSync(btrfs.path)).toEqual(['usr'])
   })

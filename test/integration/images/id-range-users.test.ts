@@ -24,7 +24,10 @@ test.skipIf(unable).each([
   await using directory = await temporaryDirectory()
   const machine = `test-${file}-${process.pid}`
   const changed = join(directory.path, file)
-  writeFileSync(changed, `${readFileSync(`/etc/${file}`, 'utf8').trimEnd()}\n${line(hashedIdBase(machine))}\n`)
+  writeFileSync(
+    changed,
+    `${readFileSync(`/etc/${file}`, 'utf8').trimEnd()}\n${line(hashedIdBase(machine))}\n`,
+  )
   execFileSync('mount', ['--bind', '-o', 'ro', changed, `/etc/${file}`])
   try {
     const range = await pickIdRange(machine, 0)

@@ -35,12 +35,28 @@ describe.skipIf(lacks('root'))('picking a range', () => {
     if (lacks('program:systemd-nspawn')) skip()
     await using directory = await temporaryDirectory()
     const tree = await copyDebianTree(join(directory.path, 'tree'))
-    const args = ['--quiet', '--register=no', '--keep-unit', '--pipe', '-U', '-M', machine, '-D', tree]
-    const theirs = spawn('systemd-nspawn', [...args, 'sh', '-c', 'cat /proc/self/uid_map; read line'], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
+    const args = [
+      '--quiet',
+      '--register=no',
+      '--keep-unit',
+      '--pipe',
+      '-U',
+      '-M',
+      machine,
+      '-D',
+      tree,
+    ]
+    const theirs = spawn(
+      'systemd-nspawn',
+      [...args, 'sh', '-c', 'cat /proc/self/uid_map; read line'],
+      {
+        stdio: ['pipe', 'pipe', 'inherit'],
+      },
+    )
     const ended = new Promise((resolve) => theirs.on('exit', resolve))
-    const map = await new Promise<string>((resolve) => theirs.stdout.once('data', (data) => resolve(String(data))))
+    const map = await new Promise<string>((resolve) =>
+      theirs.stdout.once('data', (data) => resolve(String(data))),
+    )
     const ours = await pickIdRange(machine, 0)
     expect(Number(map.trim().split(/\s+/)[1])).toBe(hashedIdBase(machine))
     expect(ours.base).not.toBe(hashedIdBase(machine))
@@ -50,15 +66,18 @@ describe.skipIf(lacks('root'))('picking a range', () => {
   })
 })
 
-test.skipIf(lacks('root'))("the range of a tree is its owner's, whose user and group must agree", async () => {
-  await using directory = await temporaryDirectory()
-  const tree = join(directory.path, 'tree')
-  mkdirSync(tree)
-  expect(ownerIdRange(tree)).toEqual({ base: 0, length: 65536 })
-  chownSync(tree, 0x6fff0005, 0x6fff0007)
-  expect(ownerIdRange(tree)).toEqual({ base: 0x6fff0000, length: 65536 })
-  chownSync(tree, 0x90000000, 0x90000000)
-  expect(ownerIdRange(tree)).toEqual({ base: 0x90000000, length: 65536 })
-  chownSync(tree, 0x6fff0000, 0x70000000)
-  expect(() => ownerIdRange(tree)).toThrow(expect.objectContaining({ code: 'ID_RANGE_MISMATCH' }))
-})
+test.skipIf(lacks('root'))(
+  "the range of a tree is its owner's, whose user and group must agree",
+  async () => {
+    await using directory = await temporaryDirectory()
+    const tree = join(directory.path, 'tree')
+    mkdirSync(tree)
+    expect(ownerIdRange(tree)).toEqual({ base: 0, length: 65536 })
+    chownSync(tree, 0x6fff0005, 0x6fff0007)
+    expect(ownerIdRange(tree)).toEqual({ base: 0x6fff0000, length: 65536 })
+    chownSync(tree, 0x90000000, 0x90000000)
+    expect(ownerIdRange(tree)).toEqual({ base: 0x90000000, length: 65536 })
+    chownSync(tree, 0x6fff0000, 0x70000000)
+    expect(() => ownerIdRange(tree)).toThrow(expect.objectContaining({ code: 'ID_RANGE_MISMATCH' }))
+  },
+)

@@ -76,7 +76,9 @@ describe.skipIf(lacks('root'))('locks on a tree', () => {
     execFileSync('mount', ['--bind', '-o', 'ro', pool, pool])
     try {
       lockImage(join(pool, 'tree'), 'shared').release()
-      expect(() => lockImage(join(pool, 'tree'), 'exclusive')).toThrow(expect.objectContaining({ code: 'EROFS' }))
+      expect(() => lockImage(join(pool, 'tree'), 'exclusive')).toThrow(
+        expect.objectContaining({ code: 'EROFS' }),
+      )
     } finally {
       execFileSync('umount', [pool])
     }
@@ -108,7 +110,10 @@ describe.skipIf(lacks('root', 'program:systemd-nspawn'))('locks beside systemd-n
     await new Promise((resolve) => theirs.stdout.once('data', resolve))
     try {
       expect(() => lockImage(tree, 'shared')).toThrow(
-        expect.objectContaining({ code: 'EBUSY', hint: expect.stringMatching(/^systemd-nspawn \(pid \d+\) uses it/) }),
+        expect.objectContaining({
+          code: 'EBUSY',
+          hint: expect.stringMatching(/^systemd-nspawn \(pid \d+\) uses it/),
+        }),
       )
     } finally {
       theirs.stdin.end('\n')

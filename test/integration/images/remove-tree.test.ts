@@ -66,7 +66,9 @@ describe.skipIf(lacks('root', 'program:chattr'))('removing a tree', () => {
     writeFileSync(join(tree, 'file'), '')
     execFileSync('mount', ['--bind', join(directory.path, 'host'), join(tree, 'mounted')])
     try {
-      expect(() => removeTree(tree)).toThrow(expect.objectContaining({ code: 'EBUSY', subject: join(tree, 'mounted') }))
+      expect(() => removeTree(tree)).toThrow(
+        expect.objectContaining({ code: 'EBUSY', subject: join(tree, 'mounted') }),
+      )
       expect(readdirSync(tree)).toEqual(['file', 'mounted'])
       expect(existsSync(join(directory.path, 'host/precious'))).toBe(true)
     } finally {

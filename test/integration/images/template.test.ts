@@ -12,83 +12,112 @@ import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { loopFileSystem } from './loop-file-system.ts'
 import { makeOddTree, treeListing } from './tree-listing.ts'
 
-describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:setcap'))('a tree from a template', () => {
-  test('is its equal', async () => {
-    await using directory = await temporaryDirectory()
-    const [template, target] = [join(directory.path, 'template'), join(directory.path, 'target')]
-    makeOddTree(template)
-    expect(await populateFromTemplate({ template, target, access: 'read-write' })).toBe('copy')
-    expect(treeListing(target)).toBe(treeListing(template))
-    expect(readdirSync(directory.path).toSorted()).toEqual(['target', 'template'])
-  })
-
-  test('is not made again when it exists', async () => {
-    await using directory = await temporaryDirectory()
-    const target = join(directory.path, 'target')
-    mkdirSync(target)
-    const events: LogEvent[] = []
-    const made = await populateFromTemplate({ template: '/nowhere', target, access: 'read-only', log: (event) => events.push(event) })
-    expect(made).toBe('exists')
-    expect(readdirSync(target)).toEqual([])
-    expect(events).toEqual([{ kind: 'notice', text: `directory ${target} exists already, not filled from template /nowhere` }])
-  })
-
-  test('does not replace what takes its name meanwhile', async () => {
-    await using directory = await temporaryDirectory()
-    const [template, target] = [join(directory.path, 'template'), join(directory.path, 'target')]
-    mkdirSync(template)
-    for (let i = 0; i < 300; i++) writeFileSync(join(template, `file${i}`), '')
-    const making = populateFromTemplate({ template, target, access: 'read-write' })
-    mkdirSync(target)
-    await expect(making).rejects.toMatchObject({ code: 'EEXIST' })
-    expect(readdirSync(directory.path).toSorted()).toEqual(['target', 'template'])
-    expect(readdirSync(target)).toEqual([])
-  })
-
-  test('leaves nothing when it is ended half-way', async () => {
-    await using directory = await temporaryDirectory()
-    const making = populateFromTemplate({
-      template: await debianTree(),
-      target: join(directory.path, 'target'),
-      access: 'read-write',
-      signal: AbortSignal.timeout(30),
+describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:setcap'))(
+  'a tree from a template',
+  () => {
+    test('is its equal', async () => {
+      await using directory = await temporaryDirectory()
+      const [template, target] = [join(directory.path, 'template'), join(directory.path, 'target')]
+      makeOddTree(template)
+      expect(await populateFromTemplate({ template, target, access: 'read-write' })).toBe('copy')
+      expect(treeListing(target)).toBe(treeListing(template))
+      expect(readdirSync(directory.path).toSorted()).toEqual(['target', 'template'])
     })
-    await expect(making).rejects.toMatchObject({ code: 'CANCELED' })
-    expect(readdirSync(directory.path)).toEqual([])
-  })
 
-  test('is immutable when it is to be read-only', async () => {
-    await using directory = await temporaryDirectory()
-    const [template, target] = [join(directory.path, 'template'), join(directory.path, 'target')]
-    mkdirSync(template)
-    await populateFromTemplate({ template, target, access: 'read-only' })
-    expect(isImmutable(target)).toBe(true)
-    execFileSync('chattr', ['-i', target])
-  })
+    test('is not made again when it exists', async () => {
+      await using directory = await temporaryDirectory()
+      const target = join(directory.path, 'target')
+      mkdirSync(target)
+      const events: LogEvent[] = []
+      const made = await populateFromTemplate({
+        template: '/nowhere',
+        target,
+        access: 'read-only',
+        log: (event) => events.push(event),
+      })
+      expect(made).toBe('exists')
+      expect(readdirSync(target)).toEqual([])
+      expect(events).toEqual([
+        {
+          kind: 'notice',
+          text: `directory ${target} exists already, not filled from template /nowhere`,
+        },
+      ])
+    })
 
-  test('needs a template that is a directory', async () => {
-    await using directory = await temporaryDirectory()
-    const target = join(directory.path, 'target')
-    const from = (template: string): Promise<unknown> => populateFromTemplate({ template, target, access: 'read-write' })
-    await expect(from(join(directory.path, 'none'))).rejects.toMatchObject({ code: 'ENOENT' })
-    await expect(from('/etc/passwd')).rejects.toMatchObject({ code: 'ENOTDIR' })
-    expect(existsSync(target)).toBe(false)
-  })
+    test('does not replace what takes its name meanwhile', async () => {
+      await using directory = await temporaryDirectory()
+      const [template, target] = [join(directory.path, 'template'), join(directory.path, 'target')]
+      mkdirSync(template)
+      for (let i = 0; i < 300; i++) writeFileSync(join(template, `file${i}`), '')
+      const making = populateFromTemplate({ template, target, access: 'read-write' })
+      mkdirSync(target)
+      await expect(making).rejects.toMatchObject({ code: 'EEXIST' })
+      expect(readdirSync(directory.path).toSorted()).toEqual(['target', 'template'])
+      expect(readdirSync(target)).toEqual([])
+    })
 
-  test.skipIf(lacks('btrfs', 'loop devices'))('is a snapshot of a subvolume, and a subvolume when copied, on btrfs', async () => {
-    await using directory = await temporaryDirectory()
-    using btrfs = loopFileSystem('btrfs', directory.path)
-    const at = (name: string): string => join(btrfs.path, name)
-    createSubvolume(at('template'))
-    makeOddTree(at('template'))
-    expect(await populateFromTemplate({ template: at('template'), target: at('a'), access: 'read-only' })).toBe('snapshot')
-    expect(isSubvolumeReadOnly(at('a'))).toBe(true)
-    expect(treeListing(at('a'))).toBe(treeListing(at('template')))
+    test('leaves nothing when it is ended half-way', async () => {
+      await using directory = await temporaryDirectory()
+      const making = populateFromTemplate({
+        template: await debianTree(),
+        target: join(directory.path, 'target'),
+        access: 'read-write',
+        signal: AbortSignal.timeout(30),
+      })
+      await expect(making).rejects.toMatchObject({ code: 'CANCELED' })
+      expect(readdirSync(directory.path)).toEqual([])
+    })
 
-    mkdirSync(at('plain'))
-    writeFileSync(at('plain/file'), Buffer.alloc(1 << 20, 'x'))
-    expect(await populateFromTemplate({ template: at('plain'), target: at('b'), access: 'read-write' })).toBe('copy')
-    expect(isSubvolume(at('b'))).toBe(true)
-    expect(treeListing(at('b'))).toBe(treeListing(at('plain')))
-  })
-})
+    test('is immutable when it is to be read-only', async () => {
+      await using directory = await temporaryDirectory()
+      const [template, target] = [join(directory.path, 'template'), join(directory.path, 'target')]
+      mkdirSync(template)
+      await populateFromTemplate({ template, target, access: 'read-only' })
+      expect(isImmutable(target)).toBe(true)
+      execFileSync('chattr', ['-i', target])
+    })
+
+    test('needs a template that is a directory', async () => {
+      await using directory = await temporaryDirectory()
+      const target = join(directory.path, 'target')
+      const from = (template: string): Promise<unknown> =>
+        populateFromTemplate({ template, target, access: 'read-write' })
+      await expect(from(join(directory.path, 'none'))).rejects.toMatchObject({ code: 'ENOENT' })
+      await expect(from('/etc/passwd')).rejects.toMatchObject({ code: 'ENOTDIR' })
+      expect(existsSync(target)).toBe(false)
+    })
+
+    test.skipIf(lacks('btrfs', 'loop devices'))(
+      'is a snapshot of a subvolume, and a subvolume when copied, on btrfs',
+      async () => {
+        await using directory = await temporaryDirectory()
+        using btrfs = loopFileSystem('btrfs', directory.path)
+        const at = (name: string): string => join(btrfs.path, name)
+        createSubvolume(at('template'))
+        makeOddTree(at('template'))
+        expect(
+          await populateFromTemplate({
+            template: at('template'),
+            target: at('a'),
+            access: 'read-only',
+          }),
+        ).toBe('snapshot')
+        expect(isSubvolumeReadOnly(at('a'))).toBe(true)
+        expect(treeListing(at('a'))).toBe(treeListing(at('template')))
+
+        mkdirSync(at('plain'))
+        writeFileSync(at('plain/file'), Buffer.alloc(1 << 20, 'x'))
+        expect(
+          await populateFromTemplate({
+            template: at('plain'),
+            target: at('b'),
+            access: 'read-write',
+          }),
+        ).toBe('copy')
+        expect(isSubvolume(at('b'))).toBe(true)
+        expect(treeListing(at('b'))).toBe(treeListing(at('plain')))
+      },
+    )
+  },
+)

@@ -7,9 +7,20 @@ const run = (directory: string, program: string, ...args: string[]): string =>
 /** Types, modes, owners, sizes, times to the nanosecond, link targets and counts; then attributes; then contents. */
 export function treeListing(directory: string): string {
   return [
-    run(directory, 'find', '.', '-printf', '%P|%y|%m|%U:%G|%T@|%l\n').split('\n').toSorted().join('\n'),
-    run(directory, 'find', '.', '!', '-type', 'd', '-printf', '%P|%s|%n\n').split('\n').toSorted().join('\n'),
-    run(directory, 'sh', '-c', 'find . \\( -type b -o -type c \\) -exec stat -c "%n %t:%T" {} + | sort'),
+    run(directory, 'find', '.', '-printf', '%P|%y|%m|%U:%G|%T@|%l\n')
+      .split('\n')
+      .toSorted()
+      .join('\n'),
+    run(directory, 'find', '.', '!', '-type', 'd', '-printf', '%P|%s|%n\n')
+      .split('\n')
+      .toSorted()
+      .join('\n'),
+    run(
+      directory,
+      'sh',
+      '-c',
+      'find . \\( -type b -o -type c \\) -exec stat -c "%n %t:%T" {} + | sort',
+    ),
     run(directory, 'sh', '-c', 'find . -print0 | sort -z | xargs -0 getfattr -h -d -m - -e hex --'),
     run(directory, 'sh', '-c', 'find . -type f -print0 | sort -z | xargs -0 -r sha256sum'),
   ].join('\n--\n')
