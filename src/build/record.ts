@@ -1,10 +1,7 @@
 /** `build.json`: what went in, what was done, what came out, for people and programs that come later. */
-import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { NspawnError, serializeError } from '../errors.ts'
 import { phase, type LogSink } from '../log.ts'
-import { packageDirectory } from '../paths.ts'
+import { ownVersion } from '../version.ts'
 import type { BaseTree } from './base-tree.ts'
 import type { ResultFile } from './results.ts'
 
@@ -95,10 +92,4 @@ export class BuildRecorder {
 /** Milliseconds as seconds with three decimals. */
 export function seconds(durationMs: number): number {
   return Math.round(durationMs) / 1000
-}
-
-function ownVersion(): string {
-  const top = packageDirectory(dirname(fileURLToPath(import.meta.url)))
-  return (JSON.parse(readFileSync(join(top, 'package.json'), 'utf8')) as { version: string })
-    .version
 }

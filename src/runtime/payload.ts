@@ -114,6 +114,8 @@ function readText(path: string): string {
 }
 
 function makeHome({ home, uid, gid }: Omit<PayloadUser, 'name'>): void {
+  // Debian's name for a home that must never come into being (Debian Policy, 9.2.3).
+  if (home === '/nonexistent') return
   try {
     mkdirSync(dirname(home), { recursive: true, mode: 0o775 })
     mkdirSync(home, { mode: 0o755 })
