@@ -15,6 +15,7 @@ import {
   type HiddenTree,
 } from '../../images/hidden-tree.ts'
 import { lockImage } from '../../images/lock.ts'
+import { ephemeralMachineName } from '../../images/names.ts'
 import { runContainer, type ContainerOutcome } from '../../runtime/client.ts'
 import type { Settings } from '../../settings/settings.ts'
 import { describeDebianTree } from '../base-tree.ts'
@@ -260,6 +261,7 @@ class BuildRun {
       source: this.staged,
       options: this.build.options,
       layers: this.place.layers,
+      machine: ephemeralMachineName('build'),
       user: buildUserName,
       proxy: this.build.proxy ?? {},
       hostsFile: existsSync('/etc/hosts'),

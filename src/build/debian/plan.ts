@@ -41,6 +41,8 @@ export interface PlanRequest {
   readonly source: StagedSource
   readonly options: BuildOptions
   readonly layers: BuildLayers
+  /** Name of the containers on the host, one at a time. */
+  readonly machine: string
   /** The build user's name or number in the container. */
   readonly user: string
   /** The caller's proxy variables, for the steps with a network. */
@@ -212,12 +214,13 @@ function buildStep(request: PlanRequest): BuildStep {
 }
 
 /** What all containers of a build share. */
-function commonSettings(command: readonly string[]): Settings {
+function commonSettings({ machine }: PlanRequest, command: readonly string[]): Settings {
   const defaults = defaultSettings()
   return {
     ...defaults,
     command,
     startMode: 'stub-init',
+    machine,
     hostname: buildHostName,
     register: 'no',
     keepUnit: true,
@@ -236,7 +239,7 @@ function commonSettings(command: readonly string[]): Settings {
 function onlineSettings(request: PlanRequest, name: string, command: readonly string[]): Settings {
   const { tree, sources, dependencies, work } = request.layers
   return {
-    ...commonSettings(command),
+    ...commonSettings(request, command),
     root: {
       kind: 'layers',
       layers: [tree, sources],
@@ -267,7 +270,7 @@ function offlineSettings(
   const { tree, sources, dependencies, upper, work } = request.layers
   const { jobs, buildOptions, profiles, network, environment } = request.options
   return {
-    ...commonSettings(command),
+    ...commonSettings(request, command),
     root: {
       kind: 'layers',
       layers: [tree, dependencies, sources],

@@ -1,6 +1,6 @@
 import { execa } from 'execa'
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { SourceRequest } from '../../../src/build/debian/source-argument.ts'
 import { stageSource, type StageRequest } from '../../../src/build/debian/stage-source.ts'
@@ -88,19 +88,22 @@ describe.skipIf(lacks('root', 'program:dpkg-source', 'program:gpgv'))('staging a
       const work = await temporaryDirectory()
       const server = await serve(routes)
       const url = new URL(`${server.origin}/pool/tiny_1.0.dsc`)
-      return { work, server, staging: () => stage(work.path, { kind: 'dsc-url', url }) }
+      const staging = () => stage(work.path, { kind: 'dsc-url', url })
+      const release = async () => {
+        await server[Symbol.asyncDispose]()
+        await work[Symbol.asyncDispose]()
+      }
+      return { path: work.path, origin: server.origin, staging, [Symbol.asyncDispose]: release }
     }
 
     test('fetches the files from beside it', async () => {
-      const { work, server, staging } = await from({
+      await using web = await from({
         '/pool/tiny_1.0.dsc': dsc,
         '/pool/tiny_1.0.tar.xz': 'content',
       })
-      await using _work = work
-      await using _server = server
-      const source = await staging()
-      expect(source.origin).toBe(`${server.origin}/pool/tiny_1.0.dsc`)
-      expect(await readFile(join(work.path, 'layer', place, 'tiny_1.0.tar.xz'), 'utf8')).toBe(
+      const source = await web.staging()
+      expect(source.origin).toBe(`${web.origin}/pool/tiny_1.0.dsc`)
+      expect(await readFile(join(web.path, 'layer', place, 'tiny_1.0.tar.xz'), 'utf8')).toBe(
         'content',
       )
     })
@@ -137,11 +140,9 @@ describe.skipIf(lacks('root', 'program:dpkg-source', 'program:gpgv'))('staging a
         'SOURCE_FETCH',
       ],
     ])('%s is the fault of the source', async (_what, routes, code) => {
-      const { work, server, staging } = await from(routes)
-      await using _work = work
-      await using _server = server
-      await expect(staging()).rejects.toMatchObject({ code })
-      expect(await readdir(dirname(join(work.path, 'layer')))).toEqual(['layer'])
+      await using web = await from(routes)
+      await expect(web.staging()).rejects.toMatchObject({ code })
+      expect(await readdir(web.path)).toEqual(['layer'])
     })
   })
 
@@ -150,16 +151,16 @@ describe.skipIf(lacks('root', 'program:dpkg-source', 'program:gpgv'))('staging a
       const work = await temporaryDirectory()
       const path = await makeSourcePackage(work.path)
       await writeFile(path, await sign(await readFile(path, 'utf8')))
-      return { work, source: { kind: 'dsc-file', path } as const }
+      const source = { kind: 'dsc-file', path } as const
+      return { path: work.path, source, [Symbol.asyncDispose]: () => work[Symbol.asyncDispose]() }
     }
 
     test.each([
       ['a binary keyring', () => alice.keyring],
       ['an armoured keyring', () => alice.armouredKeyring],
     ])('of the named %s builds, and says who signed', async (_what, keyring) => {
-      const { work, source } = await setUp((text) => alice.sign(text))
-      await using _work = work
-      const { signature } = await stage(work.path, source, {
+      await using work = await setUp((text) => alice.sign(text))
+      const { signature } = await stage(work.path, work.source, {
         policy: { keyrings: [keyring()], required: true },
       })
       expect(signature).toMatchObject({
@@ -169,20 +170,18 @@ describe.skipIf(lacks('root', 'program:dpkg-source', 'program:gpgv'))('staging a
     })
 
     test('by another key than the named keyring holds there is no build', async () => {
-      const { work, source } = await setUp((text) => alice.sign(text))
-      await using _work = work
-      const staging = stage(work.path, source, {
+      await using work = await setUp((text) => alice.sign(text))
+      const staging = stage(work.path, work.source, {
         policy: { keyrings: [bob.keyring], required: false },
       })
       await expect(staging).rejects.toMatchObject({ code: 'SOURCE_SIGNATURE' })
     })
 
     test('on a text that was changed since there is no build, keyring or not', async () => {
-      const { work, source } = await setUp(async (text) =>
+      await using work = await setUp(async (text) =>
         (await alice.sign(text)).replace('Tiny <', 'Evil <'),
       )
-      await using _work = work
-      const staging = stage(work.path, source, {
+      const staging = stage(work.path, work.source, {
         policy: { keyrings: [alice.keyring], required: false },
       })
       await expect(staging).rejects.toMatchObject({
@@ -192,10 +191,9 @@ describe.skipIf(lacks('root', 'program:dpkg-source', 'program:gpgv'))('staging a
     })
 
     test('missing, a notice says that only checksums vouch', async () => {
-      const { work, source } = await setUp((text) => text)
-      await using _work = work
+      await using work = await setUp((text) => text)
       const events: LogEvent[] = []
-      const { signature } = await stage(work.path, source, {
+      const { signature } = await stage(work.path, work.source, {
         log: (event) => void events.push(event),
       })
       expect(signature).toEqual({ state: 'none', why: 'is not signed' })
@@ -206,9 +204,8 @@ describe.skipIf(lacks('root', 'program:dpkg-source', 'program:gpgv'))('staging a
     })
 
     test('missing but required there is no build', async () => {
-      const { work, source } = await setUp((text) => text)
-      await using _work = work
-      const staging = stage(work.path, source, { policy: { keyrings: [], required: true } })
+      await using work = await setUp((text) => text)
+      const staging = stage(work.path, work.source, { policy: { keyrings: [], required: true } })
       await expect(staging).rejects.toMatchObject({ code: 'SOURCE_SIGNATURE' })
     })
   })

@@ -32,6 +32,7 @@ const request: PlanRequest = {
     environment: {},
   },
   layers: { tree: '/t', sources: '/b/s', dependencies: '/b/d', upper: '/b/u', work: '/b/w' },
+  machine: 'build-1',
   user: 'builder',
   proxy: { http_proxy: 'http://proxy:3128' },
   hostsFile: true,
