@@ -4,8 +4,8 @@ import type * as Xz from 'xz-decompress'
 import { createGunzip } from 'node:zlib'
 import { NspawnError } from '../errors.ts'
 
-/** Endings that `decompress()` knows, the smallest files first; the empty one is for plain files. */
-export const compressionEndings = ['.xz', '.gz', ''] as const
+/** Endings that `decompress()` knows, the cheapest first; the empty one is for plain files. */
+export const compressionEndings = ['.gz', '.xz', ''] as const
 export type CompressionEnding = (typeof compressionEndings)[number]
 
 /**
