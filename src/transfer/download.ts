@@ -301,7 +301,7 @@ function check(request: Download, got: Downloaded): void {
   }
 }
 
-function wrap(step: string, error: unknown): NspawnError {
+function wrap(step: string, error: unknown): unknown {
   const { code } = error as { code?: string }
-  return new NspawnError(step, { code: code ?? 'NETWORK', cause: error })
+  return code === undefined ? error : new NspawnError(step, { code, cause: error })
 }

@@ -85,12 +85,11 @@ export function transient(error: unknown): boolean {
   return transientCodes.has(error.code)
 }
 
-/** What the network layer said, as an error of ours. */
-export function networkError(error: unknown, url: URL): NspawnError {
-  if (error instanceof NspawnError) return error
-  const inner = (error as { cause?: unknown }).cause ?? error
-  const { code, message } = inner as NodeJS.ErrnoException
-  const named = code !== undefined && /^E[A-Z_]+$/.test(code)
+/** What the network layer said, as an error of ours; a bug stays what it is. */
+export function networkError(error: unknown, url: URL): unknown {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (error instanceof NspawnError || code === undefined) return error
+  const named = /^E[A-Z_]+$/.test(code)
   return new NspawnError(
     named ? 'cannot reach the server' : `the transfer broke off: ${message.toLowerCase()}`,
     {
@@ -116,8 +115,8 @@ async function get(
   request: BodyRequest,
   credentials: string | undefined,
 ): Promise<Answer> {
-  const undici = await import('undici')
-  agent ??= new undici.EnvHttpProxyAgent({
+  const client = await import('./http-client.ts')
+  agent ??= new client.EnvHttpProxyAgent({
     connect: { timeout: connectTimeoutMs },
     headersTimeout: headersTimeoutMs,
     // Stalls are measured by the download itself, which also notices a trickle.
@@ -133,7 +132,7 @@ async function get(
   target.username = ''
   target.password = ''
   try {
-    return await undici.request(target, { dispatcher: agent, headers, signal: request.signal })
+    return await client.request(target, { dispatcher: agent, headers, signal: request.signal })
   } catch (error) {
     if (request.signal.aborted) throw request.signal.reason
     throw networkError(error, url)

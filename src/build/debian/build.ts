@@ -135,6 +135,7 @@ async function claimBuildDirectory(
 ): Promise<BuildPlace> {
   const parent = join(build.stateDirectory, 'builds')
   // Sources may be private, and set-uid programs of a build are nobody's business on the host.
+  await mkdir(build.stateDirectory, { recursive: true, mode: 0o755 })
   await mkdir(parent, { recursive: true, mode: 0o700 })
   removeStaleHiddenTrees(parent, log)
   const hidden = claimHiddenTree(parent, 'build')
