@@ -1,0 +1,350 @@
+/** Whole builds, in real containers; the package index comes from the archive that this host is set to. */
+import { execa } from 'execa'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { buildDebian, type DebianBuild } from '../../../src/build/debian/build.ts'
+import type { SourceRequest } from '../../../src/build/debian/source-argument.ts'
+import { describeError, type NspawnError } from '../../../src/errors.ts'
+import type { LogEvent } from '../../../src/log.ts'
+import { debianBuildTree } from '../../fixtures/debian-tree.ts'
+import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { lacks } from '../../fixtures/requires.ts'
+import {
+  makeSourceDirectory,
+  makeSourcePackage,
+  type SourceFixture,
+} from '../../fixtures/source-package.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+
+const needs = [
+  'root',
+  'user namespaces',
+  'overlay',
+  'program:dpkg-source',
+  'program:mmdebstrap',
+] as const
+
+describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
+  let tree: string
+  beforeAll(async () => {
+    tree = await debianBuildTree()
+  }, 600_000)
+
+  interface Change extends Partial<Omit<DebianBuild, 'options'>> {
+    readonly options?: Partial<DebianBuild['options']>
+  }
+
+  /** Runs a build in `directory`; its events are kept. */
+  async function build(directory: string, source: SourceRequest, change: Change = {}) {
+    const events: LogEvent[] = []
+    const { options, ...rest } = change
+    const result = buildDebian({
+      tree,
+      source,
+      outputDirectory: join(directory, 'out'),
+      stateDirectory: join(directory, 'state'),
+      signature: { keyrings: [], required: false },
+      log: (event) => void events.push(event),
+      ...rest,
+      options: {
+        scope: { any: true, all: true, source: false },
+        jobs: 3,
+        buildOptions: [],
+        profiles: [],
+        network: 'none',
+        environment: {},
+        ...options,
+      },
+    })
+    return { result, events }
+  }
+
+  async function buildPackage(directory: string, fixture: SourceFixture, change: Change = {}) {
+    return build(
+      directory,
+      { kind: 'dsc-file', path: await makeSourcePackage(directory, fixture) },
+      change,
+    )
+  }
+
+  const failureOf = async (result: Promise<unknown>): Promise<NspawnError> =>
+    result.then(
+      () => Promise.reject(new Error('the build succeeded')),
+      (error: unknown) => error as NspawnError,
+    )
+
+  const record = async (directory: string) =>
+    JSON.parse(await readFile(join(directory, 'out/build.json'), 'utf8')) as Record<string, unknown>
+
+  /** Files that the package ships, by name. */
+  async function shipped(directory: string, name = 'tiny_1.0'): Promise<Record<string, string>> {
+    await execa('dpkg-deb', [
+      '-x',
+      join(directory, `out/${name}_amd64.deb`),
+      join(directory, 'unpacked'),
+    ])
+    const place = join(directory, 'unpacked/usr/share/tiny')
+    const entries = (await readdir(place)).map(
+      async (file) => [file, await readFile(join(place, file), 'utf8')] as const,
+    )
+    return Object.fromEntries(await Promise.all(entries))
+  }
+
+  const nothingLeft = async (directory: string) =>
+    expect(await readdir(join(directory, 'state/builds'))).toEqual([])
+
+  test('gives the packages, a log and a record, and leaves the tree and the host as they were', async () => {
+    await using work = await temporaryDirectory()
+    const before = await leftOvers({ machines: ['build-'] })
+    const facts = [
+      'id -u > out/uid; id -un > out/name',
+      'env | grep -v -e ^PWD= -e ^MAKE -e ^MFLAGS= -e ^OLDPWD= -e ^SHLVL= -e ^_= -e ^DEB_ -e ^DPKG_ | sort > out/env',
+      'env | grep -e ^DEB_BUILD_OPTIONS= -e ^DEB_BUILD_PROFILES= > out/deb',
+      'ls -d "$$HOME" > out/home 2>&1 || true',
+      'cat /proc/self/uid_map > out/uid-map',
+      'ls /sys/class/net > out/links',
+      'getent hosts localhost > out/localhost',
+      'hostname > out/hostname',
+      'pwd > out/pwd',
+      'umask > out/umask',
+    ]
+    const { result, events } = await buildPackage(work.path, {
+      buildDepends: 'hello | no-such-package',
+      build: [...facts, 'hello > out/hello'],
+    })
+    const { files, record: written } = await result
+    expect(files.map((path) => path.slice(work.path.length))).toEqual([
+      '/out/tiny_1.0_amd64.buildinfo',
+      '/out/tiny_1.0_amd64.deb',
+      '/out/tiny_1.0_amd64.changes',
+    ])
+    const seen = await shipped(work.path)
+    expect(seen).toMatchObject({
+      uid: '2000\n',
+      name: 'builder\n',
+      deb: 'DEB_BUILD_OPTIONS=parallel=3\n',
+      links: 'lo\n',
+      hostname: 'build\n',
+      pwd: '/build/reproducible-path/tiny-1.0\n',
+      umask: '0022\n',
+      hello: 'Hello, world!\n',
+    })
+    expect(seen['home']).toMatch(/No such file/)
+    expect(seen['uid-map']?.trim().split(/\s+/)[1]).not.toBe('0')
+    expect(
+      seen['env']?.split('\n').filter((line) => !/^(container|NOTIFY_SOCKET)/.test(line)),
+    ).toEqual([
+      'HOME=/nonexistent',
+      'LANG=C.UTF-8',
+      'LC_ALL=C.UTF-8',
+      'LOGNAME=builder',
+      'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      'SHELL=/bin/sh',
+      'SOURCE_DATE_EPOCH=946684800',
+      'TERM=dumb',
+      'USER=builder',
+      '',
+    ])
+    expect(written.packages).toContainEqual(expect.objectContaining({ name: 'hello' }))
+    expect(await record(work.path)).toMatchObject({
+      result: 'succeeded',
+      source: { name: 'tiny', version: '1.0' },
+    })
+    expect(await readFile(join(work.path, 'out/build.log'), 'utf8')).toContain(
+      '== dpkg-buildpackage -us -uc -b',
+    )
+    const phases = events.flatMap((event) =>
+      event.kind === 'phase' && event.state === 'end' ? [event.phase] : [],
+    )
+    expect(phases).toEqual(['fetch', 'dependencies', 'unpack', 'build', 'collect'])
+    await expect(stat(join(tree, 'usr/bin/hello'))).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(stat(join(tree, 'build'))).rejects.toMatchObject({ code: 'ENOENT' })
+    await nothingLeft(work.path)
+    expect(await newLeftOvers(before, { machines: ['build-'] })).toEqual([])
+  })
+
+  describe('has no reach', () => {
+    test('to the network, and to files of the host or of root', async () => {
+      await using work = await temporaryDirectory()
+      const secret = join(work.path, 'secret')
+      await writeFile(secret, 'secret', { mode: 0o644 })
+      const attempts = [
+        `cat ${secret} > out/secret 2>&1 || echo refused > out/secret`,
+        '(echo evil > /etc/evil) 2>out/etc || true',
+        '(echo evil > /usr/bin/dpkg-deb) 2>out/usr || true',
+        'bash -c "echo > /dev/tcp/1.1.1.1/80" 2>out/network || true',
+      ]
+      const { result } = await buildPackage(work.path, { build: attempts })
+      await result
+      const seen = await shipped(work.path)
+      expect(seen['secret']).toContain('refused')
+      expect(seen['etc']).toContain('Permission denied')
+      expect(seen['usr']).toContain('Permission denied')
+      expect(seen['network']).toContain('Network is unreachable')
+    })
+
+    test('to the host even when it plants links where results are taken from', async () => {
+      await using work = await temporaryDirectory()
+      const { result } = await buildPackage(work.path, {
+        build: ['ln -s /etc/shadow ../tiny_1.0_amd64.changes'],
+      })
+      // dpkg-genchanges may replace the link or fail on it; what must not happen is that the host's file is taken.
+      await result.catch(() => undefined)
+      const files = await readdir(join(work.path, 'out'))
+      for (const name of files) {
+        expect(await readFile(join(work.path, 'out', name), 'utf8')).not.toContain(
+          await readFile('/etc/shadow', 'utf8'),
+        )
+      }
+    })
+  })
+
+  describe('that fails', () => {
+    test('says the step, the last lines, the log and the status, and still writes log and record', async () => {
+      await using work = await temporaryDirectory()
+      const { result } = await buildPackage(work.path, {
+        build: ['echo this is why >&2', 'exit 3'],
+      })
+      const error = await failureOf(result)
+      expect(error).toMatchObject({
+        code: 'BUILD_FAILED',
+        operation: 'dpkg-buildpackage',
+        status: 2,
+        log: join(work.path, 'out/build.log'),
+      })
+      expect(error.message).toContain('tiny 1.0: cannot build the packages')
+      expect(error.message).toContain('this is why')
+      expect(await record(work.path)).toMatchObject({
+        result: 'failed',
+        failure: { code: 'BUILD_FAILED', step: 'build' },
+        outputs: [],
+      })
+      expect(await readdir(join(work.path, 'out'))).toEqual(['build.json', 'build.log'])
+      await nothingLeft(work.path)
+    })
+
+    test('in its own tests builds with nocheck', async () => {
+      await using work = await temporaryDirectory()
+      const fixture = { check: ['echo test failed', 'false'] }
+      const { result } = await buildPackage(work.path, fixture)
+      expect((await failureOf(result)).message).toContain('test failed')
+      await using again = await temporaryDirectory()
+      const { result: unchecked } = await buildPackage(again.path, fixture, {
+        options: { buildOptions: ['nocheck'] },
+      })
+      expect((await unchecked).files).toHaveLength(3)
+    })
+
+    test('for a dependency that nobody has is told by apt in its own words', async () => {
+      await using work = await temporaryDirectory()
+      const { result } = await buildPackage(work.path, { buildDepends: 'no-such-package (>= 2)' })
+      const error = await failureOf(result)
+      expect(error.code).toBe('DEPENDENCY_UNSATISFIABLE')
+      expect(error.message).toContain('no-such-package')
+      expect(await record(work.path)).toMatchObject({ failure: { step: 'build-dep' } })
+      await nothingLeft(work.path)
+    })
+
+    test('because its mirror cannot be reached is a failure of dependencies, not of the build', async () => {
+      await using work = await temporaryDirectory()
+      const lonely = join(work.path, 'lonely')
+      await execa('cp', ['-a', '--reflink=auto', tree, lonely])
+      await rm(join(lonely, 'etc/apt/sources.list.d'), { recursive: true, force: true })
+      await writeFile(
+        join(lonely, 'etc/apt/sources.list'),
+        'deb [trusted=yes] http://127.0.0.1:9/debian stable main\n',
+      )
+      const { result } = await buildPackage(work.path, {}, { tree: lonely })
+      const error = await failureOf(result)
+      expect(error.code).toBe('DEPENDENCY_INDEX')
+      expect(describeError(error)).toContain('127.0.0.1')
+    })
+
+    test('for lack of time is ended, with all its processes', async () => {
+      await using work = await temporaryDirectory()
+      const { result } = await buildPackage(
+        work.path,
+        { build: ['echo waiting', 'sleep 86399'] },
+        { timeoutMs: 30_000 },
+      )
+      expect(await failureOf(result)).toMatchObject({ code: 'TIMEOUT' })
+      const { stdout } = await execa('ps', ['-eo', 'args'])
+      expect(stdout).not.toContain('sleep 86399')
+      await nothingLeft(work.path)
+    })
+  })
+
+  test('ends at once when interrupted, and leaves nothing', async () => {
+    await using work = await temporaryDirectory()
+    const stop = new AbortController()
+    const { result } = await buildPackage(
+      work.path,
+      { build: ['echo interrupt me now', 'sleep 86398'] },
+      {
+        signal: stop.signal,
+        log: (event) => {
+          if (event.kind === 'output' && event.line === 'interrupt me now') stop.abort()
+        },
+      },
+    )
+    expect(await failureOf(result)).toMatchObject({ code: 'CANCELED' })
+    const { stdout } = await execa('ps', ['-eo', 'args'])
+    expect(stdout).not.toContain('sleep 86398')
+    expect(await readdir(join(work.path, 'out'))).toEqual([])
+    await nothingLeft(work.path)
+  })
+
+  test('of a directory makes the source package first, and hands it out when asked', async () => {
+    await using work = await temporaryDirectory()
+    const path = join(work.path, 'tiny')
+    await makeSourceDirectory(path, { build: ['cp README out/'] })
+    const { result } = await build(
+      work.path,
+      { kind: 'directory', path },
+      { options: { scope: { any: true, all: true, source: true } } },
+    )
+    await result
+    const files = await readdir(join(work.path, 'out'))
+    expect(files).toEqual([
+      'build.json',
+      'build.log',
+      'tiny_1.0.dsc',
+      'tiny_1.0.tar.xz',
+      'tiny_1.0_amd64.buildinfo',
+      'tiny_1.0_amd64.changes',
+      'tiny_1.0_amd64.deb',
+    ])
+    expect((await shipped(work.path))['README']).toBe('A fixture.\n')
+    expect(await readdir(path)).toEqual(['README', 'debian'])
+  })
+
+  test('of a quilt package without its tarball builds the directory as it is, to the owner asked for', async () => {
+    await using work = await temporaryDirectory()
+    const path = join(work.path, 'tiny')
+    await makeSourceDirectory(path, { version: '1.0-2', format: '3.0 (quilt)' })
+    const { result } = await build(
+      work.path,
+      { kind: 'directory', path },
+      { owner: { uid: 1234, gid: 1235 } },
+    )
+    const { files, logPath } = await result
+    for (const file of [...files, logPath, join(work.path, 'out')]) {
+      const facts = await stat(file)
+      expect([facts.uid, facts.gid]).toEqual([1234, 1235])
+    }
+  })
+
+  test('refuses a tree that is no Debian, before anything is made', async () => {
+    await using work = await temporaryDirectory()
+    const other = join(work.path, 'other')
+    await mkdir(join(other, 'usr/bin'), { recursive: true })
+    const { result } = await build(
+      work.path,
+      { kind: 'name', name: 'hello', version: undefined },
+      { tree: other },
+    )
+    expect(await failureOf(result)).toMatchObject({ code: 'INVALID_TREE' })
+    expect(await readdir(work.path)).toEqual(['other'])
+  })
+})
