@@ -104,12 +104,12 @@ export function listImages(
       if (!image.hidden || options.hidden === true) images.set(image.name, image)
     }
   }
-  return [...images.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  return [...images.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
 }
 
 function filesIn(directory: string): string[] {
   try {
-    return readdirSync(directory).sort()
+    return readdirSync(directory).toSorted()
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? ''))
       return []

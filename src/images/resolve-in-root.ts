@@ -24,7 +24,7 @@ export function resolveInRoot(
   path: string,
   missing: 'fail' | 'allow' = 'fail',
 ): string {
-  const todo = path.split('/').reverse()
+  const todo = path.split('/').toReversed()
   const done: string[] = []
   let links = 0
   let gone = false
@@ -43,7 +43,7 @@ export function resolveInRoot(
       if (++links > SYMLINKS_MAX) throw refusal('ELOOP', here)
       const target = readlinkSync(here)
       if (target.startsWith('/')) done.length = 0
-      todo.push(...target.split('/').reverse())
+      todo.push(...target.split('/').toReversed())
       continue
     } else if (!facts.isDirectory() && todo.some((rest) => rest !== ''))
       throw refusal('ENOTDIR', here)

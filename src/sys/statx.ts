@@ -95,7 +95,7 @@ export function statAt(directory: number, name?: Uint8Array): InodeFacts {
     specialMinor: u32[33] as number,
     deviceMajor: u32[34] as number,
     deviceMinor: u32[35] as number,
-    mountId: known & STATX_MNT_ID ? (u64[18] as bigint) : undefined,
+    mountId: known & STATX_MNT_ID ? u64[18] : undefined,
   }
 }
 

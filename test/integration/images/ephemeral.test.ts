@@ -250,6 +250,7 @@ describe.skipIf(lacks('root', 'btrfs', 'loop devices'))('a throw-away copy on bt
     await using cleanup = new CleanupStack()
     const root = await prepareEphemeral(makeTree(join(btrfs.path, 'tree')), {}, cleanup)
     onOverlay(root, (path) => writeFileSync(join(path, 'usr/file'), 'changed'))
+    expect(readFileSync(join(btrfs.path, 'tree/usr/file'), 'utf8')).toBe('below')
   })
 
   test('is an overlay beside the mount point when the tree is the whole file system', async () => {

@@ -38,24 +38,9 @@ describe.skipIf(lacks('root', 'program:setfacl', 'program:setcap', 'program:setf
           join(pristine, 'var/cache'),
         ])
         for (const copy of [ours, theirs]) execFileSync('cp', ['-a', pristine, copy])
-        execFileSync('systemd-nspawn', [
-          ...[
-            '--quiet',
-            '--register=no',
-            '--keep-unit',
-            '--pipe',
-            '-D',
-            theirs,
-            `--private-users=${range.base}:65536`,
-          ],
-          ...[
-            '--private-users-ownership=chown',
-            '--resolv-conf=off',
-            '--timezone=off',
-            '--link-journal=no',
-            'true',
-          ],
-        ])
+        const nspawn = `--quiet --register=no --keep-unit --pipe --private-users=${range.base}:65536
+      --private-users-ownership=chown --resolv-conf=off --timezone=off --link-journal=no`
+        execFileSync('systemd-nspawn', [...nspawn.split(/\s+/), '-D', theirs, 'true'])
         // What a run makes in the tree besides.
         for (const made of ['run', 'proc', 'sys', 'dev', 'tmp', 'etc/localtime']) {
           for (const tree of [ours, theirs]) execFileSync('rm', ['-rf', join(tree, made)])
