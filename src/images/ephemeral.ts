@@ -53,16 +53,18 @@ export async function prepareEphemeral(
   options: EphemeralOptions,
   cleanup: CleanupStack,
 ): Promise<EphemeralRoot> {
-  const lower = realpathSync(tree)
+  const lower = realpathSync.native(tree)
   const log = options.log ?? silent
   const reasons: string[] = []
-  const snapshot = await trySnapshot(lower, reasons, log, cleanup)
+  const { type } = statfsSync(lower)
+  const snapshot =
+    type === BTRFS_SUPER_MAGIC ? await trySnapshot(lower, reasons, log, cleanup) : undefined
   if (snapshot !== undefined) return snapshot
 
   const state = join(options.stateDirectory ?? stateDirectory(), 'ephemeral')
   const places = [dirname(lower), state, join(runtimeDirectory(), 'ephemeral')]
   for (const place of places) {
-    const overlay = tryOverlay(lower, place, place !== places[0], reasons, log)
+    const overlay = tryOverlay(lower, type, place, place !== places[0], reasons, log)
     if (overlay === undefined) continue
     cleanup.defer(`throw-away copy of ${tree}`, overlay.hidden.remove)
     if (place !== places[0])
@@ -113,7 +115,6 @@ async function trySnapshot(
   log: LogSink,
   cleanup: CleanupStack,
 ): Promise<EphemeralRoot | undefined> {
-  if (statfsSync(tree).type !== BTRFS_SUPER_MAGIC) return undefined
   const { isSubvolume, snapshotSubvolume } = await import('../sys/btrfs.ts')
   if (!isSubvolume(tree) || statfsSync(dirname(tree)).type !== BTRFS_SUPER_MAGIC) return undefined
   removeStaleHiddenTrees(dirname(tree), log)
@@ -139,15 +140,19 @@ async function trySnapshot(
 
 function tryOverlay(
   lower: string,
+  lowerType: number,
   place: string,
   ours: boolean,
   reasons: string[],
   log: LogSink,
 ): { root: EphemeralRoot; hidden: HiddenTree } | undefined {
   let hidden: HiddenTree
+  let sure: boolean
   try {
     if (ours) mkdirSync(place, { recursive: true, mode: 0o700 })
-    const unfit = noUpper.get(statfsSync(place).type)
+    const { type } = statfsSync(place)
+    sure = sureOverlay.has(type) && sureOverlay.has(lowerType)
+    const unfit = noUpper.get(type)
     if (unfit !== undefined) {
       reasons.push(`${place} is on ${unfit}`)
       return undefined
@@ -167,7 +172,6 @@ function tryOverlay(
     mkdirSync(workDirectory, { mode: 0o700 })
     mkdirSync(upper, { mode: 0o700 })
     likeTopOf(lower, upper)
-    const sure = sureOverlay.has(statfsSync(place).type) && sureOverlay.has(statfsSync(lower).type)
     const refusal = sure ? undefined : overlayRefusal(lower, upper, workDirectory)
     if (refusal === undefined)
       return { root: { kind: 'overlay', lower, upper, workDirectory, directory }, hidden }

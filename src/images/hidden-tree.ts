@@ -34,8 +34,11 @@ export interface HiddenTree {
  * @param base what the tree is made of, for people who find it
  */
 export function claimHiddenTree(directory: string, base: string): HiddenTree {
+  // The lock file's name is longer still, and no name has more than 255 bytes.
+  let short = base
+  while (Buffer.byteLength(short) > 200) short = short.slice(0, -1)
   for (;;) {
-    const path = join(directory, `${prefix}${base.slice(0, 160)}${randomSuffix()}`)
+    const path = join(directory, `${prefix}${short}${randomSuffix()}`)
     const lock = tryLockFileAt(localLockPath(path), 'exclusive')
     if (lock === undefined) continue
     writeSync(lock.fd, `${mark}${process.pid}\n`)

@@ -3,6 +3,7 @@
  * writes where the other one runs.
  */
 import {
+  accessSync,
   closeSync,
   constants,
   fstatSync,
@@ -41,26 +42,27 @@ const sharedLockDirectory = '/run/systemd/nspawn/locks'
  * @throws NspawnError, code `EBUSY`, when somebody holds a conflicting lock; the hint says who
  */
 export function lockImage(path: string, mode: LockMode): ImageLock {
-  const real = realpathSync(path)
-  if (real === '/') {
-    if (mode === 'exclusive') throw busy(path, 'directory tree', undefined)
-    return { mode, release: () => {} }
-  }
-  const facts = statSync(real)
-  const kind = facts.isDirectory() ? 'directory tree' : 'disk image'
   const held: LockFile[] = []
-  const take = (file: string): void => {
-    const lock = tryLockFileAt(file, mode)
-    if (lock === undefined) throw busy(path, kind, file)
-    held.push(lock)
-  }
   try {
-    if (!real.startsWith('/dev/')) takeLocal(localLockPath(real), mode, take)
-    const global = globalLockName(facts)
-    if (global !== undefined) take(join(lockDirectory(), global))
+    const real = realpathSync.native(path)
+    const facts = statSync(real)
+    const kind = facts.isDirectory() ? 'directory tree' : 'disk image'
+    const take = (file: string): void => {
+      const lock = tryLockFileAt(file, mode)
+      if (lock === undefined) throw busy(path, kind, mode, file)
+      held.push(lock)
+    }
+    if (real === '/' && mode === 'exclusive') throw busy(path, kind, mode)
+    if (real !== '/') {
+      if (!real.startsWith('/dev/')) takeLocal(localLockPath(real), mode, take)
+      const global = globalLockName(facts)
+      if (global !== undefined) inLockDirectory((directory) => take(join(directory, global)))
+    }
   } catch (error) {
     for (const lock of held) lock.release()
-    throw error
+    if (error instanceof NspawnError) throw error
+    const code = (error as NodeJS.ErrnoException).code ?? 'BUG'
+    throw new NspawnError(`cannot lock ${path}`, { code, operation: 'lock', cause: error })
   }
   return {
     mode,
@@ -76,10 +78,12 @@ export function lockImage(path: string, mode: LockMode): ImageLock {
  * @throws NspawnError, code `EBUSY`, when somebody else is making an image of that name
  */
 export function lockImageName(name: string): ImageLock {
-  const file = join(lockDirectory(), `name-${name}`)
-  const lock = tryLockFileAt(file, 'exclusive')
-  if (lock === undefined) throw busy(name, 'image name', file)
-  return lock
+  return inLockDirectory((directory) => {
+    const file = join(directory, `name-${name}`)
+    const lock = tryLockFileAt(file, 'exclusive')
+    if (lock === undefined) throw busy(name, 'image name', 'exclusive', file)
+    return lock
+  })
 }
 
 /** The lock file beside a tree or image. */
@@ -105,9 +109,22 @@ function globalLockName(facts: Stats): string | undefined {
   return undefined
 }
 
-function lockDirectory(): string {
+/** Runs `use` with the directory of locks that hold for the whole host, made if need be. */
+function inLockDirectory<T>(use: (directory: string) => T): T {
   try {
+    return use(sharedLockDirectory)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT' && code !== 'EACCES' && code !== 'EROFS') throw error
+    return use(makeLockDirectory())
+  }
+}
+
+function makeLockDirectory(): string {
+  try {
+    mkdirSync(dirname(sharedLockDirectory), { recursive: true, mode: 0o755 })
     mkdirSync(sharedLockDirectory, { recursive: true, mode: 0o700 })
+    accessSync(sharedLockDirectory, constants.W_OK)
     return sharedLockDirectory
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
@@ -173,17 +190,25 @@ export function tryLockFileAt(path: string, mode: LockMode): LockFile | undefine
   }
 }
 
-function busy(subject: string, kind: string, lockFile: string | undefined): NspawnError {
+function busy(subject: string, kind: string, wanted: LockMode, lockFile?: string): NspawnError {
   const holder = lockFile === undefined ? undefined : holderOf(lockFile)
+  const advice =
+    wanted === 'exclusive' && (lockFile === undefined || isShareable(lockFile))
+      ? 'run a throw-away copy with --ephemeral'
+      : 'wait for it to end'
   return new NspawnError(`${kind} ${subject} is busy`, {
     code: 'EBUSY',
     operation: 'lock',
     subject,
-    hint:
-      holder === undefined
-        ? `wait for its user to end, or run a throw-away copy with --ephemeral`
-        : `${holder} uses it; wait for it to end, or run a throw-away copy with --ephemeral`,
+    hint: `${holder ?? 'another run'} uses it; ${advice}`,
   })
+}
+
+/** Whether those who hold the lock would share it: then readers can go on. */
+function isShareable(lockFile: string): boolean {
+  const lock = tryLockFileAt(lockFile, 'shared')
+  lock?.release()
+  return lock !== undefined
 }
 
 /**

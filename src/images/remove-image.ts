@@ -5,9 +5,9 @@ import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { setImmutable } from '../sys/inode-flags.ts'
 import { isImmutable, type Image } from './discover.ts'
-import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
+import { claimHiddenTree, type HiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
 import { lockImage } from './lock.ts'
-import { mountsBelow } from './remove-tree.ts'
+import { mountsBelow, removeTree } from './remove-tree.ts'
 
 /** Files that belong to an image by its name (systemd.nspawn(5), systemd-dissect(1)). */
 const sideFiles = [
@@ -38,15 +38,17 @@ export async function removeImage(image: Image, log: LogSink): Promise<void> {
   removeStaleHiddenTrees(dirname(image.path), log)
   const lock = lockImage(image.path, 'exclusive')
   try {
-    if (lstatSync(image.path).isDirectory()) await removeDirectory(image.path)
-    else rmSync(image.path)
+    const hidden = lstatSync(image.path).isDirectory() ? hideDirectory(image.path) : undefined
+    if (hidden === undefined) removeTree(image.path)
     removeSideFiles(image)
+    await hidden?.remove()
   } finally {
     lock.release()
   }
 }
 
-async function removeDirectory(path: string): Promise<void> {
+/** Takes the name away from a directory: from here on the image does not exist. */
+function hideDirectory(path: string): HiddenTree {
   const [mounted] = mountsBelow(path)
   if (mounted !== undefined) {
     throw new NspawnError(`cannot remove ${path}: something is mounted in it`, {
@@ -65,7 +67,7 @@ async function removeDirectory(path: string): Promise<void> {
     hidden.release()
     throw error
   }
-  await hidden.remove()
+  return hidden
 }
 
 function removeSideFiles(image: Image): void {

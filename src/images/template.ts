@@ -81,7 +81,14 @@ export async function populateFromTemplate(
     return how
   } catch (error) {
     await hidden.remove()
-    throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'CANCELED' || code === undefined) throw error
+    throw new NspawnError(`cannot fill ${target} from template ${template}`, {
+      code,
+      operation: 'copy',
+      cause: error,
+      hint: code === 'ENOSPC' || code === 'EDQUOT' ? `make room in ${dirname(target)}` : undefined,
+    })
   }
 }
 

@@ -30,7 +30,9 @@ describe.skipIf(lacks('root'))('locks on a tree', () => {
     expect(readdirSync(directory.path)).toContain('.#tree.lck')
     expect(existsSync(globalLock(tree))).toBe(true)
     expect(() => lockImage(tree, 'exclusive')).toThrow(busy)
-    expect(() => lockImage(tree, 'shared')).toThrow(busy)
+    expect(() => lockImage(tree, 'shared')).toThrow(
+      expect.objectContaining({ code: 'EBUSY', hint: 'another run uses it; wait for it to end' }),
+    )
     lock.release()
     lock.release()
     expect(readdirSync(directory.path)).toEqual(['tree'])
@@ -45,7 +47,9 @@ describe.skipIf(lacks('root'))('locks on a tree', () => {
     const first = lockImage(tree, 'shared')
     const second = lockImage(tree, 'shared')
     first.release()
-    expect(() => lockImage(tree, 'exclusive')).toThrow(busy)
+    expect(() => lockImage(tree, 'exclusive')).toThrow(
+      expect.objectContaining({ code: 'EBUSY', hint: expect.stringContaining('--ephemeral') }),
+    )
     second.release()
     expect(readdirSync(directory.path)).toEqual(['tree'])
     expect(existsSync(globalLock(tree))).toBe(false)
@@ -82,6 +86,12 @@ describe.skipIf(lacks('root'))('locks on a tree', () => {
     } finally {
       execFileSync('umount', [pool])
     }
+  })
+
+  test('what is not there cannot be locked', () => {
+    expect(() => lockImage('/nowhere/tree', 'shared')).toThrow(
+      expect.objectContaining({ code: 'ENOENT', message: 'cannot lock /nowhere/tree' }),
+    )
   })
 
   test('the host itself can be read, never written', () => {

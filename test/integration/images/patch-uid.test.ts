@@ -95,6 +95,24 @@ describe.skipIf(lacks('root', 'program:setfacl', 'program:setcap', 'program:setf
       expect(statSync(tree)).toMatchObject({ uid: range.base, gid: range.base })
     })
 
+    test('a run that fails half-way leaves the tree marked, so that the next one goes through all of it', async () => {
+      await using directory = await temporaryDirectory()
+      const tree = join(directory.path, 'tree')
+      mkdirSync(tree)
+      writeFileSync(join(tree, 'file'), '')
+      execFileSync('chattr', ['+i', join(tree, 'file')])
+      try {
+        expect(() => patchOwnership(tree, range)).toThrow(
+          expect.objectContaining({ code: 'EPERM', subject: join(tree, 'file') }),
+        )
+        expect(statSync(tree)).toMatchObject({ uid: 0xfffe0000, gid: 0xfffe0000 })
+      } finally {
+        execFileSync('chattr', ['-i', join(tree, 'file')])
+      }
+      expect(patchOwnership(tree, range)).toBe(2)
+      expect(statSync(tree)).toMatchObject({ uid: range.base, gid: range.base })
+    })
+
     test('API file systems, read-only mounts and single files of the host mounted in the tree keep their owners', async () => {
       await using directory = await temporaryDirectory()
       const tree = join(directory.path, 'tree')

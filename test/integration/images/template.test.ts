@@ -1,8 +1,10 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test, vi } from 'vitest'
 import { isImmutable } from '../../../src/images/discover.ts'
+import { removeStaleEphemerals } from '../../../src/images/ephemeral.ts'
 import { populateFromTemplate } from '../../../src/images/template.ts'
 import type { LogEvent } from '../../../src/log.ts'
 import { createSubvolume, isSubvolume, isSubvolumeReadOnly } from '../../../src/sys/btrfs.ts'
@@ -68,6 +70,57 @@ describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:se
       await expect(making).rejects.toMatchObject({ code: 'CANCELED' })
       expect(readdirSync(directory.path)).toEqual([])
     })
+
+    test('leaves a hidden name when its maker is killed, which the next one takes away', async () => {
+      await using directory = await temporaryDirectory()
+      const target = join(directory.path, 'target')
+      const runner = fileURLToPath(new URL('../../../scripts/run.mjs', import.meta.url))
+      const script = fileURLToPath(new URL('fill-from-template.ts', import.meta.url))
+      const maker = spawn(process.execPath, [runner, script, await debianTree(), target], {
+        stdio: 'ignore',
+      })
+      const ended = new Promise((resolve) => maker.on('exit', resolve))
+      const hiddenTrees = (): string[] =>
+        readdirSync(directory.path).filter((name) => name.startsWith('.#machine.target'))
+      await vi.waitUntil(() => hiddenTrees().length === 1, { timeout: 20_000, interval: 2 })
+      const [hidden] = hiddenTrees()
+      await vi.waitUntil(() => existsSync(join(directory.path, hidden as string, 'usr')), {
+        timeout: 20_000,
+        interval: 2,
+      })
+      expect(removeStaleEphemerals(directory.path)).toEqual([])
+      maker.kill('SIGKILL')
+      await ended
+      expect(hiddenTrees()).toEqual([hidden])
+      expect(existsSync(target)).toBe(false)
+      mkdirSync(join(directory.path, 'template'))
+      await populateFromTemplate({
+        template: join(directory.path, 'template'),
+        target,
+        access: 'read-write',
+      })
+      expect(readdirSync(directory.path).toSorted()).toEqual(['target', 'template'])
+    })
+
+    test.skipIf(lacks('loop devices'))(
+      'says so, and leaves nothing, when the disk is full',
+      async () => {
+        await using directory = await temporaryDirectory()
+        using ext4 = loopFileSystem('ext4', directory.path)
+        const before = readdirSync(ext4.path)
+        const target = join(ext4.path, 'target')
+        const filling = populateFromTemplate({
+          template: join(await debianTree(), 'usr'),
+          target,
+          access: 'read-write',
+        })
+        await expect(filling).rejects.toMatchObject({
+          code: 'ENOSPC',
+          hint: `make room in ${ext4.path}`,
+        })
+        expect(readdirSync(ext4.path)).toEqual(before)
+      },
+    )
 
     test('is immutable when it is to be read-only', async () => {
       await using directory = await temporaryDirectory()
