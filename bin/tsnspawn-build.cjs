@@ -1,6 +1,11 @@
 #!/usr/bin/env node
 'use strict'
-require('node:module').enableCompileCache?.()
+// Compiled code is kept in a directory of the caller's own (Node's default, below /tmp, is open to
+// anybody).
+const { env, getuid } = process
+const cache =
+  getuid() === 0 ? '/var/cache' : env.XDG_CACHE_HOME || (env.HOME && `${env.HOME}/.cache`)
+if (cache) require('node:module').enableCompileCache?.(`${cache}/tsnspawn`)
 void import('../dist/build/tsnspawn-build.mjs')
   .then(({ main }) => main(process.argv.slice(2)))
   .then((status) => {

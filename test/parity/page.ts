@@ -1,6 +1,7 @@
 /** docs/parity.md, written from the table of cases and the list of differences. */
 import { factCases } from './cases/facts.ts'
 import { outcomeCases } from './cases/outcomes.ts'
+import { row } from '../fixtures/table.ts'
 import { differences } from './differences.ts'
 
 const what = {
@@ -8,10 +9,6 @@ const what = {
   outcome: 'exit status and output',
   refusal: 'refusal and exit status',
 } as const
-
-function row(...cells: readonly string[]): string {
-  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
-}
 
 /** The whole page; a unit test holds the committed one to it. */
 export function parityPage(): string {
