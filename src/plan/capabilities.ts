@@ -38,8 +38,6 @@ export function hasCapability(mask: CapabilityMask, name: string): boolean {
 
 export interface CapabilityFacts {
   readonly userNamespace: boolean
-  /** First host user of the container; 0 without a user namespace or with an identity map. */
-  readonly shift: number
   /** A network namespace of its own, whether new or joined by path. */
   readonly privateNetwork: boolean
   /** The runtime's own bounding set: `CapBnd` of /proc/self/status. */
@@ -54,8 +52,9 @@ export interface KeptCapabilities {
 
 /**
  * What the container keeps: the default, what `--capability=` adds and NET_ADMIN with a private network,
- * less `--drop-capability=`; less NET_BIND_SERVICE when its users are shifted and the network is the
- * host's, where it could not be used; less what the runtime itself lacks.
+ * less `--drop-capability=`; less NET_BIND_SERVICE with a user namespace and the network of the
+ * host, where it could not be used; less what the runtime itself lacks, unless a user namespace gives
+ * it everything anew.
  */
 export function keptCapabilities(
   settings: Pick<Settings, 'capabilities'>,
@@ -64,10 +63,10 @@ export function keptCapabilities(
   let bits = bitsOf(capabilityMask([...defaultCapabilities(), ...settings.capabilities.add]))
   if (facts.privateNetwork) bits |= bitsOf(capabilityMask(['CAP_NET_ADMIN']))
   bits &= ~bitsOf(capabilityMask(settings.capabilities.drop))
-  if (facts.userNamespace && facts.shift > 0 && !facts.privateNetwork) {
+  if (facts.userNamespace && !facts.privateNetwork) {
     bits &= ~bitsOf(capabilityMask(['CAP_NET_BIND_SERVICE']))
   }
-  const host = bitsOf(facts.hostBounding)
+  const host = facts.userNamespace ? bits : bitsOf(facts.hostBounding)
   return { kept: maskOf(bits & host), missing: namesInMask(maskOf(bits & ~host)) }
 }
 

@@ -3,34 +3,35 @@ import type { ResolvConfMode, Settings, TimezoneMode } from '../settings/setting
 import type { HostFacts } from './host-facts.ts'
 
 /** Whether the container's /etc can be written: what `auto` modes go by. */
-export function hasWritableEtc(settings: Settings): boolean {
-  return (
-    settings.access === 'read-write' ||
-    settings.volatile === 'yes' ||
-    settings.volatile === 'overlay'
-  )
+function hasWritableEtc(settings: Settings, tree: TreeAccess): boolean {
+  return tree === 'read-write' || settings.volatile === 'yes' || settings.volatile === 'overlay'
 }
+
+/** Of the tree as it is mounted, which `--volatile=` makes read-only. */
+type TreeAccess = 'read-write' | 'read-only'
 
 /** systemd-nspawn(1) `--resolv-conf=auto`. */
 export function decideResolvConf(
   settings: Settings,
   facts: HostFacts,
+  tree: TreeAccess,
 ): Exclude<ResolvConfMode, 'auto'> {
   if (settings.resolvConf !== 'auto') return settings.resolvConf
   if (settings.privateNetwork) return 'off'
-  const verb = hasWritableEtc(settings) ? 'copy' : 'bind'
+  const verb = hasWritableEtc(settings, tree) ? 'copy' : 'bind'
   if (facts.resolvConf.stub) return `${verb}-stub`
   if (facts.resolvConf.host) return `${verb}-host`
-  return hasWritableEtc(settings) ? 'delete' : 'off'
+  return hasWritableEtc(settings, tree) ? 'delete' : 'off'
 }
 
 /** systemd-nspawn(1) `--timezone=auto`. */
 export function decideTimezone(
   settings: Settings,
   facts: HostFacts,
+  tree: TreeAccess,
 ): Exclude<TimezoneMode, 'auto'> {
   if (settings.timezone !== 'auto') return settings.timezone
-  const writable = hasWritableEtc(settings)
+  const writable = hasWritableEtc(settings, tree)
   switch (facts.localtime) {
     case 'missing':
       return writable ? 'delete' : 'off'

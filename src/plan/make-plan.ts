@@ -48,7 +48,6 @@ export function makePlan(
   const warnings: string[] = []
   const { kept, missing } = keptCapabilities(settings, {
     userNamespace: prepared.users !== undefined,
-    shift: base,
     privateNetwork: settings.privateNetwork,
     hostBounding: facts.boundingSet,
   })
@@ -77,9 +76,9 @@ export function makePlan(
       ...deviceSteps(facts, base),
       ...hostDirectorySteps(settings, prepared),
       ...custom.filter((mount) => !belongsToInner(mount)).map(step),
-      ...identitySteps(settings, facts),
+      ...identitySteps(settings, facts, prepared.rootAccess),
     ],
-    inner: innerMounts(settings),
+    inner: innerMounts(settings, prepared.propagateDirectory !== undefined),
     innerCustom: custom.filter(belongsToInner).map(step),
     cgroup: planCgroup(settings, facts),
     maskKernelLog: settings.tuning.apiVfs !== 'writable',
@@ -180,9 +179,13 @@ function hostDirectorySteps(settings: Settings, prepared: PreparedContainer): St
   return steps
 }
 
-function identitySteps(settings: Settings, facts: HostFacts): Step[] {
-  const timezone = decideTimezone(settings, facts)
-  const resolvConf = decideResolvConf(settings, facts)
+function identitySteps(
+  settings: Settings,
+  facts: HostFacts,
+  tree: PreparedContainer['rootAccess'],
+): Step[] {
+  const timezone = decideTimezone(settings, facts, tree)
+  const resolvConf = decideResolvConf(settings, facts, tree)
   return [
     ...(timezone === 'off' ? [] : [{ kind: 'timezone', mode: timezone } as const]),
     ...(resolvConf === 'off'

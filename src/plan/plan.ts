@@ -66,6 +66,10 @@ export type Step =
       readonly content: string
       readonly mode: number
     }
+  /** Gives what a mount brought along to the container's root. */
+  | { readonly kind: 'owner'; readonly path: string }
+  /** Cuts a mount off from telling the host's about changes, not from hearing of theirs. */
+  | { readonly kind: 'receive-only'; readonly target: string }
   /** A device node like the host's; bound from there where mknod is not permitted. */
   | {
       readonly kind: 'device'
@@ -212,6 +216,10 @@ export function describeStep(step: Step): string {
     case 'symlink':
     case 'file':
       return `make ${step.kind} ${step.path}`
+    case 'owner':
+      return `give ${step.path} to the container's root`
+    case 'receive-only':
+      return `make ${step.target} receive mounts only`
     case 'device':
       return `make device node ${step.path}`
     case 'base-filesystem':

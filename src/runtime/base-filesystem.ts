@@ -23,7 +23,7 @@ const entries: readonly Entry[] = [
   { name: 'sys', mode: 0o555, missing: 'accept' },
   { name: 'dev', mode: 0o555, missing: 'accept' },
   { name: 'run', mode: 0o555, missing: 'accept' },
-  { name: 'lib64', targets: [`usr/lib/${multiarch}`, 'usr/lib64', 'usr/lib'], proof: loader },
+  { name: 'lib64', targets: ['usr/lib64', `usr/lib/${multiarch}`, 'usr/lib'], proof: loader },
 ]
 
 function exists(root: number, path: string, flags = 0): boolean {

@@ -59,7 +59,7 @@ function findUser(name: string): Omit<PayloadUser, 'name'> | undefined {
   return {
     uid: Number(uid),
     gid: Number(gid),
-    groups: supplementaryGroups(login, Number(gid)),
+    groups: supplementaryGroups(login),
     home: home === undefined || home === '' ? '/' : home,
   }
 }
@@ -68,8 +68,9 @@ function isId(text: string | undefined): boolean {
   return text !== undefined && /^[0-9]{1,10}$/.test(text) && Number(text) < 0xffffffff
 }
 
-function supplementaryGroups(login: string, primary: number): number[] {
-  const groups = new Set([primary])
+/** Those beside the primary group, which the kernel keeps apart. */
+function supplementaryGroups(login: string): number[] {
+  const groups = new Set<number>()
   for (const [, , gid, members = ''] of readLines('/etc/group')) {
     if (isId(gid) && members.split(',').includes(login)) groups.add(Number(gid))
   }

@@ -38,6 +38,7 @@ import {
   cloneMount,
   mount,
   setMountAttributes,
+  setPropagation,
   tryUnmount,
   unmount,
   type MountAttributes,
@@ -46,6 +47,7 @@ import {
   MS_NOEXEC,
   MS_NOSUID,
   MS_RDONLY,
+  MS_SLAVE,
   MS_STRICTATIME,
 } from '../sys/mount.ts'
 import {
@@ -110,6 +112,12 @@ function executeStep(step: Step, context: StepContext): void {
         chmodSync(path, step.mode)
         chownSync(path, owner, owner)
       })
+    case 'owner':
+      return withPathInRoot(root, step.path, (path) => chownSync(path, owner, owner))
+    case 'receive-only':
+      return withPathInRoot(root, step.target, (path) =>
+        setPropagation(path, MS_SLAVE, step.target),
+      )
     case 'device':
       return makeDeviceNode(step, context)
     case 'base-filesystem':
@@ -285,7 +293,12 @@ function mountOverlay(step: Extract<Step, { kind: 'overlay' }>, context: StepCon
     // Descriptors instead of names: no escaping, no limit on their length.
     const lowers = step.lowers.map((lower) => path(openSource(lower, context.root))).toReversed()
     if (step.upper === undefined) {
-      mountOverlayAt(descriptorPath(target), [`lowerdir=${lowers.join(':')}`], step.target)
+      mountOverlayAt(
+        descriptorPath(target),
+        [`lowerdir=${lowers.join(':')}`],
+        step.target,
+        'read-only',
+      )
       return
     }
     const { upper, work } = openUpper(step.upper, context)

@@ -17,6 +17,7 @@ export const O_PATH = 0o10000000
 
 const EINTR = 4
 const EAGAIN = 11
+const ECONNRESET = 104
 
 const pipe2 = libc.func('int pipe2(_Out_ int *fds, int flags)')
 const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)')
@@ -167,7 +168,8 @@ export function receiveMessage(fd: number): ReceivedMessage | undefined | 'again
     if (n >= 0) break
     const errno = lastErrno()
     if (errno === EAGAIN) return 'again'
-    if (errno !== EINTR) fail('recvmsg')
+    // The peer went without reading everything: reported once, before what it had sent can be read.
+    if (errno !== EINTR && errno !== ECONNRESET) fail('recvmsg')
   }
   const fds: number[] = []
   let senderPid: number | undefined
