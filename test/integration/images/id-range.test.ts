@@ -3,9 +3,9 @@ import { chownSync, existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { hashedIdBase, ownerIdRange, pickIdRange } from '../../../src/images/id-range.ts'
-import { copyDebianTree } from '../../fixtures/debian-tree.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { borrowDebianTree } from './runnable-tree.ts'
 
 const machine = `test-${process.pid}`
 
@@ -34,13 +34,15 @@ describe.skipIf(lacks('root'))('picking a range', () => {
   test('leaves what systemd-nspawn has picked', async ({ skip }) => {
     if (lacks('program:systemd-nspawn')) skip()
     await using directory = await temporaryDirectory()
-    const tree = await copyDebianTree(join(directory.path, 'tree'))
+    using borrowed = await borrowDebianTree(directory.path, 'tree')
+    const tree = borrowed.path
     const args = [
       '--quiet',
       '--register=no',
       '--keep-unit',
       '--pipe',
-      '-U',
+      '--private-users=pick',
+      '--private-users-ownership=off',
       '-M',
       machine,
       '-D',

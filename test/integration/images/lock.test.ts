@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { localLockPath, lockImage, lockImageName } from '../../../src/images/lock.ts'
-import { copyDebianTree } from '../../fixtures/debian-tree.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { borrowDebianTree } from './runnable-tree.ts'
 
 const busy = expect.objectContaining({ code: 'EBUSY' })
 
@@ -112,7 +112,8 @@ describe.skipIf(lacks('root', 'program:systemd-nspawn'))('locks beside systemd-n
 
   test('each finds the tree busy while the other one runs it, and we say who does', async () => {
     await using directory = await temporaryDirectory()
-    const tree = await copyDebianTree(join(directory.path, 'tree'))
+    using borrowed = await borrowDebianTree(directory.path, 'tree')
+    const tree = borrowed.path
     const theirs = spawn('systemd-nspawn', [...run, '-D', tree, 'sh', '-c', 'echo up; read line'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
