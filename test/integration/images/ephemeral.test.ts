@@ -238,6 +238,7 @@ describe.skipIf(lacks('root', 'btrfs', 'loop devices'))('a throw-away copy on bt
     expect(isSubvolume(join(path, 'var/lib/machines/inner'))).toBe(true)
     writeFileSync(join(path, 'usr/file'), 'changed')
     setSubvolumeReadOnly(join(path, 'var/lib/machines/inner'), true)
+    setSubvolumeReadOnly(join(path, 'var/lib/machines'), true)
     await cleanup.releaseAll()
     expect(readdirSync(btrfs.path)).toEqual(['tree'])
     expect(readFileSync(join(tree, 'usr/file'), 'utf8')).toBe('below')

@@ -26,10 +26,27 @@ describe.skipIf(lacks('root', 'program:chattr'))('removing a tree', () => {
     await using directory = await temporaryDirectory()
     execFileSync('python3', [
       '-c',
-      'import os,sys\nos.mkdir(sys.argv[1]); os.chdir(sys.argv[1])\nfor i in range(3000):\n os.mkdir("directory"); open("file","w").close(); os.chdir("directory")',
+      'import os,sys\nos.mkdir(sys.argv[1]); os.chdir(sys.argv[1])\nfor i in range(1500):\n os.mkdir("directory"); open("file","w").close(); os.chdir("directory")',
       join(directory.path, 'tree'),
     ])
-    removeTree(join(directory.path, 'tree'))
+    // Nor does it take a descriptor for each level.
+    const limit = (soft: string): void => {
+      execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${soft}:`])
+    }
+    const before = execFileSync('prlimit', [
+      '--pid',
+      String(process.pid),
+      '--nofile',
+      '-o',
+      'SOFT',
+      '--noheadings',
+    ])
+    limit('512')
+    try {
+      removeTree(join(directory.path, 'tree'))
+    } finally {
+      limit(before.toString().trim())
+    }
     expect(readdirSync(directory.path)).toEqual([])
   })
 
@@ -60,19 +77,20 @@ describe.skipIf(lacks('root', 'program:chattr'))('removing a tree', () => {
   test('nothing is removed while something is mounted in it, of the same file system too', async () => {
     await using directory = await temporaryDirectory()
     const tree = join(directory.path, 'a tree')
-    mkdirSync(join(tree, 'mounted'), { recursive: true })
+    mkdirSync(join(tree, 'busy'), { recursive: true })
     mkdirSync(join(directory.path, 'host'))
     writeFileSync(join(directory.path, 'host/precious'), '')
-    writeFileSync(join(tree, 'file'), '')
-    execFileSync('mount', ['--bind', join(directory.path, 'host'), join(tree, 'mounted')])
+    const files = Array.from({ length: 20 }, (_, i) => `file${i}`)
+    for (const name of files) writeFileSync(join(tree, name), '')
+    execFileSync('mount', ['--bind', join(directory.path, 'host'), join(tree, 'busy')])
     try {
       expect(() => removeTree(tree)).toThrow(
-        expect.objectContaining({ code: 'EBUSY', subject: join(tree, 'mounted') }),
+        expect.objectContaining({ code: 'EBUSY', subject: join(tree, 'busy') }),
       )
-      expect(readdirSync(tree)).toEqual(['file', 'mounted'])
+      expect(readdirSync(tree).toSorted()).toEqual([...files, 'busy'].toSorted())
       expect(existsSync(join(directory.path, 'host/precious'))).toBe(true)
     } finally {
-      execFileSync('umount', [join(tree, 'mounted')])
+      execFileSync('umount', [join(tree, 'busy')])
     }
   })
 
