@@ -37,25 +37,23 @@ async function start(log: LogSink, signal: AbortSignal): Promise<string> {
   )
   const { name, path: tree } = await ensureTree(log, signal)
   mkdirSync(output, { recursive: true })
-  const built = await phase(log, `building ${source}`, () =>
-    buildDebian({
-      tree,
-      source: readSourceArgument(source, top),
-      outputDirectory: output,
-      stateDirectory: stateDirectory(),
-      options: {
-        scope: { any: true, all: true, source: false },
-        jobs: availableParallelism(),
-        buildOptions: [],
-        profiles: [],
-        network: 'none',
-        environment: {},
-      },
-      signature: { keyrings: [], required: false },
-      signal,
-      log,
-    }),
-  )
+  const built = await buildDebian({
+    tree,
+    source: readSourceArgument(source, top),
+    outputDirectory: output,
+    stateDirectory: stateDirectory(),
+    options: {
+      scope: { any: true, all: true, source: false },
+      jobs: availableParallelism(),
+      buildOptions: [],
+      profiles: [],
+      network: 'none',
+      environment: {},
+    },
+    signature: { keyrings: [], required: false },
+    signal,
+    log,
+  })
   return [
     '',
     `${built.name} ${built.version} was built from source in a throw-away container, in ${seconds(performance.now() - began)} from the start.`,
