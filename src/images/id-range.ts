@@ -7,6 +7,7 @@ import {
   constants,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   statSync,
   type Stats,
@@ -61,6 +62,7 @@ export async function pickIdRange(machine: string, owner: number): Promise<Picke
   const unlock = lockUserDatabase()
   try {
     mkdirSync(rangeDirectory, { recursive: true, mode: 0o755 })
+    removeStaleLocks()
     const users = new UserDatabase()
     let candidate = (owner & 0xffff0000) >>> 0
     for (let tries = 0; tries < TRIES_MAX; tries++) {
@@ -81,6 +83,13 @@ export async function pickIdRange(machine: string, owner: number): Promise<Picke
     subject: machine,
     hint: 'choose one with --private-users=BASE',
   })
+}
+
+/** A killed run leaves its lock file, unlocked; throw-away machines never come back to it themselves. */
+function removeStaleLocks(): void {
+  for (const name of readdirSync(rangeDirectory)) {
+    if (/^\d+$/.test(name)) tryLockFileAt(`${rangeDirectory}/${name}`, 'exclusive')?.release()
+  }
 }
 
 async function isFree(users: UserDatabase, base: number, lock: LockFile): Promise<boolean> {

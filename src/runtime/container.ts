@@ -2,7 +2,7 @@
  * One container from settings to its end: finds and locks the tree, prepares what has to be undone, plans,
  * supervises, and releases everything whatever happens.
  */
-import { chownSync, mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs'
+import { chownSync, mkdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { CleanupStack } from '../cleanup.ts'
 import { NspawnError, usageError } from '../errors.ts'
@@ -25,6 +25,7 @@ import type { Settings } from '../settings/settings.ts'
 import { hasUserNamespaces } from '../sys/namespaces.ts'
 import { placeLeader } from './cgroup.ts'
 import { gatherHostFacts } from './host.ts'
+import { makePropagateDirectory } from './propagate.ts'
 import { serviceManager } from './service-manager.ts'
 import { superviseContainer, type ContainerEnd } from './supervisor.ts'
 
@@ -41,7 +42,6 @@ export interface FinishedContainer {
   readonly plan: ContainerPlan
 }
 
-const PROPAGATE_DIRECTORY = '/run/systemd/nspawn/propagate'
 const TEMPORARY_DIRECTORY = '/var/tmp'
 
 /** Plans and runs one container. @throws NspawnError when it could not be started */
@@ -90,8 +90,6 @@ export async function prepareContainer(
   const tree = await prepareTree(settings, context, cleanup)
   const users = await prepareUsers(settings, tree.machine, tree.top, cleanup)
   const { temporary, registerOverlayWork } = temporaryDirectories(context, users, cleanup)
-  const propagateDirectory = join(PROPAGATE_DIRECTORY, tree.machine)
-  makePropagateDirectory(propagateDirectory, cleanup)
   const result = makePlan(settings, gatherHostFacts(context.environment), {
     machine: tree.machine,
     root: tree.root,
@@ -100,7 +98,7 @@ export async function prepareContainer(
     fallbackUuid: randomUuid(),
     bootId: readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trim(),
     temporary,
-    propagateDirectory,
+    propagateDirectory: makePropagateDirectory(tree.machine, cleanup),
   })
   registerOverlayWork(result.plan)
   return result
@@ -311,24 +309,6 @@ function registerWork(plan: ContainerPlan, cleanup: CleanupStack): void {
       if (parent !== undefined) removeTree(join(parent, workName))
     })
   }
-}
-
-function makePropagateDirectory(path: string, cleanup: CleanupStack): void {
-  mkdirSync(PROPAGATE_DIRECTORY, { recursive: true, mode: 0o600 })
-  try {
-    mkdirSync(path, { mode: 0o600 })
-  } catch (error) {
-    // Another container of this name, or what systemd-nspawn left where /run is on disk: shared, as it does.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  }
-  cleanup.defer(`propagation directory ${path}`, () => {
-    try {
-      rmdirSync(path)
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      if (code !== 'ENOENT' && code !== 'EBUSY' && code !== 'ENOTEMPTY') throw error
-    }
-  })
 }
 
 /** A random 128-bit ID marked as a version 4 UUID, as sd_id128_randomize(3) makes them. */
