@@ -9,22 +9,24 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const [script, ...args] = process.argv.slice(2)
 const top = fileURLToPath(new URL('..', import.meta.url))
+const entry = resolve(script)
 const outfile = resolve(top, 'dist/scripts', basename(script).replace(/\.ts$/, '.mjs'))
 
-/** Files that lie beside a module are found from the module, not from the bundle. */
+/** Files that lie beside a module are found from the module, not from the bundle; scripts have none. */
 const ownUrls = {
   name: 'own-urls',
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      if (path === entry) return undefined
       const text = await readFile(path, 'utf8')
       const url = JSON.stringify(pathToFileURL(path).href)
-      return { contents: text.replaceAll(/(?<!['"])import\.meta\.url(?!['"])/g, url), loader: 'ts' }
+      return { contents: text.replaceAll('import.meta.url', url), loader: 'ts' }
     })
   },
 }
 
 await build({
-  entryPoints: [resolve(script)],
+  entryPoints: [entry],
   outfile,
   bundle: true,
   packages: 'external',
