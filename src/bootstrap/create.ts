@@ -23,6 +23,7 @@ import { strategiesOf } from './strategies.ts'
 import type { Strategy, StrategyPaths } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
 import { TreeFiles } from './tree-files.ts'
+import { tryTree } from './try-tree.ts'
 import { upgradeTree } from './upgrade.ts'
 import { verifyTree } from './verify.ts'
 
@@ -95,6 +96,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
     await timed('publish', 'checking and publishing', async () => {
       const installed = verifyTree(files, plan)
       packages = installed.length
+      await tryTree(files.root, context)
       if (context.signal?.aborted === true) throw new NspawnError('canceled', { code: 'CANCELED' })
       await publishStage(stage, plan.destination, plan.existing)
       writeManifest(manifest, {

@@ -1,5 +1,6 @@
 /** Brings a tree that was made from one suite alone up to its updates and security suites. */
 import { NspawnError } from '../errors.ts'
+import { ephemeralMachineName } from '../images/names.ts'
 import { runContainer } from '../runtime/client.ts'
 import { defaultSettings } from '../settings/settings.ts'
 import type { CreateContext } from './create-context.ts'
@@ -47,6 +48,7 @@ async function runApt(
       ...defaultSettings(),
       root: { kind: 'directory', path: root },
       command,
+      machine: ephemeralMachineName('create'),
       environment: [
         { name: 'DEBIAN_FRONTEND', value: 'noninteractive' },
         { name: 'LC_ALL', value: 'C.UTF-8' },

@@ -26,10 +26,7 @@ export function terminalReporter(
     stderr.write(text + '\n')
   }
   const move = (text: string) => {
-    if (bar !== undefined) {
-      bar.update({ text })
-      return
-    }
+    if (bar !== undefined) settle()
     // Without the cut a long line wraps, and clearing it would leave its first half behind.
     const line = text.slice(0, Math.max(20, stderr.columns - 5))
     stderr.write(`${clearLine}${pc.dim(`  ${line}`)}`)

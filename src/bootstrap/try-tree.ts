@@ -1,0 +1,44 @@
+/** The last check of a tree: one program runs in it, before it is known under its name. */
+import { NspawnError } from '../errors.ts'
+import { ephemeralMachineName } from '../images/names.ts'
+import { runContainer } from '../runtime/client.ts'
+import { defaultSettings } from '../settings/settings.ts'
+import type { CreateContext } from './create-context.ts'
+
+/**
+ * Runs `true` in the tree, which is not changed by it.
+ *
+ * @throws NspawnError `BOOTSTRAP_VERIFY`
+ */
+export async function tryTree(root: string, context: CreateContext): Promise<void> {
+  let why: { readonly cause?: unknown; readonly status?: number }
+  try {
+    const { status } = await runContainer({
+      settings: {
+        ...defaultSettings(),
+        root: { kind: 'directory', path: root },
+        access: 'read-only',
+        command: ['true'],
+        machine: ephemeralMachineName('create'),
+        register: 'no',
+        keepUnit: true,
+        privateNetwork: true,
+        resolvConf: 'off',
+        timezone: 'off',
+        quiet: true,
+      },
+      stdio: 'capture',
+      signal: context.signal,
+    })
+    if (status === 0) return
+    why = { status }
+  } catch (error) {
+    if (error instanceof NspawnError && error.code === 'CANCELED') throw error
+    why = { cause: error }
+  }
+  throw new NspawnError('the new tree cannot run a program', {
+    code: 'BOOTSTRAP_VERIFY',
+    operation: 'true',
+    ...why,
+  })
+}
