@@ -73,13 +73,14 @@ describe.skipIf(lacks('root', 'overlay', 'program:systemd-nspawn', 'program:mmde
       const rows = cases.filter((parityCase) => parityCase.option === option)
       test.each(rows)('$title', async (parityCase) => {
         const real = await stage.run(parityCase, systemdNspawn)
-        const before = await leftOvers()
+        const scope = { directories: [stage.directory], machines: ['parity'] }
+        const before = await leftOvers(scope)
         const mine = await stage.run(parityCase, ours)
         checks[parityCase.compare](parityCase, real, mine)
         expect(unexplained(real.treeFacts, mine.treeFacts).join('\n'), 'changes of the tree').toBe(
           '',
         )
-        const left = againstItself ? [] : await newLeftOvers(before)
+        const left = againstItself ? [] : await newLeftOvers(before, scope)
         expect(left, 'nothing is left over').toEqual([])
       })
     })

@@ -56,12 +56,12 @@ function quote(word: string): string {
 
 export class Stage implements AsyncDisposable {
   readonly place: Place
-  private readonly directory: TemporaryDirectory
+  private readonly temporary: TemporaryDirectory
   private readonly room: Room
   private readonly pristine: string
 
   private constructor(directory: TemporaryDirectory, room: Room, pristine: string, place: Place) {
-    this.directory = directory
+    this.temporary = directory
     this.room = room
     this.pristine = pristine
     this.place = place
@@ -120,9 +120,14 @@ export class Stage implements AsyncDisposable {
     return { ...result, facts, treeFacts: new Map(treeChanges) }
   }
 
+  /** Everything of this stage on the host lies beneath it. */
+  get directory(): string {
+    return this.temporary.path
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.room[Symbol.asyncDispose]()
-    await this.directory[Symbol.asyncDispose]()
+    await this.temporary[Symbol.asyncDispose]()
   }
 
   private async restore(parityCase: ParityCase, since: number): Promise<[string, string][]> {
@@ -218,7 +223,7 @@ export class Stage implements AsyncDisposable {
         [this.place.tree, '<tree>'],
         [this.place.files, '<files>'],
         [this.place.mounts, '<mounts>'],
-        [this.directory.path, '<run>'],
+        [this.directory, '<run>'],
       ],
       namespaces: new Map(types.map((type) => [type, this.room.namespace(type)])),
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),

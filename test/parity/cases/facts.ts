@@ -361,6 +361,8 @@ const mounts: ParityCase[] = [
     'two layers: the upper is the destination',
     ({ files }) => ['--pipe', `--overlay=${files}/lower1:${files}/upper`],
     {
+      // The destination's parent has to be there.
+      prepare: 'mkdir -p "$TREE$FILES"',
       probe: ['writes'],
     },
   ),
