@@ -17,6 +17,7 @@ import type { ContainerPlan } from '../plan/plan.ts'
 import {
   boundDatagramSocket,
   close,
+  closeAllBut,
   open,
   packetSocketPair,
   receiveMessage,
@@ -26,7 +27,7 @@ import {
   O_PATH,
   O_RDWR,
 } from '../sys/fd.ts'
-import { forkWithHeap } from '../sys/fork.ts'
+import { forkWithHeap, holdProc } from '../sys/fork.ts'
 import { makeNode, S_IFIFO } from '../sys/inode.ts'
 import {
   enterRoot,
@@ -75,6 +76,9 @@ export function runOuterChild(plan: ContainerPlan, supervisor: number, place: st
   try {
     prctl(PR_SET_PDEATHSIG, SIGKILL)
     setProcessName('(sd-namespace)')
+    // Locks and the like are the supervisor's: when it dies they shall be free, whoever of us lives on.
+    closeAllBut([supervisor, ...Array.from({ length: plan.passedDescriptors }, (_, i) => 3 + i)])
+    holdProc()
     assembleAndStart(plan, supervisor, place)
     exitProcess(0)
   } catch (error) {

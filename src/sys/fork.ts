@@ -40,7 +40,7 @@ export function forkRetries(): number {
 
 /** Reads /proc/self/maps into `scratch`. @returns its length in bytes */
 function readMaps(): number {
-  procFd ??= open('/proc', O_PATH | O_DIRECTORY)
+  if (procFd === undefined) holdProc()
   const fd: number = openat(procFd, 'self/maps', O_RDONLY_CLOEXEC)
   if (fd < 0) fail('open', { path: '/proc/self/maps', step: 'cannot read the memory map' })
   let length = 0
@@ -184,8 +184,10 @@ export function forkWithHeap(namespaces = 0): number {
   throw new Error(`fork: memory kept changing in ${MAX_ATTEMPTS} attempts`)
 }
 
-/** Drops the /proc descriptor in a child that will not fork again. */
-export function forgetProc(): void {
-  if (procFd !== undefined) close(procFd)
-  procFd = undefined
+/**
+ * Takes hold of the host's /proc, by a descriptor that stays usable after the root has been changed. A process that
+ * has closed its descriptors calls it before it leaves the host's root.
+ */
+export function holdProc(): void {
+  procFd = open('/proc', O_PATH | O_DIRECTORY)
 }

@@ -15,7 +15,7 @@ const CLONE_VM = 0x100
 
 const nativeUnshare = libc.func('int unshare(int flags)')
 const nativeSetns = libc.func('int setns(int fd, int nstype)')
-const nativeClone = libc.func('int clone(void *fn, uint64_t stack, int flags, void *arg)')
+const nativeClone = libc.func('int clone(void *fn, uint64_t stack, int flags, uint64_t arg)')
 const dlsym = libc.func('void *dlsym(void *handle, const char *symbol)')
 const nativeSethostname = libc.func('int sethostname(const char *name, unsigned long length)')
 
@@ -56,26 +56,37 @@ export function writeIdMaps(pid: number, lines: readonly IdMapLine[], proc = '/p
   writeFileSync(`${proc}/${pid}/gid_map`, text)
 }
 
+/** How long a helper may live that its owner was killed away from. */
+const HELPER_LIFETIME_US = 1_000_000
+const HELPER_ATTEMPTS = 10
+
 /**
  * A user namespace that no process lives in, with this map: what mount_setattr(2) wants for id-mapped mounts.
  *
- * The namespace is born with a process that shares our memory and only sleeps in libc's pause(): that costs
- * no copy of the heap. It is killed once the namespace's descriptor is held.
+ * The namespace is born with a process that shares our memory and only sleeps, in libc's usleep(): that costs no
+ * copy of the heap. It is killed once the namespace's descriptor is held; should we be killed first, it ends by
+ * itself.
  *
  * @returns a close-on-exec descriptor of the namespace
  */
 export function openIdMapNamespace(lines: readonly IdMapLine[]): number {
-  const stack = Buffer.alloc(64 * 1024)
-  const top = (addressOf(stack) + BigInt(stack.length)) & ~0xfn
-  const pause = dlsym(null, 'pause')
-  const pid: number = nativeClone(pause, top, CLONE_NEWUSER | CLONE_VM | SIGCHLD, null)
-  if (pid < 0) fail('clone', { step: 'cannot make a user namespace for id mapping' })
-  try {
-    writeIdMaps(pid, lines)
-    return openSync(`/proc/${pid}/ns/user`, 'r')
-  } finally {
-    kill(pid, SIGKILL)
-    waitForChild(pid)
+  for (let attempt = 1; ; attempt++) {
+    const stack = Buffer.alloc(64 * 1024)
+    const top = (addressOf(stack) + BigInt(stack.length)) & ~0xfn
+    const flags = CLONE_NEWUSER | CLONE_VM | SIGCHLD
+    const pid: number = nativeClone(dlsym(null, 'usleep'), top, flags, HELPER_LIFETIME_US)
+    if (pid < 0) fail('clone', { step: 'cannot make a user namespace for id mapping' })
+    try {
+      writeIdMaps(pid, lines)
+      return openSync(`/proc/${pid}/ns/user`, 'r')
+    } catch (error) {
+      // On a machine so busy that the helper slept out before we had our turn.
+      const ended = (error as NodeJS.ErrnoException).code === 'ENOENT'
+      if (!ended || attempt === HELPER_ATTEMPTS) throw error
+    } finally {
+      kill(pid, SIGKILL)
+      waitForChild(pid)
+    }
   }
 }
 
