@@ -32,6 +32,7 @@ export interface BuildRecord {
   readonly source?: unknown
   readonly options?: unknown
   readonly packages?: readonly unknown[]
+  readonly layers?: readonly unknown[]
   readonly phases: readonly { readonly phase: string; readonly seconds: number }[]
   readonly steps: readonly StepRecord[]
   readonly outputs: readonly ResultFile[]
@@ -41,7 +42,7 @@ export interface BuildRecord {
 export class BuildRecorder {
   readonly steps: StepRecord[] = []
   outputs: readonly ResultFile[] = []
-  facts: Pick<BuildRecord, 'base' | 'source' | 'options' | 'packages'> = {}
+  facts: Pick<BuildRecord, 'base' | 'source' | 'options' | 'packages' | 'layers'> = {}
   private readonly phases: { phase: string; seconds: number }[] = []
   private readonly started = new Date()
   private readonly driver: string

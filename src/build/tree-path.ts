@@ -1,5 +1,5 @@
 /** Reading files of a tree or layer that is at rest, without ever being led to a file of the host. */
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { NspawnError } from '../errors.ts'
 import { resolveInRoot } from '../images/resolve-in-root.ts'
 
@@ -14,10 +14,11 @@ export function findInTree(root: string, path: string): string | undefined {
   }
 }
 
-/** The text of a file of the tree; `undefined` when there is none. */
+/** The text of a regular file of the tree; `undefined` when there is none. */
 export async function readTreeFile(root: string, path: string): Promise<string | undefined> {
   const found = findInTree(root, path)
-  return found === undefined ? undefined : readFile(found, 'utf8')
+  if (found === undefined || !(await stat(found)).isFile()) return undefined
+  return readFile(found, 'utf8')
 }
 
 /** The names in a directory of the tree, sorted; none when it does not exist. */

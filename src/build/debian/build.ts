@@ -8,7 +8,6 @@ import { chmod, mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CleanupStack } from '../../cleanup.ts'
 import { NspawnError } from '../../errors.ts'
-import { silent, type LogSink } from '../../log.ts'
 import {
   claimHiddenTree,
   removeStaleHiddenTrees,
@@ -16,24 +15,20 @@ import {
 } from '../../images/hidden-tree.ts'
 import { lockImage } from '../../images/lock.ts'
 import { ephemeralMachineName } from '../../images/names.ts'
-import { runContainer, type ContainerOutcome } from '../../runtime/client.ts'
-import type { Settings } from '../../settings/settings.ts'
-import { describeDebianTree } from '../base-tree.ts'
+import { silent, type LogSink } from '../../log.ts'
+import { describeDebianTree, type BaseTree } from '../base-tree.ts'
 import { BuildLog } from '../build-log.ts'
-import { BuildRecorder, seconds, type BuildRecord } from '../record.ts'
+import { LayerStore, removeStaleLayers, type Writable } from '../layers.ts'
+import { BuildRecorder, type BuildRecord } from '../record.ts'
 import { prepareOutputDirectory, publishFiles, type Owner, type ResultFile } from '../results.ts'
+import { runStep, type StepContext } from '../step-runner.ts'
+import { provideLayers, type BuildLayerPair } from './build-layers.ts'
 import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
 import { installedPackages } from './installed-packages.ts'
+import { currentIndexes, type IndexIdentity } from './layer-keys.ts'
 import { buildUserName } from './places.ts'
-import {
-  planDebianBuild,
-  type BuildLayers,
-  type BuildOptions,
-  type BuildPhase,
-  type BuildStep,
-} from './plan.ts'
-import { prepareRoot } from './prepare-root.ts'
+import { planDebianBuild, type BuildOptions, type BuildPhase } from './plan.ts'
 import type { SourceRequest } from './source-argument.ts'
 import { stageSource, type StagedSource } from './stage-source.ts'
 
@@ -52,6 +47,8 @@ export interface DebianBuild {
   readonly owner?: Owner | undefined
   /** Leaves the throw-away directories behind, under a name that is not cleaned up. */
   readonly keep?: boolean | undefined
+  /** Installs toolchain and dependencies anew, for this build alone. */
+  readonly fresh?: boolean | undefined
   /** Opens a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure?: boolean | undefined
   /** The caller's proxy variables, for the steps with a network. */
@@ -92,7 +89,7 @@ export async function buildDebian(build: DebianBuild): Promise<DebianBuildResult
   recorder.facts = { base, options: build.options }
   const buildLog = new BuildLog(join(place.directory, logName))
   cleanup.defer('build log', () => buildLog[Symbol.dispose]())
-  const run = new BuildRun(build, place, recorder, buildLog, log)
+  const run = new BuildRun(build, base, place, recorder, buildLog, cleanup)
   try {
     await run.whole()
   } catch (error) {
@@ -118,12 +115,16 @@ export function removeStaleBuilds(
   stateDirectory: string,
   log: LogSink = silent,
 ): readonly string[] {
-  return removeStaleHiddenTrees(join(stateDirectory, 'builds'), log)
+  return [
+    ...removeStaleHiddenTrees(join(stateDirectory, 'builds'), log),
+    ...removeStaleLayers(join(stateDirectory, 'layers'), log),
+  ]
 }
 
 interface BuildPlace {
   readonly directory: string
-  readonly layers: BuildLayers
+  readonly sources: string
+  readonly build: Writable
   /** Collected and checked results wait here. */
   readonly results: string
 }
@@ -143,21 +144,19 @@ async function claimBuildDirectory(
     build.keep === true ? keepDirectory(hidden, parent, log) : hidden.remove(),
   )
   const directory = hidden.path
-  const layers = {
-    tree: build.tree,
+  const place: BuildPlace = {
+    directory,
     sources: join(directory, 'sources'),
-    dependencies: join(directory, 'dependencies'),
-    upper: join(directory, 'upper'),
-    work: join(directory, 'work'),
+    build: { upper: join(directory, 'upper'), work: join(directory, 'work') },
+    results: join(directory, 'results'),
   }
-  const results = join(directory, 'results')
   await mkdir(directory, { mode: 0o755 })
-  for (const path of [layers.sources, layers.dependencies, layers.upper, layers.work, results]) {
+  for (const path of [place.sources, place.build.upper, place.build.work, place.results]) {
     await mkdir(path)
     // The root of the container is the topmost layer's own directory: its mode must not depend on umask.
     await chmod(path, 0o755)
   }
-  return { directory, layers, results }
+  return place
 }
 
 async function keepDirectory(hidden: HiddenTree, parent: string, log: LogSink): Promise<void> {
@@ -171,26 +170,32 @@ async function keepDirectory(hidden: HiddenTree, parent: string, log: LogSink): 
 /** One build under way. */
 class BuildRun {
   private source: StagedSource | undefined
-  private readonly deadline: number
   private readonly build: DebianBuild
+  private readonly base: BaseTree
   private readonly place: BuildPlace
   private readonly recorder: BuildRecorder
   private readonly buildLog: BuildLog
+  private readonly cleanup: CleanupStack
   private readonly log: LogSink
+  private readonly machine = ephemeralMachineName('build')
+  private readonly deadlineMs: number
 
   constructor(
     build: DebianBuild,
+    base: BaseTree,
     place: BuildPlace,
     recorder: BuildRecorder,
     buildLog: BuildLog,
-    log: LogSink,
+    cleanup: CleanupStack,
   ) {
     this.build = build
+    this.base = base
     this.place = place
     this.recorder = recorder
     this.buildLog = buildLog
-    this.log = log
-    this.deadline = performance.now() + (build.timeoutMs ?? Infinity)
+    this.cleanup = cleanup
+    this.log = build.log ?? silent
+    this.deadlineMs = performance.now() + (build.timeoutMs ?? Infinity)
   }
 
   get staged(): StagedSource {
@@ -199,24 +204,17 @@ class BuildRun {
   }
 
   async whole(): Promise<void> {
-    const { recorder, place } = this
-    await recorder.phase('fetch', () => this.fetch())
-    const steps = this.plan()
-    await recorder.phase('dependencies', async () => {
-      await prepareRoot(place.layers.tree, place.layers.dependencies)
-      await this.steps(steps, 'dependencies')
-      const packages = await installedPackages([place.layers.dependencies, place.layers.tree])
-      recorder.facts = { ...recorder.facts, packages }
-    })
-    await recorder.phase('unpack', () => this.steps(steps, 'unpack'))
-    await recorder.phase('build', () => this.steps(steps, 'build'))
+    const { recorder, place, build } = this
+    const [indexes] = await Promise.all([
+      build.fresh === true ? undefined : currentIndexes(build.tree, build.signal),
+      recorder.phase('fetch', () => this.fetch()),
+    ])
+    const layers = await recorder.phase('dependencies', () => this.layers(indexes))
+    await recorder.phase('unpack', () => this.steps('unpack', layers))
+    await recorder.phase('build', () => this.steps('build', layers))
     await recorder.phase('collect', async () => {
       this.buildLog.banner('collect results')
-      recorder.outputs = await collectChanges(
-        place.layers.upper,
-        this.staged.control,
-        place.results,
-      )
+      recorder.outputs = await collectChanges(place.build.upper, this.staged.control, place.results)
       for (const { name, sizeBytes, sha256 } of recorder.outputs)
         this.buildLog.line(`${sha256} ${sizeBytes} ${name}`)
     })
@@ -229,15 +227,8 @@ class BuildRun {
       if (event.kind === 'step' || event.kind === 'notice') this.buildLog.line(event.text)
       this.log(event)
     }
-    const { tree, source, signature: policy, signal } = { ...build }
-    this.source = await stageSource({
-      source,
-      tree,
-      layer: place.layers.sources,
-      policy,
-      signal,
-      log,
-    })
+    const { tree, source, signature: policy, signal } = build
+    this.source = await stageSource({ source, tree, layer: place.sources, policy, signal, log })
     const { control, origin, form, files, treeSha256, signature } = this.source
     const { name, version, format } = control
     this.recorder.facts = {
@@ -257,108 +248,60 @@ class BuildRun {
     }
   }
 
-  private plan(): readonly BuildStep[] {
-    return planDebianBuild({
-      source: this.staged,
-      options: this.build.options,
-      layers: this.place.layers,
-      machine: ephemeralMachineName('build'),
-      user: buildUserName,
-      proxy: this.build.proxy ?? {},
-      hostsFile: existsSync('/etc/hosts'),
-    })
-  }
-
-  private async steps(steps: readonly BuildStep[], phase: BuildPhase): Promise<void> {
-    for (const step of steps) if (step.phase === phase) await this.step(step)
-  }
-
-  private async step(step: BuildStep): Promise<void> {
-    const { settings } = step
-    this.buildLog.banner(step.title, settings.command)
-    this.log({ kind: 'step', text: step.title })
-    const began = performance.now()
-    let outcome: ContainerOutcome | undefined
-    try {
-      outcome = await this.container(settings)
-    } finally {
-      const ended = outcome !== undefined && !outcome.timedOut ? { status: outcome.status } : {}
-      this.recorder.steps.push({
-        id: step.id,
-        title: step.title,
-        command: settings.command,
-        user: settings.user ?? 'root',
-        network: settings.privateNetwork ? 'loopback' : 'host',
-        ...ended,
-        seconds: seconds(performance.now() - began),
-      })
-    }
-    if (outcome.timedOut) throw this.failure(step, 'TIMEOUT', 'the time limit ran out', undefined)
-    this.buildLog.note(`exit status ${outcome.status} after ${seconds(outcome.durationMs)} s`)
-    if (outcome.status === 0) return
-    const failure = this.failure(step, step.failure, undefined, outcome.status)
-    if (this.build.shellOnFailure === true) await this.shell(step)
-    throw failure
-  }
-
-  private async container(settings: Settings): Promise<ContainerOutcome> {
-    const leftMs = this.deadline - performance.now()
-    await makeWorkDirectory(settings)
-    return runContainer({
-      settings,
-      stdio: 'lines',
-      onLine: (line, stream) => {
-        this.buildLog.line(line)
-        this.log({ kind: 'output', stream, line })
-      },
-      signal: this.build.signal,
-      timeoutMs: leftMs === Infinity ? undefined : Math.max(1, leftMs),
-    })
-  }
-
-  private failure(
-    step: BuildStep,
-    code: string,
-    why: string | undefined,
-    status: number | undefined,
-  ): NspawnError {
-    const { name, version } = this.staged.control
-    const lines = this.buildLog.lastLines(12)
-    const tail = lines.length === 0 ? '' : `\n  | ${lines.join('\n  | ')}\n`
-    return new NspawnError(
-      `${name} ${version}: cannot ${step.title}${why === undefined ? '' : `: ${why}`}${tail}`,
+  private async layers(indexes: IndexIdentity | undefined): Promise<BuildLayerPair> {
+    const { build, base, recorder, log } = this
+    const store = await LayerStore.open(join(build.stateDirectory, 'layers'), this.cleanup, log)
+    const { control } = this.staged
+    const layers = await provideLayers(
+      store,
+      { base, control, options: build.options, indexes },
       {
-        code,
-        operation: step.settings.command[0],
-        status,
-        hint: code === 'TIMEOUT' ? 'give it more with --timeout' : step.hint,
+        toolchain: (toolchain, dependencies) =>
+          this.steps('toolchain', { toolchain, dependencies }),
+        dependencies: (toolchain, dependencies) =>
+          this.steps('dependencies', { toolchain, dependencies }),
       },
     )
-  }
-
-  /** The same container as the step's, with a shell on the caller's terminal instead of its program. */
-  private async shell(step: BuildStep): Promise<void> {
-    const { root, environment } = step.settings
-    if (root.kind !== 'layers') return
-    this.log({
-      kind: 'notice',
-      text: `a shell where "${step.settings.command.join(' ')}" failed; leave it with "exit"`,
-    })
-    const term = { name: 'TERM', value: process.env['TERM'] ?? 'dumb' }
-    const settings: Settings = {
-      ...step.settings,
-      command: ['/bin/bash'],
-      console: undefined,
-      environment: [...environment.filter(({ name }) => name !== 'TERM'), term],
-      root: { ...root, workDirectory: `${root.workDirectory}-shell` },
+    for (const { kind, key, origin } of layers.uses) {
+      if (origin === 'kept')
+        log({ kind: 'step', text: `the ${kind} layer of an earlier build fits` })
+      this.buildLog.note(`${kind} layer: ${origin}${key === undefined ? ', not kept' : ` ${key}`}`)
     }
-    await makeWorkDirectory(settings)
-    await runContainer({ settings, stdio: 'inherit', signal: this.build.signal })
+    const packages = await installedPackages([
+      layers.dependencies.upper,
+      layers.toolchain.upper,
+      build.tree,
+    ])
+    recorder.facts = { ...recorder.facts, packages, layers: layers.uses }
+    return layers
   }
-}
 
-async function makeWorkDirectory({ root }: Settings): Promise<void> {
-  if (root.kind === 'layers') await mkdir(root.workDirectory)
+  private async steps(
+    phase: BuildPhase,
+    layers: Pick<BuildLayerPair, 'toolchain' | 'dependencies'>,
+  ): Promise<void> {
+    const { build, place, recorder, buildLog, log, machine, deadlineMs } = this
+    const { name, version } = this.staged.control
+    const plan = planDebianBuild({
+      source: this.staged,
+      options: build.options,
+      layers: { ...layers, tree: build.tree, sources: place.sources, build: place.build },
+      machine,
+      user: buildUserName,
+      proxy: build.proxy ?? {},
+      hostsFile: existsSync('/etc/hosts'),
+    })
+    const context: StepContext = {
+      subject: `${name} ${version}`,
+      recorder,
+      buildLog,
+      log,
+      signal: build.signal,
+      deadlineMs,
+      shellOnFailure: build.shellOnFailure === true,
+    }
+    for (const step of plan) if (step.phase === phase) await runStep(step, context)
+  }
 }
 
 /** Puts results, log and record into the output directory; returns the paths of the results. */

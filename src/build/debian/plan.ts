@@ -3,7 +3,9 @@
  * environment, in which layers, with or without a network. Pure, so that it can be shown and tested.
  */
 import { defaultSettings, type CustomMount, type Settings } from '../../settings/settings.ts'
+import type { Writable } from '../layers.ts'
 import { buildDirectory, buildHostName, homeDirectory, sourceDirectory } from './places.ts'
+import type { Step } from '../step-runner.ts'
 import { sourceDirectoryName } from './source-control.ts'
 import type { StagedSource } from './stage-source.ts'
 
@@ -27,14 +29,16 @@ export interface BuildOptions {
   readonly environment: Readonly<Record<string, string>>
 }
 
-/** Absolute host directories; all on one file system. */
+/** Absolute host directories. Each writable one has its `upper` and `work` on one file system. */
 export interface BuildLayers {
   readonly tree: string
+  /** Indexes, upgrades and the toolchain are installed here. */
+  readonly toolchain: Writable
+  /** And here what the source asks for. */
+  readonly dependencies: Writable
   readonly sources: string
-  readonly dependencies: string
-  readonly upper: string
-  /** Each step gets an empty work directory of its own below this. */
-  readonly work: string
+  /** What the build itself writes. */
+  readonly build: Writable
 }
 
 export interface PlanRequest {
@@ -51,24 +55,16 @@ export interface PlanRequest {
   readonly hostsFile: boolean
 }
 
-export type BuildPhase = 'dependencies' | 'unpack' | 'build'
+export type BuildPhase = 'toolchain' | 'dependencies' | 'unpack' | 'build'
 
-export interface BuildStep {
-  /** Unique in the plan, fit for a file name. */
-  readonly id: string
+export interface BuildStep extends Step {
   readonly phase: BuildPhase
-  /** What it does, for people: "install build dependencies". */
-  readonly title: string
-  readonly settings: Settings
-  /** Code of the error when its program fails. */
   readonly failure:
     | 'DEPENDENCY_INDEX'
     | 'DEPENDENCY_INSTALL'
     | 'DEPENDENCY_UNSATISFIABLE'
     | 'SOURCE_UNPACK'
     | 'BUILD_FAILED'
-  /** One sentence on what to try then. */
-  readonly hint?: string
 }
 
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -86,7 +82,12 @@ const aptOptions = [
 
 /** Plans all steps, in order. */
 export function planDebianBuild(request: PlanRequest): readonly BuildStep[] {
-  return [...dependencySteps(request), ...unpackSteps(request), buildStep(request)]
+  return [
+    ...toolchainSteps(request),
+    dependencyStep(request),
+    ...unpackSteps(request),
+    buildStep(request),
+  ]
 }
 
 /** The dpkg-buildpackage option for a scope; none means a full build. */
@@ -97,48 +98,62 @@ export function scopeOption({ any, all, source }: BuildScope): string | undefine
   return '-S'
 }
 
-function dependencySteps(request: PlanRequest): BuildStep[] {
-  const { scope, profiles } = request.options
-  const only = scope.any === scope.all ? [] : [scope.any ? '--arch-only' : '--indep-only']
-  const chosen = profiles.length === 0 ? [] : ['-P', profiles.join(',')]
+function toolchainSteps(request: PlanRequest): BuildStep[] {
+  const { tree, toolchain } = request.layers
   const step = (
     id: string,
-    words: Pick<BuildStep, 'title' | 'failure' | 'hint'>,
+    title: string,
+    failure: BuildStep['failure'],
+    keep: boolean,
     ...command: string[]
   ): BuildStep => ({
     id,
-    phase: 'dependencies',
-    settings: onlineSettings(request, id, ['apt-get', ...aptOptions, ...command]),
-    ...words,
+    phase: 'toolchain',
+    title,
+    settings: aptSettings(request, overlay([tree], toolchain, id, keep), command),
+    failure,
+    hint: mirrorHint,
   })
-  const install = { failure: 'DEPENDENCY_INSTALL', hint: mirrorHint } as const
   return [
-    step(
-      'update',
-      { title: 'read package indexes', failure: 'DEPENDENCY_INDEX', hint: mirrorHint },
-      'update',
-    ),
-    step('upgrade', { title: 'upgrade the build root', ...install }, 'dist-upgrade'),
+    step('update', 'read package indexes', 'DEPENDENCY_INDEX', false, 'update'),
+    step('upgrade', 'upgrade the build root', 'DEPENDENCY_INSTALL', false, 'dist-upgrade'),
     step(
       'toolchain',
-      { title: 'install the toolchain', ...install },
+      'install the toolchain',
+      'DEPENDENCY_INSTALL',
+      true,
       'install',
       'build-essential',
       'fakeroot',
     ),
-    step(
-      'build-dep',
-      {
-        title: 'install build dependencies',
-        failure: 'DEPENDENCY_UNSATISFIABLE',
-        hint: dependencyHint,
-      },
-      ...only,
-      ...chosen,
-      'build-dep',
-      controlPath(request.source),
-    ),
   ]
+}
+
+function dependencyStep(request: PlanRequest): BuildStep {
+  const { scope, profiles } = request.options
+  const { tree, toolchain, dependencies, sources } = request.layers
+  const only = scope.any === scope.all ? [] : [scope.any ? '--arch-only' : '--indep-only']
+  const chosen = profiles.length === 0 ? [] : ['-P', profiles.join(',')]
+  const command = [...only, ...chosen, 'build-dep', controlPath(request.source)]
+  const root = overlay([tree, toolchain.upper, sources], dependencies, 'build-dep', true)
+  return {
+    id: 'build-dep',
+    phase: 'dependencies',
+    title: 'install build dependencies',
+    settings: aptSettings(request, root, command),
+    failure: 'DEPENDENCY_UNSATISFIABLE',
+    hint: dependencyHint,
+  }
+}
+
+/** An overlay with a work directory of its own; `keep` makes sure that what was written is on disk. */
+function overlay(
+  layers: readonly string[],
+  { upper, work }: Writable,
+  id: string,
+  keep: boolean,
+): Settings['root'] {
+  return { kind: 'layers', layers, upper, workDirectory: `${work}/${id}`, keep }
 }
 
 const mirrorHint = 'check the network and the package sources of the tree (etc/apt/sources.list*)'
@@ -235,18 +250,15 @@ function commonSettings({ machine }: PlanRequest, command: readonly string[]): S
   }
 }
 
-/** As root, with the host's network, into the dependency layer. */
-function onlineSettings(request: PlanRequest, name: string, command: readonly string[]): Settings {
-  const { tree, sources, dependencies, work } = request.layers
+/** apt-get as root, with the host's network. */
+function aptSettings(
+  request: PlanRequest,
+  root: Settings['root'],
+  command: readonly string[],
+): Settings {
   return {
-    ...commonSettings(request, command),
-    root: {
-      kind: 'layers',
-      layers: [tree, sources],
-      upper: dependencies,
-      workDirectory: `${work}/${name}`,
-      keep: false,
-    },
+    ...commonSettings(request, ['apt-get', ...aptOptions, ...command]),
+    root,
     environment: pairs({
       ...baseEnvironment,
       ...request.proxy,
@@ -267,17 +279,11 @@ function offlineSettings(
   directory: string,
   command: readonly string[],
 ): Settings {
-  const { tree, sources, dependencies, upper, work } = request.layers
+  const { tree, toolchain, dependencies, sources, build } = request.layers
   const { jobs, buildOptions, profiles, network, environment } = request.options
   return {
     ...commonSettings(request, command),
-    root: {
-      kind: 'layers',
-      layers: [tree, dependencies, sources],
-      upper,
-      workDirectory: `${work}/${name}`,
-      keep: false,
-    },
+    root: overlay([tree, toolchain.upper, dependencies.upper, sources], build, name, false),
     user: request.user,
     workingDirectory: directory,
     environment: pairs({

@@ -23,6 +23,7 @@ interface BuildVerbOptions {
   readonly keyring?: string[]
   readonly requireSignature?: boolean
   readonly keep?: boolean
+  readonly fresh?: boolean
   readonly shellOnFailure?: boolean
 }
 
@@ -55,6 +56,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--timeout <span>', 'end the build after so long: 90, 30min, 2h')
     .option('--keyring <file>', 'keys that must have signed the source; may be repeated', collect)
     .option('--require-signature', 'no build without a good signature of a known developer')
+    .option('--fresh', 'install toolchain and dependencies anew, for this build alone')
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-on-failure', 'open a shell where the build failed')
     .action((name: string, source: string, options: BuildVerbOptions) =>
@@ -86,6 +88,7 @@ export const define: VerbModule['define'] = (command, run) => {
             timeoutMs: options.timeout === undefined ? undefined : spanMs(options.timeout),
             owner: invokingUser(),
             keep: options.keep,
+            fresh: options.fresh,
             shellOnFailure: options.shellOnFailure,
             proxy: proxyVariables(),
             signal: context.signal,

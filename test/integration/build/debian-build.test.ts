@@ -2,8 +2,13 @@
 import { execa } from 'execa'
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { buildDebian, type DebianBuild } from '../../../src/build/debian/build.ts'
+import {
+  buildDebian,
+  removeStaleBuilds,
+  type DebianBuild,
+} from '../../../src/build/debian/build.ts'
 import type { SourceRequest } from '../../../src/build/debian/source-argument.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'
@@ -27,8 +32,13 @@ const needs = [
 
 describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
   let tree: string
+  // Layers are shared by the tests, as by the builds of a machine.
+  let state: string
   beforeAll(async () => {
     tree = await debianBuildTree()
+    const temporary = await temporaryDirectory()
+    state = temporary.path
+    return () => temporary[Symbol.asyncDispose]()
   }, 600_000)
 
   interface Change extends Partial<Omit<DebianBuild, 'options'>> {
@@ -43,7 +53,7 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
       tree,
       source,
       outputDirectory: join(directory, 'out'),
-      stateDirectory: join(directory, 'state'),
+      stateDirectory: state,
       signature: { keyrings: [], required: false },
       log: (event) => void events.push(event),
       ...rest,
@@ -91,8 +101,12 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
     return Object.fromEntries(await Promise.all(entries))
   }
 
-  const nothingLeft = async (directory: string) =>
-    expect(await readdir(join(directory, 'state/builds'))).toEqual([])
+  const leftInState = async () => {
+    const [builds, layers] = await Promise.all(
+      ['builds', 'layers'].map((name) => readdir(join(state, name))),
+    )
+    return [...(builds ?? []), ...(layers ?? []).filter((name) => !/^[0-9a-f]{40}$/.test(name))]
+  }
 
   test('gives the packages, a log and a record, and leaves the tree and the host as they were', async () => {
     await using work = await temporaryDirectory()
@@ -101,7 +115,7 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
       'id -u > out/uid; id -un > out/name',
       'env | grep -v -e ^PWD= -e ^MAKE -e ^MFLAGS= -e ^OLDPWD= -e ^SHLVL= -e ^_= -e ^DEB_ -e ^DPKG_ | sort > out/env',
       'env | grep -e ^DEB_BUILD_OPTIONS= -e ^DEB_BUILD_PROFILES= > out/deb',
-      'ls -d "$$HOME" > out/home 2>&1 || true',
+      'ls -d "$HOME" > out/home 2>&1 || true',
       'cat /proc/self/uid_map > out/uid-map',
       'ls /sys/class/net > out/links',
       'getent hosts localhost > out/localhost',
@@ -160,8 +174,54 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
     expect(phases).toEqual(['fetch', 'dependencies', 'unpack', 'build', 'collect'])
     await expect(stat(join(tree, 'usr/bin/hello'))).rejects.toMatchObject({ code: 'ENOENT' })
     await expect(stat(join(tree, 'build'))).rejects.toMatchObject({ code: 'ENOENT' })
-    await nothingLeft(work.path)
+    expect(await leftInState()).toEqual([])
     expect(await newLeftOvers(before, { machines: ['build-'] })).toEqual([])
+  })
+
+  describe('for the second time', () => {
+    const fixture = { buildDepends: 'hello', build: ['hello > out/hello'] }
+    const steps = async (directory: string) =>
+      ((await record(directory))['steps'] as { id: string }[]).map(({ id }) => id)
+
+    test('starts at once from the layers of the first, with the same packages', async () => {
+      await using first = await temporaryDirectory()
+      await (
+        await buildPackage(first.path, fixture)
+      ).result
+      await using second = await temporaryDirectory()
+      await (
+        await buildPackage(second.path, fixture)
+      ).result
+      expect(await steps(second.path)).toEqual(['unpack', 'build'])
+      const [one, two] = [await record(first.path), await record(second.path)]
+      expect(two['packages']).toEqual(one['packages'])
+      expect((await shipped(second.path))['hello']).toBe('Hello, world!\n')
+      expect(two['layers']).toMatchObject([
+        { kind: 'toolchain', origin: 'kept' },
+        { origin: 'kept' },
+      ])
+    })
+
+    test('makes a layer anew when it was damaged, or when asked to', async () => {
+      await using work = await temporaryDirectory()
+      await (
+        await buildPackage(work.path, fixture)
+      ).result
+      const layers = (await record(work.path))['layers'] as { kind: string; key: string }[]
+      const key = layers.find(({ kind }) => kind === 'dependencies')?.key
+      await rm(join(state, `layers/${key}/upper/var/lib/dpkg/status`))
+      await using again = await temporaryDirectory()
+      await (
+        await buildPackage(again.path, fixture)
+      ).result
+      expect(await steps(again.path)).toEqual(['build-dep', 'unpack', 'build'])
+      await using fresh = await temporaryDirectory()
+      await (
+        await buildPackage(fresh.path, fixture, { fresh: true })
+      ).result
+      expect(await steps(fresh.path)).toContain('update')
+      expect(await leftInState()).toEqual([])
+    })
   })
 
   describe('has no reach', () => {
@@ -221,7 +281,7 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
         outputs: [],
       })
       expect(await readdir(join(work.path, 'out'))).toEqual(['build.json', 'build.log'])
-      await nothingLeft(work.path)
+      expect(await leftInState()).toEqual([])
     })
 
     test('in its own tests builds with nocheck', async () => {
@@ -243,18 +303,18 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
       expect(error.code).toBe('DEPENDENCY_UNSATISFIABLE')
       expect(error.message).toContain('no-such-package')
       expect(await record(work.path)).toMatchObject({ failure: { step: 'build-dep' } })
-      await nothingLeft(work.path)
+      expect(await leftInState()).toEqual([])
     })
 
     test('because its mirror cannot be reached is a failure of dependencies, not of the build', async () => {
       await using work = await temporaryDirectory()
       const lonely = join(work.path, 'lonely')
-      await execa('cp', ['-a', '--reflink=auto', tree, lonely])
+      // Hard links: what differs is put in place of a file, never written into it.
+      await execa('cp', ['-al', tree, lonely])
       await rm(join(lonely, 'etc/apt/sources.list.d'), { recursive: true, force: true })
-      await writeFile(
-        join(lonely, 'etc/apt/sources.list'),
-        'deb [trusted=yes] http://127.0.0.1:9/debian stable main\n',
-      )
+      await rm(join(lonely, 'etc/apt/sources.list'), { force: true })
+      const sources = 'deb [trusted=yes] http://127.0.0.1:9/debian stable main\n'
+      await writeFile(join(lonely, 'etc/apt/sources.list'), sources, { flag: 'wx' })
       const { result } = await buildPackage(work.path, {}, { tree: lonely })
       const error = await failureOf(result)
       expect(error.code).toBe('DEPENDENCY_INDEX')
@@ -266,12 +326,12 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
       const { result } = await buildPackage(
         work.path,
         { build: ['echo waiting', 'sleep 86399'] },
-        { timeoutMs: 30_000 },
+        { timeoutMs: 10_000 },
       )
       expect(await failureOf(result)).toMatchObject({ code: 'TIMEOUT' })
       const { stdout } = await execa('ps', ['-eo', 'args'])
       expect(stdout).not.toContain('sleep 86399')
-      await nothingLeft(work.path)
+      expect(await leftInState()).toEqual([])
     })
   })
 
@@ -292,7 +352,32 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
     const { stdout } = await execa('ps', ['-eo', 'args'])
     expect(stdout).not.toContain('sleep 86398')
     expect(await readdir(join(work.path, 'out'))).toEqual([])
-    await nothingLeft(work.path)
+    expect(await leftInState()).toEqual([])
+  })
+
+  test('that is killed takes its container along, and the next one removes the rest', async () => {
+    await using work = await temporaryDirectory()
+    const dsc = await makeSourcePackage(work.path, {
+      build: ['echo kill me now', 'sleep 86397'],
+    })
+    const program = fileURLToPath(new URL('../../../bin/tsnspawn-build.cjs', import.meta.url))
+    const output = join(work.path, 'out')
+    const child = execa(program, ['--state-dir', state, 'build', tree, dsc, '--output', output], {
+      all: true,
+      reject: false,
+      stdin: 'ignore',
+    })
+    let said = ''
+    child.all.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    await expect.poll(() => said, { timeout: 60_000 }).toMatch(/^kill me now$/m)
+    child.kill('SIGKILL')
+    await child
+    await expect
+      .poll(async () => (await execa('ps', ['-eo', 'args'])).stdout)
+      .not.toContain('sleep 86397')
+    expect(await leftInState()).not.toEqual([])
+    expect(removeStaleBuilds(state)).toHaveLength(1)
+    expect(await leftInState()).toEqual([])
   })
 
   test('of a directory makes the source package first, and hands it out when asked', async () => {

@@ -31,7 +31,13 @@ const request: PlanRequest = {
     network: 'none',
     environment: {},
   },
-  layers: { tree: '/t', sources: '/b/s', dependencies: '/b/d', upper: '/b/u', work: '/b/w' },
+  layers: {
+    tree: '/t',
+    toolchain: { upper: '/c/u', work: '/c/w' },
+    dependencies: { upper: '/d/u', work: '/d/w' },
+    sources: '/b/s',
+    build: { upper: '/b/u', work: '/b/w' },
+  },
   machine: 'build-1',
   user: 'builder',
   proxy: { http_proxy: 'http://proxy:3128' },
@@ -89,22 +95,26 @@ test('a directory without its upstream tarball is built as it lies', () => {
 describe('isolation', () => {
   test('whatever runs code of the package has no network and is not root', () => {
     for (const { phase, settings } of plan()) {
-      const trusted = phase === 'dependencies'
+      const trusted = phase === 'toolchain' || phase === 'dependencies'
       expect(settings.privateNetwork).toBe(!trusted)
       expect(settings.user).toBe(trusted ? undefined : 'builder')
       expect(settings.privateUsers).toEqual({ mode: 'pick' })
     }
   })
 
-  test('no step writes to the tree, and the build writes to no layer', () => {
+  test('no step writes to the tree, and each phase only to what is its own', () => {
+    const uppers = { toolchain: '/c/u', dependencies: '/d/u', unpack: '/b/u', build: '/b/u' }
     for (const { phase, settings } of plan()) {
-      expect(settings.root).toMatchObject({
-        kind: 'layers',
-        upper: phase === 'dependencies' ? '/b/d' : '/b/u',
-        keep: false,
-      })
+      expect(settings.root).toMatchObject({ kind: 'layers', upper: uppers[phase] })
     }
-    expect(plan().at(-1)?.settings.root).toMatchObject({ layers: ['/t', '/b/d', '/b/s'] })
+    expect(plan().at(-1)?.settings.root).toMatchObject({ layers: ['/t', '/c/u', '/d/u', '/b/s'] })
+  })
+
+  test('what is kept as a layer is on disk when it is done, what is thrown away need not be', () => {
+    const kept = plan().filter(
+      ({ settings }) => settings.root.kind === 'layers' && settings.root.keep,
+    )
+    expect(kept.map(({ id }) => id)).toEqual(['toolchain', 'build-dep'])
   })
 
   test('each step has a work directory of its own', () => {
@@ -116,7 +126,7 @@ describe('isolation', () => {
 
   test('synchronous writes are skipped for dependencies only', () => {
     for (const { phase, settings } of plan())
-      expect(settings.suppressSync).toBe(phase === 'dependencies')
+      expect(settings.suppressSync).toBe(phase === 'toolchain' || phase === 'dependencies')
   })
 
   test('the network of the host comes only when asked for, and with it the proxy', () => {

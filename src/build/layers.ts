@@ -1,0 +1,235 @@
+/**
+ * Layers that are worth keeping: what a build installs before it begins, as an overlay's upper
+ * directory under a name made of everything that went into it. A layer is made under a hidden name and
+ * published by a rename; whoever uses one holds a shared lock on it, so that trimming passes it by.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync } from 'node:fs'
+import {
+  chmod,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
+import { join } from 'node:path'
+import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from '../images/hidden-tree.ts'
+import { lockImage, tryLockFileAt, type ImageLock } from '../images/lock.ts'
+import { removeTreeGently } from '../images/remove-tree.ts'
+import { measureUsage } from '../images/usage.ts'
+import type { CleanupStack } from '../cleanup.ts'
+import { NspawnError } from '../errors.ts'
+import { silent, type LogSink } from '../log.ts'
+
+/** Directories of an overlay's writable part; `work` holds one empty directory for each mount. */
+export interface Writable {
+  readonly upper: string
+  readonly work: string
+}
+
+export interface LayerDraft extends Writable {
+  /**
+   * Publishes the layer; from then on it is found under `key`. When somebody else was faster, theirs
+   * stays and this one goes on being used by its maker alone.
+   *
+   * @returns the upper directory, wherever it is now
+   */
+  publish(key: string): Promise<string>
+}
+
+export interface LayerBudget {
+  readonly totalBytes: number
+  readonly ageMs: number
+}
+
+const defaultBudget: LayerBudget = { totalBytes: 10 * 1024 ** 3, ageMs: 30 * 24 * 3600 * 1000 }
+
+interface LayerNote {
+  readonly key: string
+  readonly sizeBytes: number
+  /** Digest of the package database in the layer: a layer that lost it is not used. */
+  readonly database: string
+}
+
+const noteName = 'layer.json'
+const upperName = 'upper'
+
+/** The name of a layer: a digest of everything that decides what is in it. */
+export function layerKey(inputs: unknown): string {
+  return createHash('sha256').update(JSON.stringify(inputs)).digest('hex').slice(0, 40)
+}
+
+/** Removes what killed runs left in a directory of layers: unfinished ones, and locks nobody holds. */
+export function removeStaleLayers(directory: string, log: LogSink): readonly string[] {
+  const removed = removeStaleHiddenTrees(directory, log)
+  for (const name of existsSync(directory) ? readdirSync(directory) : []) {
+    if (/^\.#[0-9a-f]{40}\.lck$/.test(name))
+      tryLockFileAt(join(directory, name), 'exclusive')?.release()
+  }
+  return removed
+}
+
+export class LayerStore {
+  private readonly directory: string
+  private readonly cleanup: CleanupStack
+  private readonly log: LogSink
+
+  /**
+   * @param directory absolute; made when missing
+   * @param cleanup locks and drafts are released with it
+   */
+  static async open(
+    directory: string,
+    cleanup: CleanupStack,
+    log: LogSink = silent,
+  ): Promise<LayerStore> {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    removeStaleLayers(directory, log)
+    return new LayerStore(directory, cleanup, log)
+  }
+
+  private constructor(directory: string, cleanup: CleanupStack, log: LogSink) {
+    this.directory = directory
+    this.cleanup = cleanup
+    this.log = log
+  }
+
+  /**
+   * The upper directory of a kept layer, locked against removal until the clean-up; `undefined` when
+   * there is none, or it is not what was published.
+   */
+  async find(key: string): Promise<string | undefined> {
+    const place = join(this.directory, key)
+    const lock = this.tryLock(place, 'shared')
+    if (lock === undefined) return undefined
+    if (!(await isSound(place, key))) {
+      lock.release()
+      return undefined
+    }
+    this.cleanup.defer(`lock of layer ${key}`, () => lock.release())
+    const now = new Date()
+    await utimes(join(place, noteName), now, now)
+    return join(place, upperName)
+  }
+
+  /** Fresh directories for a layer that is about to be made. */
+  async draft(): Promise<LayerDraft> {
+    const hidden = claimHiddenTree(this.directory, 'layer')
+    const release = this.cleanup.defer('unpublished layer', hidden.remove)
+    const upper = join(hidden.path, upperName)
+    const work = join(hidden.path, 'work')
+    await mkdir(hidden.path)
+    for (const path of [upper, work]) {
+      await mkdir(path)
+      await chmod(path, 0o755)
+    }
+    return { upper, work, publish: (key) => this.publish(hidden, key, release) }
+  }
+
+  private async publish(
+    hidden: HiddenTree,
+    key: string,
+    release: () => Promise<void>,
+  ): Promise<string> {
+    const upper = join(hidden.path, upperName)
+    await rm(join(hidden.path, 'work'), { recursive: true })
+    const note: LayerNote = {
+      key,
+      sizeBytes: await measureUsage(upper),
+      database: await databaseDigest(upper),
+    }
+    await writeFile(join(hidden.path, noteName), `${JSON.stringify(note)}\n`)
+    const place = join(this.directory, key)
+    try {
+      await rename(hidden.path, place)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+      if (await isSound(place, key)) return upper
+      await this.discard(key)
+      return upper
+    }
+    // Nothing is left under the hidden name; only its lock remains to be given back.
+    await release()
+    await this.trim(defaultBudget)
+    return (await this.find(key)) ?? join(place, upperName)
+  }
+
+  /** Removes layers, least recently used first, until the others fit; those in use stay. */
+  async trim(budget: LayerBudget): Promise<readonly string[]> {
+    const layers = await this.list()
+    const oldest = Date.now() - budget.ageMs
+    let total = layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    const removed: string[] = []
+    for (const { key, sizeBytes, usedMs } of layers) {
+      if (total <= budget.totalBytes && usedMs >= oldest) continue
+      if (!(await this.discard(key))) continue
+      total -= sizeBytes
+      removed.push(key)
+    }
+    return removed
+  }
+
+  /** Kept layers, least recently used first. */
+  async list(): Promise<readonly { key: string; sizeBytes: number; usedMs: number }[]> {
+    const layers = []
+    for (const name of await readdir(this.directory)) {
+      if (!/^[0-9a-f]{40}$/.test(name)) continue
+      const note = await readNote(join(this.directory, name))
+      const facts = await stat(join(this.directory, name, noteName)).catch(() => undefined)
+      layers.push({ key: name, sizeBytes: note?.sizeBytes ?? 0, usedMs: facts?.mtimeMs ?? 0 })
+    }
+    return layers.toSorted((a, b) => a.usedMs - b.usedMs)
+  }
+
+  private async discard(key: string): Promise<boolean> {
+    const place = join(this.directory, key)
+    const lock = this.tryLock(place, 'exclusive')
+    if (lock === undefined) return false
+    try {
+      // Under a hidden name first: a half removed layer must not be found.
+      const hidden = claimHiddenTree(this.directory, 'layer')
+      await rename(place, hidden.path)
+      await removeTreeGently(hidden.path)
+      hidden.release()
+      return true
+    } finally {
+      lock.release()
+    }
+  }
+
+  private tryLock(place: string, mode: 'shared' | 'exclusive'): ImageLock | undefined {
+    try {
+      return lockImage(place, mode)
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code === 'ENOENT') return undefined
+      if (!(error instanceof NspawnError) || code !== 'EBUSY') throw error
+      this.log({ kind: 'step', text: `layer ${place} is in use elsewhere` })
+      return undefined
+    }
+  }
+}
+
+async function isSound(place: string, key: string): Promise<boolean> {
+  const note = await readNote(place)
+  return note?.key === key && note.database === (await databaseDigest(join(place, upperName)))
+}
+
+async function readNote(place: string): Promise<LayerNote | undefined> {
+  try {
+    return JSON.parse(await readFile(join(place, noteName), 'utf8')) as LayerNote
+  } catch {
+    // Missing or cut short: a layer that nobody finished.
+    return undefined
+  }
+}
+
+async function databaseDigest(upper: string): Promise<string> {
+  const status = await readFile(join(upper, 'var/lib/dpkg/status')).catch(() => '')
+  return createHash('sha256').update(status).digest('hex')
+}

@@ -1,0 +1,128 @@
+/** Runs the steps of a build in containers: their output goes to the log, their time into the record. */
+import { mkdir } from 'node:fs/promises'
+import { NspawnError } from '../errors.ts'
+import type { LogSink } from '../log.ts'
+import { runContainer, type ContainerOutcome } from '../runtime/client.ts'
+import type { Settings } from '../settings/settings.ts'
+import type { BuildLog } from './build-log.ts'
+import { seconds, type BuildRecorder } from './record.ts'
+
+/** One container of a build. */
+export interface Step {
+  /** Unique in the plan, fit for a file name. */
+  readonly id: string
+  /** What it does, for people: "install build dependencies". */
+  readonly title: string
+  readonly settings: Settings
+  /** Code of the error when its program fails. */
+  readonly failure: string
+  /** One sentence on what to try then. */
+  readonly hint?: string
+}
+
+export interface StepContext {
+  /** What is built, for messages: name and version. */
+  readonly subject: string
+  readonly recorder: BuildRecorder
+  readonly buildLog: BuildLog
+  readonly log: LogSink
+  readonly signal: AbortSignal | undefined
+  /** On the clock of `performance.now()`. */
+  readonly deadlineMs: number
+  /** Open a shell on the caller's terminal where a step failed. */
+  readonly shellOnFailure: boolean
+}
+
+const shownLines = 12
+
+/**
+ * Runs one step to its end.
+ *
+ * @throws NspawnError with the step's own code and the last lines of its output; `TIMEOUT`; what
+ *   `runContainer()` throws
+ */
+export async function runStep(step: Step, context: StepContext): Promise<void> {
+  const { settings } = step
+  const { recorder, buildLog, log } = context
+  buildLog.banner(step.title, settings.command)
+  log({ kind: 'step', text: step.title })
+  const began = performance.now()
+  let outcome: ContainerOutcome | undefined
+  try {
+    outcome = await runInContainer(settings, context)
+  } finally {
+    const ended = outcome !== undefined && !outcome.timedOut ? { status: outcome.status } : {}
+    recorder.steps.push({
+      id: step.id,
+      title: step.title,
+      command: settings.command,
+      user: settings.user ?? 'root',
+      network: settings.privateNetwork ? 'loopback' : 'host',
+      ...ended,
+      seconds: seconds(performance.now() - began),
+    })
+  }
+  if (outcome.timedOut) {
+    const hint = 'give it more with --timeout'
+    throw failure({ ...step, hint }, context, 'TIMEOUT', ': the time limit ran out', undefined)
+  }
+  buildLog.note(`exit status ${outcome.status} after ${seconds(outcome.durationMs)} s`)
+  if (outcome.status === 0) return
+  const error = failure(step, context, step.failure, '', outcome.status)
+  if (context.shellOnFailure) await openShell(settings, context)
+  throw error
+}
+
+async function runInContainer(settings: Settings, context: StepContext): Promise<ContainerOutcome> {
+  const { buildLog, log, signal, deadlineMs } = context
+  const leftMs = deadlineMs - performance.now()
+  await makeWorkDirectory(settings)
+  return runContainer({
+    settings,
+    stdio: 'lines',
+    onLine: (line, stream) => {
+      buildLog.line(line)
+      log({ kind: 'output', stream, line })
+    },
+    signal,
+    timeoutMs: leftMs === Infinity ? undefined : Math.max(1, leftMs),
+  })
+}
+
+/** The same container, with a shell on the caller's terminal instead of the program that failed. */
+async function openShell(settings: Settings, { log, signal }: StepContext): Promise<void> {
+  const { root, environment, command } = settings
+  const text = `a shell where "${command.join(' ')}" failed; leave it with "exit"`
+  log({ kind: 'notice', text })
+  const term = { name: 'TERM', value: process.env['TERM'] ?? 'dumb' }
+  const shell: Settings = {
+    ...settings,
+    command: ['/bin/bash'],
+    console: undefined,
+    environment: [...environment.filter(({ name }) => name !== 'TERM'), term],
+    root: root.kind === 'layers' ? { ...root, workDirectory: `${root.workDirectory}-shell` } : root,
+  }
+  await makeWorkDirectory(shell)
+  await runContainer({ settings: shell, stdio: 'inherit', signal })
+}
+
+async function makeWorkDirectory({ root }: Settings): Promise<void> {
+  if (root.kind === 'layers') await mkdir(root.workDirectory)
+}
+
+function failure(
+  step: Step,
+  { subject, buildLog }: StepContext,
+  code: string,
+  why: string,
+  status: number | undefined,
+): NspawnError {
+  const lines = buildLog.lastLines(shownLines)
+  const tail = lines.length === 0 ? '' : `\n  | ${lines.join('\n  | ')}\n`
+  return new NspawnError(`${subject}: cannot ${step.title}${why}${tail}`, {
+    code,
+    operation: step.settings.command[0],
+    status,
+    hint: step.hint,
+  })
+}
