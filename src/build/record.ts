@@ -1,5 +1,5 @@
 /** `build.json`: what went in, what was done, what came out, for people and programs that come later. */
-import { NspawnError, serializeError } from '../errors.ts'
+import { describeError, NspawnError, serializeError } from '../errors.ts'
 import { phase, type LogSink } from '../log.ts'
 import { ownVersion } from '../version.ts'
 import type { BaseTree } from './base-tree.ts'
@@ -22,7 +22,12 @@ export interface BuildRecord {
   readonly tool: { readonly name: string; readonly version: string }
   readonly driver: string
   readonly result: 'succeeded' | 'failed'
-  readonly failure?: { readonly code: string; readonly message: string; readonly step?: string }
+  readonly failure?: {
+    readonly code: string
+    /** What the program said: the whole chain of causes, with the last lines of output. */
+    readonly message: string
+    readonly step?: string
+  }
   /** ISO 8601, UTC. */
   readonly started: string
   readonly finished: string
@@ -83,7 +88,8 @@ export class BuildRecorder {
   }
 
   private describe(error: unknown): NonNullable<BuildRecord['failure']> {
-    const { code = 'BUG', message = '' } = serializeError(error) ?? {}
+    const { code = 'BUG' } = serializeError(error) ?? {}
+    const message = describeError(error)
     const last = this.steps.at(-1)
     const byStep = error instanceof NspawnError && last !== undefined && last.status !== 0
     return { code, message, ...(byStep ? { step: last.id } : {}) }

@@ -135,12 +135,13 @@ async function openBelow(directory: FileHandle, name: string, flags: number): Pr
 /**
  * Makes the output directory where it is missing; a new one belongs to `owner`.
  *
+ * @returns whether it was missing
  * @throws NspawnError `INVALID_OUTPUT` when it cannot be one
  */
 export async function prepareOutputDirectory(
   path: string,
   owner: Owner | undefined,
-): Promise<void> {
+): Promise<boolean> {
   try {
     const first = await mkdir(path, { recursive: true })
     // Every directory that was made on the way down, the first one reported by mkdir.
@@ -150,6 +151,7 @@ export async function prepareOutputDirectory(
     }
     if (!(await lstat(`${path}/.`)).isDirectory())
       throw Object.assign(new Error(), { code: 'ENOTDIR' })
+    return first !== undefined
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === undefined) throw error

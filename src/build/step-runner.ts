@@ -1,4 +1,5 @@
 /** Runs the steps of a build in containers: their output goes to the log, their time into the record. */
+import { statfsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
@@ -68,7 +69,9 @@ export async function runStep(step: Step, context: StepContext): Promise<void> {
   }
   buildLog.note(`exit status ${outcome.status} after ${seconds(outcome.durationMs)} s`)
   if (outcome.status === 0) return
-  const error = failure(step, context, step.failure, '', outcome.status)
+  const error = isDiskFull(step, context)
+    ? failure({ ...step, hint: fullHint }, context, 'ENOSPC', ': the disk is full', outcome.status)
+    : failure(step, context, step.failure, '', outcome.status)
   if (context.shellOnFailure) await openShell(settings, context)
   throw error
 }
@@ -110,6 +113,19 @@ async function makeWorkDirectory({ root }: Settings): Promise<void> {
   if (root.kind === 'layers') await mkdir(root.workDirectory)
 }
 
+const fullHint = 'make room below the state directory, or move it with --state-dir'
+const scarceBytes = 64 * 1024 ** 2
+
+/** Programs say it in their own ways, and package tests say it on purpose: so both signs must be there. */
+function isDiskFull({ settings: { root } }: Step, { buildLog }: StepContext): boolean {
+  if (root.kind !== 'layers') return false
+  const { bavail, bsize } = statfsSync(root.upper)
+  if (bavail * bsize > scarceBytes) return false
+  return buildLog
+    .lastLines(shownLines)
+    .some((line) => /no space left|enough free space/i.test(line))
+}
+
 function failure(
   step: Step,
   { subject, buildLog }: StepContext,
@@ -118,11 +134,12 @@ function failure(
   status: number | undefined,
 ): NspawnError {
   const lines = buildLog.lastLines(shownLines)
-  const tail = lines.length === 0 ? '' : `\n  | ${lines.join('\n  | ')}\n`
-  return new NspawnError(`${subject}: cannot ${step.title}${why}${tail}`, {
+  const said = `its last lines:\n  | ${lines.join('\n  | ')}`
+  return new NspawnError(`${subject}: cannot ${step.title}${why}`, {
     code,
     operation: step.settings.command[0],
     status,
     hint: step.hint,
+    cause: lines.length === 0 ? undefined : new NspawnError(said, { code: 'OUTPUT' }),
   })
 }

@@ -4,10 +4,10 @@
  * whatever ends this process, the next run finds and removes what it left.
  */
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, rename, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rename, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CleanupStack } from '../../cleanup.ts'
-import { NspawnError } from '../../errors.ts'
+import { describeError, NspawnError } from '../../errors.ts'
 import {
   claimHiddenTree,
   removeStaleHiddenTrees,
@@ -83,7 +83,7 @@ export async function buildDebian(build: DebianBuild): Promise<DebianBuildResult
   const base = await describeDebianTree(build.tree)
   const lock = lockImage(build.tree, 'shared')
   cleanup.defer(`lock of ${build.tree}`, () => lock.release())
-  await prepareOutputDirectory(build.outputDirectory, build.owner)
+  const made = await prepareOutputDirectory(build.outputDirectory, build.owner)
   const place = await claimBuildDirectory(build, log, cleanup)
   const recorder = new BuildRecorder('debian', log)
   recorder.facts = { base, options: build.options }
@@ -93,10 +93,12 @@ export async function buildDebian(build: DebianBuild): Promise<DebianBuildResult
   try {
     await run.whole()
   } catch (error) {
-    if (build.signal?.aborted === true) throw error
+    if (build.signal?.aborted === true) {
+      if (made) await removeIfEmpty(build.outputDirectory)
+      throw error
+    }
     buildLog.banner(`failed: ${error instanceof Error ? error.message : String(error)}`)
-    await publish(build, place, recorder.finish(error), [])
-    throw withLog(error, join(build.outputDirectory, logName))
+    throw await withLog(error, build, place, recorder.finish(error), log)
   }
   const record = recorder.finish()
   const files = await publish(build, place, record, recorder.outputs)
@@ -318,9 +320,24 @@ async function publish(
   return names.map((name) => join(build.outputDirectory, name))
 }
 
-function withLog(error: unknown, path: string): unknown {
+/** The error with the log's path, once log and record have been put into the output directory. */
+async function withLog(
+  error: unknown,
+  build: DebianBuild,
+  place: BuildPlace,
+  record: BuildRecord,
+  log: LogSink,
+): Promise<unknown> {
+  try {
+    await publish(build, place, record, [])
+  } catch (second) {
+    // A full disk, for instance: the build's own failure is what has to be told.
+    log({ kind: 'warning', text: `cannot write the log: ${describeError(second)}` })
+    return error
+  }
   if (!(error instanceof NspawnError)) return error
   const { code, operation, subject, status, hint, cause } = error
+  const path = join(build.outputDirectory, logName)
   return new NspawnError(error.message, {
     code,
     operation,
@@ -330,4 +347,12 @@ function withLog(error: unknown, path: string): unknown {
     cause,
     log: path,
   })
+}
+
+async function removeIfEmpty(directory: string): Promise<void> {
+  try {
+    await rmdir(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error
+  }
 }

@@ -20,7 +20,7 @@ export type SourceRequest =
  */
 export function readSourceArgument(text: string, directory: string): SourceRequest {
   if (looksLikeUrl(text)) {
-    const url = parseUrl(text)
+    const url = urlOf(text)
     if (!url.pathname.endsWith('.dsc')) throw invalid('the URL does not end in .dsc', text)
     return { kind: 'dsc-url', url }
   }
@@ -39,6 +39,14 @@ export function readSourceArgument(text: string, directory: string): SourceReque
     subject: path,
     hint: 'give a .dsc by path or URL, a directory with debian/ in it, or the name of a source package',
   })
+}
+
+function urlOf(text: string): URL {
+  try {
+    return parseUrl(text)
+  } catch (error) {
+    throw new NspawnError('not a source', { code: 'SOURCE_INVALID', cause: error })
+  }
 }
 
 function invalid(why: string, subject: string): NspawnError {

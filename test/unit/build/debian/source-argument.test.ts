@@ -35,6 +35,7 @@ test.each([
   ['./missing', 'SOURCE_NOT_FOUND'],
   ['Hello', 'SOURCE_NOT_FOUND'],
   ['hello_1.tar.gz', 'SOURCE_INVALID'],
+  ['http://[/hello_1.dsc', 'SOURCE_INVALID'],
 ])('%s is refused as %s', (text, code) => {
   expect(() => read(text)).toThrow(expect.objectContaining({ code }))
 })
