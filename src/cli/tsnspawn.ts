@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs'
 import { CleanupStack } from '../cleanup.ts'
 import { describeError, NspawnError } from '../errors.ts'
 import type { LogEvent } from '../log.ts'
+import { ensureForkSafe } from '../runtime/fork-safety.ts'
 import { judge } from '../runtime/exit-status.ts'
 import { prepareContainer, runContainerHere, type ContainerContext } from '../runtime/container.ts'
 import { parseCommandLine } from '../settings/argv.ts'
@@ -11,6 +12,7 @@ import { ownVersion } from '../version.ts'
 
 /** @returns the exit status: the payload's, or 1 for what we could not do */
 export async function main(argv: readonly string[]): Promise<number> {
+  ensureForkSafe()
   let debug = false
   try {
     const line = parseCommandLine(argv, {

@@ -162,11 +162,9 @@ const maskedProc = ['kallsyms', 'kcore', 'keys', 'sysrq-trigger', 'timer_list']
 const readOnlyProc = ['acpi', 'apm', 'asound', 'bus', 'fs', 'irq', 'scsi']
 
 /** Mounts made by the inner child, with all namespaces entered and the tree as root. */
-export function innerMounts(settings: Settings, hasIncoming: boolean): Step[] {
+export function innerMounts(settings: Settings): Step[] {
   const { tuning, privateNetwork } = settings
   const steps: Step[] = [newMount('proc', '/proc', ['nosuid', 'noexec', 'nodev'], undefined)]
-  // Everything has been made shared just now; through this one only the host hands mounts in.
-  if (hasIncoming) steps.push({ kind: 'receive-only', target: '/run/host/incoming' })
   if (tuning.apiVfs !== 'writable') {
     steps.push(bindHere('/proc/sys'))
     if (privateNetwork || tuning.apiVfs === 'network-writable')

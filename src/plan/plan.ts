@@ -68,8 +68,6 @@ export type Step =
     }
   /** Gives what a mount brought along to the container's root. */
   | { readonly kind: 'owner'; readonly path: string }
-  /** Cuts a mount off from telling the host's about changes, not from hearing of theirs. */
-  | { readonly kind: 'receive-only'; readonly target: string }
   /** A device node like the host's; bound from there where mknod is not permitted. */
   | {
       readonly kind: 'device'
@@ -173,6 +171,8 @@ export interface ContainerPlan {
   readonly namespaces: readonly ('ipc' | 'pid' | 'uts' | 'user' | 'net' | 'cgroup')[]
   /** Done in order by the outer child, on the tree, with the host's privileges. */
   readonly outer: readonly Step[]
+  /** Mounts that the host hands mounts in through, and that tell it nothing back. */
+  readonly receiveOnly: readonly string[]
   /** Done in order by the inner child, within all namespaces. */
   readonly inner: readonly Step[]
   /** Custom mounts at or below /proc, done last. */
@@ -218,8 +218,6 @@ export function describeStep(step: Step): string {
       return `make ${step.kind} ${step.path}`
     case 'owner':
       return `give ${step.path} to the container's root`
-    case 'receive-only':
-      return `make ${step.target} receive mounts only`
     case 'device':
       return `make device node ${step.path}`
     case 'base-filesystem':

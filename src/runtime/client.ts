@@ -12,6 +12,7 @@ import type { LogSink } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
 import { runAttachedProgram } from '../process.ts'
 import type { Settings } from '../settings/settings.ts'
+import { FORK_SAFE_FLAGS } from './fork-safety.ts'
 import type { RuntimeAnswer, RuntimeRequest } from './protocol.ts'
 
 export interface ContainerRun {
@@ -57,7 +58,7 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
   let answer: Exclude<RuntimeAnswer, { kind: 'event' }> | undefined
   const captured = { stdout: '', stderr: '' }
   const ended = await runAttachedProgram({
-    argv: [process.execPath, ...NODE_FLAGS, runtimeProgram()],
+    argv: [process.execPath, ...FORK_SAFE_FLAGS, runtimeProgram()],
     stdio: run.stdio === 'inherit' ? 'inherit' : 'lines',
     request: JSON.stringify(request),
     onLine: (line, stream) => {
@@ -93,9 +94,6 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
     ...captured,
   }
 }
-
-/** See bin/tsnspawn.cjs. */
-const NODE_FLAGS = ['--single-threaded-gc', '--no-concurrent-recompilation']
 
 /** How long the runtime may take to end a container before it is killed itself. */
 const END_GRACE_MS = 10_000

@@ -80,9 +80,10 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
     // The outer child writes our id map. Until then we are nobody.
     if (receiveMessage(outer) === undefined) exitProcess(1)
     setIds(0, 0, [])
+    // A copy of the mounts for a user namespace only receives; what services mount inside shall spread inside.
+    setPropagation('/', MS_SHARED | MS_REC)
   }
   joinFreshKeyring()
-  setPropagation('/', MS_SHARED | MS_REC)
   if (plan.namespaces.includes('net')) unshare(CLONE_NEWNET, 'cannot make a network namespace')
   const root = open('/', O_PATH)
   const context: StepContext = {

@@ -27,7 +27,7 @@ import {
   O_PATH,
   O_RDWR,
 } from '../sys/fd.ts'
-import { forkWithHeap, holdProc } from '../sys/fork.ts'
+import { forkChildWithHeap, holdProc } from '../sys/fork.ts'
 import { makeNode, S_IFIFO } from '../sys/inode.ts'
 import {
   enterRoot,
@@ -41,6 +41,7 @@ import {
   MS_NOSUID,
   MS_REC,
   MS_SHARED,
+  MS_SLAVE,
 } from '../sys/mount.ts'
 import {
   unshare,
@@ -111,10 +112,11 @@ function assembleAndStart(plan: ContainerPlan, supervisor: number, place: string
   close(root)
   enterRoot(place)
   setPropagation('/', MS_SHARED | MS_REC)
+  for (const target of plan.receiveOnly) setPropagation(target, MS_SLAVE)
   if (plan.users !== undefined) pinProcAndSysfs()
 
   const [fromInner, toOuter] = packetSocketPair()
-  const inner = forkWithHeap(cloneFlags(plan))
+  const inner = forkChildWithHeap(cloneFlags(plan))
   if (inner === 0) {
     close(fromInner)
     runInnerChild(plan, { supervisor, outer: toOuter, containerUuid, hierarchies })

@@ -38,7 +38,6 @@ import {
   cloneMount,
   mount,
   setMountAttributes,
-  setPropagation,
   tryUnmount,
   unmount,
   type MountAttributes,
@@ -47,7 +46,6 @@ import {
   MS_NOEXEC,
   MS_NOSUID,
   MS_RDONLY,
-  MS_SLAVE,
   MS_STRICTATIME,
 } from '../sys/mount.ts'
 import {
@@ -114,10 +112,6 @@ function executeStep(step: Step, context: StepContext): void {
       })
     case 'owner':
       return withPathInRoot(root, step.path, (path) => chownSync(path, owner, owner))
-    case 'receive-only':
-      return withPathInRoot(root, step.target, (path) =>
-        setPropagation(path, MS_SLAVE, step.target),
-      )
     case 'device':
       return makeDeviceNode(step, context)
     case 'base-filesystem':

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { libc } from '../sys/libc.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
 import { closeAllBut } from '../sys/fd.ts'
-import { forkWithHeap } from '../sys/fork.ts'
+import { forkChildWithHeap } from '../sys/fork.ts'
 import {
   createSession,
   exitProcess,
@@ -47,7 +47,7 @@ export function startUnderStubInit(
   begin: () => void,
 ): never {
   setSignalMask('all')
-  const payload = forkWithHeap()
+  const payload = forkChildWithHeap()
   if (payload === 0) {
     try {
       createSession()

@@ -1,7 +1,7 @@
 /** Asking the container's own name service, through its getent; for users that its files do not hold. */
 import { readSync } from 'node:fs'
 import { close, closeAllBut, duplicateTo, open, pipe, O_RDWR } from '../sys/fd.ts'
-import { forkWithHeap } from '../sys/fork.ts'
+import { forkChildWithHeap } from '../sys/fork.ts'
 import {
   execute,
   exitProcess,
@@ -18,7 +18,7 @@ const MAX_ANSWER_BYTES = 64 * 1024
  */
 export function queryDatabase(database: 'passwd' | 'initgroups', key: string): string | undefined {
   const [output, input] = pipe()
-  const pid = forkWithHeap()
+  const pid = forkChildWithHeap()
   if (pid === 0) {
     try {
       const none = open('/dev/null', O_RDWR)

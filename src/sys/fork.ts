@@ -150,38 +150,73 @@ function nothingCameBetween(): boolean {
 }
 
 /**
- * Forks.
+ * Forks a Node process, which has threads.
  *
- * @param namespaces CLONE_NEW… flags for the child. With any, the raw clone(2) is used, which does not take
- *   the C library's locks: only for a process that is single-threaded, that is, for a forked child.
  * @returns 0 in the child; the child's pid, as this process sees it, in the parent
  */
-export function forkWithHeap(namespaces = 0): number {
+export function forkWithHeap(): number {
+  return forkBehindGate(() => nativeFork() as number, 'fork')
+}
+
+/**
+ * Forks a child made by `forkWithHeap()` once more, into new namespaces when wanted. Such a child has one thread, so
+ * the raw clone(2) will do, which does not take the C library's locks. It must be this one: fork(3) would run
+ * libuv's handler, which closes and reopens descriptors by numbers that may be ours by now.
+ *
+ * @param namespaces CLONE_NEW… flags for the new child
+ * @returns as `forkWithHeap()`
+ */
+export function forkChildWithHeap(namespaces = 0): number {
+  const flags = namespaces | SIGCHLD
+  return forkBehindGate(
+    () => Number(nativeClone(SYS_clone, flags, null, null, null, null)),
+    'clone',
+  )
+}
+
+function forkBehindGate(makeChild: () => number, operation: string): number {
+  const go = Buffer.alloc(1)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const [gateOut, gateIn] = pipe()
-    const go = Buffer.alloc(1)
     markHeapInheritable()
-    const pid =
-      namespaces === 0
-        ? (nativeFork() as number)
-        : Number(nativeClone(SYS_clone, namespaces | SIGCHLD, null, null, null, null))
+    const pid = makeChild()
     if (pid === 0) {
-      close(gateIn)
-      if (read(gateOut, go) !== 1) exitProcess(99) // the parent gave this child up, or died
-      close(gateOut)
+      passGate(gateOut, gateIn, go)
       return 0
     }
-    if (pid < 0) fail(namespaces === 0 ? 'fork' : 'clone', { step: 'cannot start a process' })
+    if (pid < 0) fail(operation, { step: 'cannot start a process' })
     close(gateOut)
-    const complete = nothingCameBetween()
-    if (complete) write(gateIn, go)
+    // A child that misses a page may die before it is let go; then the write fails, and it is made anew.
+    const released = nothingCameBetween() && tryWrite(gateIn, go)
     close(gateIn)
-    if (complete) return pid
+    if (released) return pid
     retries++
     kill(pid, SIGKILL)
     waitForChild(pid)
   }
   throw new Error(`fork: memory kept changing in ${MAX_ATTEMPTS} attempts`)
+}
+
+/** The child's side. It must not throw: its caller's code is not the child's to run yet. */
+function passGate(gateOut: number, gateIn: number, go: Buffer): void {
+  try {
+    close(gateIn)
+    if (read(gateOut, go) === 1) {
+      close(gateOut)
+      return
+    }
+  } catch {
+    // Falls through to the exit, as when the parent gave this child up, or died.
+  }
+  exitProcess(99)
+}
+
+function tryWrite(fd: number, bytes: Buffer): boolean {
+  try {
+    return write(fd, bytes) === bytes.length
+  } catch {
+    return false
+  }
 }
 
 /**

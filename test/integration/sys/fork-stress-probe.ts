@@ -2,7 +2,7 @@
  * Forks twice, RUNS times, with collections forced in all three processes, and execs in the innermost.
  * Prints `{"runs", "failures", "retries", "seconds"}`. Usage: fork-stress-probe.ts RUNS OBJECTS
  */
-import { forkRetries, forkWithHeap } from '../../../src/sys/fork.ts'
+import { forkChildWithHeap, forkRetries, forkWithHeap } from '../../../src/sys/fork.ts'
 import {
   CLONE_NEWNS,
   CLONE_NEWPID,
@@ -39,7 +39,7 @@ for (let run = 0; run < runs; run++) {
   const outer = forkWithHeap()
   if (outer === 0) {
     makeGarbage(objects)
-    const inner = forkWithHeap(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS)
+    const inner = forkChildWithHeap(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS)
     if (inner === 0) {
       makeGarbage(objects)
       try {

@@ -1,0 +1,16 @@
+/** The V8 flags without which a forked child hangs, waiting for threads that it does not have. */
+import { duplicateTo } from '../sys/fd.ts'
+import { execute } from '../sys/process.ts'
+
+export const FORK_SAFE_FLAGS = ['--single-threaded-gc', '--no-concurrent-recompilation'] as const
+
+/** Starts this program anew when Node was started without the flags; the launcher's first line has them. */
+export function ensureForkSafe(): void {
+  if (FORK_SAFE_FLAGS.every((flag) => process.execArgv.includes(flag))) return
+  // Node marks what it inherited close-on-exec: its stdio, and what a service manager passed.
+  const passed = Number(process.env['LISTEN_FDS'] ?? 0)
+  for (let fd = 0; fd < 3 + passed; fd++) duplicateTo(fd, fd)
+  const argv = [process.execPath, ...process.execArgv, ...FORK_SAFE_FLAGS, ...process.argv.slice(1)]
+  const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ''}`)
+  execute(process.execPath, argv, environment)
+}
