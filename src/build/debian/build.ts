@@ -25,6 +25,7 @@ import { runStep, type StepContext } from '../step-runner.ts'
 import { provideLayers, type BuildLayerPair } from './build-layers.ts'
 import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
+import { IndexCache } from './index-cache.ts'
 import { installedPackages } from './installed-packages.ts'
 import { currentIndexes, type IndexIdentity } from './layer-keys.ts'
 import { buildUserName } from './places.ts'
@@ -230,7 +231,16 @@ class BuildRun {
       this.log(event)
     }
     const { tree, source, signature: policy, signal } = build
-    this.source = await stageSource({ source, tree, layer: place.sources, policy, signal, log })
+    const cache = new IndexCache(join(build.stateDirectory, 'cache/sources'))
+    this.source = await stageSource({
+      source,
+      tree,
+      layer: place.sources,
+      policy,
+      cache,
+      signal,
+      log,
+    })
     const { control, origin, form, files, treeSha256, signature } = this.source
     const { name, version, format } = control
     this.recorder.facts = {

@@ -12,6 +12,7 @@ import { networkError, openBody } from '../../transfer/http-body.ts'
 import { parseUrl, urlFileName } from '../../transfer/url.ts'
 import type { AptSuite } from './apt-sources.ts'
 import { parseDeb822, type Paragraph } from './deb822.ts'
+import type { IndexCache } from './index-cache.ts'
 import { listedFiles, type ListedFile } from './file-list.ts'
 import { compareVersions } from './version.ts'
 
@@ -33,6 +34,7 @@ export interface SourceSearch {
   /** Only this version; default the newest. */
   readonly version?: string | undefined
   readonly suites: readonly AptSuite[]
+  readonly cache?: IndexCache | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
 }
@@ -81,7 +83,7 @@ async function searchSuite(search: SourceSearch, suite: AptSuite): Promise<Found
     const index = indexes.get(path + ending)
     if (index === undefined) continue
     const url = new URL(path + ending, release)
-    for (const paragraph of await scanSources(search, url, ending, index)) {
+    for (const paragraph of await readSources(search, url, ending, index)) {
       const version = paragraph.get('Version') ?? ''
       if (search.version !== undefined && search.version !== version) continue
       found.push({ ...describe(paragraph, base, url.href), version, suite: suite.suite, signers })
@@ -155,6 +157,20 @@ export function releaseHashes(text: string): ReadonlyMap<string, IndexFile> {
   return files
 }
 
+/** What the index says about the name: remembered, or read now. */
+async function readSources(
+  search: SourceSearch,
+  url: URL,
+  ending: (typeof compressionEndings)[number],
+  index: IndexFile,
+): Promise<readonly Paragraph[]> {
+  const { cache, name } = search
+  const known = await cache?.find(index.sha256, name)
+  const text = known ?? (await scanSources(search, url, ending, index))
+  if (known === undefined) await cache?.keep(index.sha256, name, text)
+  return parseDeb822(text, url.href)
+}
+
 // An index has tens of thousands of paragraphs and two of them are wanted: it is cut at the empty
 // lines while it streams in, and only a paragraph that has the name is read. What was found is handed
 // out only after the hash of the whole has been seen to be right.
@@ -163,7 +179,7 @@ async function scanSources(
   url: URL,
   ending: (typeof compressionEndings)[number],
   index: IndexFile,
-): Promise<readonly Paragraph[]> {
+): Promise<string> {
   const { stream } = await openBody({ url, signal: search.signal ?? new AbortController().signal })
   const hash = createHash('sha256')
   let sizeBytes = 0
@@ -184,15 +200,14 @@ async function scanSources(
     }
   }
   const heading = `\nPackage: ${search.name}\n`
-  const found: Paragraph[] = []
+  const found: string[] = []
   const decoder = new TextDecoder()
   let rest = ''
   try {
     for await (const bytes of decompress(measured(), ending)) {
       const pieces = (rest + decoder.decode(bytes, { stream: true })).split('\n\n')
       rest = pieces.pop() ?? ''
-      for (const piece of pieces)
-        if (`\n${piece}\n`.includes(heading)) found.push(...parseDeb822(piece, url.href))
+      for (const piece of pieces) if (`\n${piece}\n`.includes(heading)) found.push(piece)
     }
   } catch (error) {
     // What the archive signed can be decompressed.
@@ -200,9 +215,9 @@ async function scanSources(
       throw notTheSigned(url, error)
     throw error instanceof NspawnError ? error : networkError(error, url)
   }
-  if (`\n${rest}\n`.includes(heading)) found.push(...parseDeb822(rest, url.href))
+  if (`\n${rest}\n`.includes(heading)) found.push(rest)
   if (sizeBytes !== index.sizeBytes || hash.digest('hex') !== index.sha256) throw notTheSigned(url)
-  return found
+  return found.join('\n\n')
 }
 
 function notTheSigned(url: URL, cause?: unknown): NspawnError {

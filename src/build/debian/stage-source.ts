@@ -12,6 +12,7 @@ import { besideUrl, urlFileName, withoutSecrets } from '../../transfer/url.ts'
 import { copySourceTree } from '../copy-source-tree.ts'
 import { readAptSuites } from './apt-sources.ts'
 import { checkDscSignature, type DscSignature, type SignaturePolicy } from './dsc-signature.ts'
+import type { IndexCache } from './index-cache.ts'
 import { isPlainName, type ListedFile } from './file-list.ts'
 import { buildDirectory, buildUserId, sourceDirectory } from './places.ts'
 import type { SourceRequest } from './source-argument.ts'
@@ -48,6 +49,8 @@ export interface StageRequest {
   /** Absolute; an empty directory that becomes a layer. */
   readonly layer: string
   readonly policy: SignaturePolicy
+  /** Where lookups by name are remembered. */
+  readonly cache?: IndexCache | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
 }
@@ -96,11 +99,12 @@ async function stageByName(
   name: string,
   version: string | undefined,
 ): Promise<StagedSource> {
-  const { signal, log } = request
+  const { signal, log, cache } = request
   const found = await findSource({
     name,
     version,
     suites: await readAptSuites(request.tree),
+    cache,
     signal,
     log,
   })

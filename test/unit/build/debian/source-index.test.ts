@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { IndexCache } from '../../../../src/build/debian/index-cache.ts'
 import { findSource } from '../../../../src/build/debian/source-index.ts'
 import { serve } from '../../../fixtures/web-server.ts'
 import { makeSigner, type Signer } from '../../../fixtures/signing.ts'
@@ -73,6 +74,25 @@ test('an unknown name says where it was looked for', async () => {
     code: 'SOURCE_NOT_FOUND',
     message: expect.stringContaining('trixie'),
   })
+})
+
+test('an index is read once for each name, and again when it is another one', async () => {
+  const cache = new IndexCache(join(directory, 'cache'))
+  const suiteAt = (origin: string) => [
+    { uri: `${origin}/debian`, suite: 'trixie', components: ['main'], keyrings: [archive.keyring] },
+  ]
+  const asked = (requests: readonly { readonly url?: string | undefined }[]) =>
+    requests.filter(({ url }) => url?.endsWith('Sources.gz') === true).length
+  await using server = await serve(await sourceArchive(sources, archive, { suite: 'trixie' }))
+  const first = await findSource({ name: 'hello', suites: suiteAt(server.origin), cache })
+  expect(await findSource({ name: 'hello', suites: suiteAt(server.origin), cache })).toEqual(first)
+  expect(asked(server.requests)).toBe(1)
+  await findSource({ name: 'hello-traditional', suites: suiteAt(server.origin), cache })
+  expect(asked(server.requests)).toBe(2)
+  const more = [...sources, source('hello', '3.0-1')]
+  await using newer = await serve(await sourceArchive(more, archive, { suite: 'trixie' }))
+  const found = await findSource({ name: 'hello', suites: suiteAt(newer.origin), cache })
+  expect(found.version).toBe('3.0-1')
 })
 
 describe('nothing is taken from an index', () => {

@@ -1,0 +1,49 @@
+/**
+ * Remembers what a package index said about one name. Indexes are named by their hash, so an entry can
+ * never be out of date; it saves reading tens of megabytes for each build by name.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+const ageLimitMs = 30 * 24 * 3600 * 1000
+
+export class IndexCache {
+  private readonly directory: string
+
+  /** @param directory absolute; made when something is first kept */
+  constructor(directory: string) {
+    this.directory = directory
+  }
+
+  /** The paragraphs that the index has for the name, as text; `undefined` when it was never read for it. */
+  async find(indexSha256: string, name: string): Promise<string | undefined> {
+    const path = this.path(indexSha256, name)
+    try {
+      const text = await readFile(path, 'utf8')
+      const now = new Date()
+      await utimes(path, now, now)
+      return text
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  /** Keeps an answer, an empty one too, and drops those that nobody asked for in a month. */
+  async keep(indexSha256: string, name: string, text: string): Promise<void> {
+    await mkdir(this.directory, { recursive: true, mode: 0o700 })
+    for (const old of await readdir(this.directory)) {
+      const { mtimeMs } = await stat(join(this.directory, old))
+      if (Date.now() - mtimeMs > ageLimitMs) await rm(join(this.directory, old), { force: true })
+    }
+    const path = this.path(indexSha256, name)
+    const temporary = `${path}.${randomBytes(6).toString('hex')}`
+    await writeFile(temporary, text, { flag: 'wx', mode: 0o600 })
+    await rename(temporary, path)
+  }
+
+  private path(indexSha256: string, name: string): string {
+    return join(this.directory, `${indexSha256}-${name}`)
+  }
+}
