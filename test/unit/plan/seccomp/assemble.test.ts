@@ -109,6 +109,8 @@ describe.each(ABIS)('%s', (abi) => {
   test('--suppress-sync turns syncing into nothing and says no to synchronous files', () => {
     const { answers, verdict, names } = filterOf(abi, { suppressSync: true })
     expect(answers(groupMembers('@sync')!)).toEqual(['errno 0'])
+    expect(verdict('fsync', [0xffffffffn])).toBe('allow')
+    expect(verdict('sync', [0xffffffffn])).toBe('errno 0')
 
     const O_DSYNC = 0o10000n
     const O_SYNC = 0o4010000n
