@@ -88,7 +88,8 @@ export class LayerStore {
     log: LogSink = silent,
   ): Promise<LayerStore> {
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    removeStaleLayers(directory, log)
+    // Not the locks: who tries them would be in the way of a build that looks for its layer.
+    removeStaleHiddenTrees(directory, log)
     return new LayerStore(directory, cleanup, log)
   }
 

@@ -8,7 +8,7 @@ import { constants, existsSync, type Stats } from 'node:fs'
 import {
   chmod,
   chown,
-  lstat,
+  stat,
   mkdir,
   open,
   readdir,
@@ -143,15 +143,9 @@ export async function prepareOutputDirectory(
   owner: Owner | undefined,
 ): Promise<boolean> {
   try {
-    const first = await mkdir(path, { recursive: true })
-    // Every directory that was made on the way down, the first one reported by mkdir.
-    if (first !== undefined && owner !== undefined) {
-      for (let made = path; made.length >= first.length; made = dirname(made))
-        await chown(made, owner.uid, owner.gid)
-    }
-    if (!(await lstat(`${path}/.`)).isDirectory())
-      throw Object.assign(new Error(), { code: 'ENOTDIR' })
-    return first !== undefined
+    const made = await makeDirectories(path)
+    if (owner !== undefined) for (const one of made) await chown(one, owner.uid, owner.gid)
+    return made.length > 0
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === undefined) throw error
@@ -163,6 +157,22 @@ export async function prepareOutputDirectory(
       hint: 'name a directory with --output',
     })
   }
+}
+
+/**
+ * Makes the directory and those above it; returns what was missing. Node's own recursive mkdir never
+ * ends where the kernel answers ENOENT below a directory that is there, as in /proc.
+ */
+async function makeDirectories(path: string): Promise<readonly string[]> {
+  if ((await stat(path).catch(missing))?.isDirectory() === true) return []
+  const above = dirname(path) === path ? [] : await makeDirectories(dirname(path))
+  await mkdir(path)
+  return [...above, path]
+}
+
+function missing(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+  throw error
 }
 
 /**

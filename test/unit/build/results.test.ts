@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { collectChanges } from '../../../src/build/debian/changes.ts'
-import { publishFiles } from '../../../src/build/results.ts'
+import { prepareOutputDirectory, publishFiles } from '../../../src/build/results.ts'
 
 const control = {
   name: 'hello',
@@ -120,6 +120,20 @@ test.each([
     code: 'BUILD_RESULTS',
     message: expect.stringContaining(message),
   })
+})
+
+test.each([
+  ['below /proc, where nothing can be made', '/proc/nope/out'],
+  ['below a file', '/etc/passwd/out'],
+])('an output directory %s is refused at once', async (_what, path) => {
+  const preparing = prepareOutputDirectory(path, undefined)
+  await expect(preparing).rejects.toMatchObject({ code: 'INVALID_OUTPUT' })
+})
+
+test('an output directory is made with those above it, and told from one that was there', async () => {
+  const path = join(directory, 'a/b')
+  expect(await prepareOutputDirectory(path, undefined)).toBe(true)
+  expect(await prepareOutputDirectory(path, undefined)).toBe(false)
 })
 
 describe('publishing', () => {
