@@ -86,6 +86,17 @@ export function lockImageName(name: string): ImageLock {
   })
 }
 
+const heldDescriptors = new Set<number>()
+
+/**
+ * Lets a forked child close its copies of this process's lock descriptors: a lock is held as long as anybody has one,
+ * and it shall end with its owner.
+ */
+export function forgetLocksInChild(): void {
+  for (const fd of heldDescriptors) closeSync(fd)
+  heldDescriptors.clear()
+}
+
 /** The lock file beside a tree or image. */
 export function localLockPath(path: string): string {
   return join(dirname(path), `.#${basename(path)}.lck`)
@@ -167,17 +178,20 @@ export function tryLockFileAt(path: string, mode: LockMode): LockFile | undefine
       if (!keep) closeSync(fd)
     }
     let held = true
+    heldDescriptors.add(fd)
     return {
       fd,
       path,
       mode,
       abandon: () => {
         if (held) closeSync(fd)
+        heldDescriptors.delete(fd)
         held = false
       },
       release: () => {
         if (!held) return
         held = false
+        heldDescriptors.delete(fd)
         try {
           if (tryLockFile(fd, 'exclusive')) unlinkSync(path)
         } catch (error) {

@@ -1,4 +1,4 @@
-/** Files below /run/host that the outer child makes and the inner one binds over parts of /proc. */
+/** Files that are made while the tree is assembled, and bound over parts of /proc once that is mounted. */
 
-export const KMSG_FIFO = '/run/host/proc-kmsg'
+export const KMSG_FIFO = '/run/.#proc-kmsg'
 export const BOOT_ID_FILE = '/run/host/proc-sys-kernel-random-boot-id'

@@ -1,6 +1,5 @@
 /** Gathers what a plan has to know of the host. Synchronous and quick: every start pays for it. */
 import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs'
-import { isatty } from 'node:tty'
 import { NspawnError } from '../errors.ts'
 import { parseOsRelease } from '../images/os-release.ts'
 import { CONTAINER_DEVICES, type HostDevice, type HostFacts } from '../plan/host-facts.ts'
@@ -9,6 +8,7 @@ import { abiOfNode, type Abi } from '../plan/seccomp/abi.ts'
 import { close, open, O_RDWR } from '../sys/fd.ts'
 import { splitDevice } from '../sys/device-number.ts'
 import { seccompAvailable } from '../sys/seccomp.ts'
+import { isTerminal } from '../sys/termios.ts'
 
 export function gatherHostFacts(
   environment: Readonly<Record<string, string | undefined>>,
@@ -30,8 +30,8 @@ export function gatherHostFacts(
       stub: existsSync('/run/systemd/resolve/stub-resolv.conf'),
     },
     term: environment['TERM'],
-    stdin: isatty(0) ? 'terminal' : 'other',
-    stdout: isatty(1) ? 'terminal' : 'other',
+    stdin: isTerminal(0) ? 'terminal' : 'other',
+    stdout: isTerminal(1) ? 'terminal' : 'other',
     selinux: existsSync('/sys/fs/selinux/enforce'),
     passedDescriptors: passedDescriptors(environment),
     seccomp: seccompAvailable(),

@@ -3,11 +3,11 @@
  * console, gives up what it must not have, and becomes the payload, or the stub init above it. A forked process:
  * synchronous, no event loop.
  */
-import { writeFileSync } from 'node:fs'
+import { unlinkSync, writeFileSync } from 'node:fs'
 import type { CgroupHierarchy, ContainerPlan } from '../plan/plan.ts'
 import {
   close,
-  closeAllBut,
+  closeOnExecAllBut,
   duplicateTo,
   open,
   receiveMessage,
@@ -59,7 +59,8 @@ import { startUnderStubInit } from './stub-init.ts'
 
 export interface InnerChannels {
   readonly supervisor: number
-  readonly outer: number
+  /** To the outer child; undefined for a sole child, which the supervisor made itself. */
+  readonly outer: number | undefined
   readonly containerUuid: string
   readonly hierarchies: readonly CgroupHierarchy[]
 }
@@ -76,7 +77,7 @@ export function runInnerChild(plan: ContainerPlan, channels: InnerChannels): nev
 
 function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   const { supervisor, outer } = channels
-  if (plan.users !== undefined) {
+  if (outer !== undefined) {
     // The outer child writes our id map. Until then we are nobody.
     if (receiveMessage(outer) === undefined) exitProcess(1)
     setIds(0, 0, [])
@@ -96,8 +97,10 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   }
   executeSteps(plan.inner, context)
   coverProcFiles(plan)
-  sendMessage(outer, Buffer.from('mounted'))
-  close(outer)
+  if (outer !== undefined) {
+    sendMessage(outer, Buffer.from('mounted'))
+    close(outer)
+  }
   awaitSupervisor(supervisor, 'go')
 
   if (plan.namespaces.includes('cgroup')) {
@@ -133,10 +136,10 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
     const passed = Array.from({ length: plan.passedDescriptors }, (_, i) => 3 + i)
     // Node marked what it inherited close-on-exec.
     for (const fd of passed) duplicateTo(fd, fd)
-    closeAllBut([supervisor, ...passed])
+    closeOnExecAllBut(passed)
     executePayload(plan.payload, user, environment)
   }
-  awaitSupervisor(supervisor, 'adopted')
+  if (outer !== undefined) awaitSupervisor(supervisor, 'adopted')
   if (plan.stubInit) startUnderStubInit(plan, channels, begin)
   // The payload dies with the supervisor. A change of ids clears this, so it comes after them.
   prctl(PR_SET_PDEATHSIG, SIGKILL)
@@ -168,6 +171,7 @@ function coverProcFiles(plan: ContainerPlan): void {
     attachMount(mounted, target)
     close(mounted)
   }
+  unlinkSync(KMSG_FIFO)
 }
 
 /** Where the host has audit, the container's logins are not the caller's; some kernels refuse. */

@@ -2,13 +2,15 @@
 import { NspawnError, serializeError, type SerializedError } from '../errors.ts'
 import { receiveMessage, sendMessage } from '../sys/fd.ts'
 
+/** What the supervisor holds for the container: its notify socket, and the writing end of its /proc/kmsg. */
+export type SupervisorDescriptor = 'notify' | 'kmsg'
+
 export type ChildMessage =
-  /** From the outer child: the inner one exists. Descriptors: notify socket, reading end of /proc/kmsg. */
+  /** The tree is the root. From the outer child, with the pid of the inner one; else from the leader itself. */
   | {
-      readonly kind: 'leader'
-      readonly pid: number
-      readonly containerUuid: string
-      readonly fds: readonly ('notify' | 'kmsg')[]
+      readonly kind: 'assembled'
+      readonly leader: number | undefined
+      readonly fds: readonly SupervisorDescriptor[]
     }
   /** From the inner child, right before it execs. Descriptor: the pty's master, unless the console is a pipe. */
   | { readonly kind: 'started'; readonly fds: readonly 'console'[] }

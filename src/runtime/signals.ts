@@ -5,7 +5,7 @@
  * runs on any thread and writes to a pipe; that pipe is polled too, and when it is readable the event loop gets one
  * turn to run the listeners.
  */
-import { readdirSync, readlinkSync } from 'node:fs'
+import { lstatSync, readdirSync, readlinkSync } from 'node:fs'
 
 export class SignalInbox {
   private readonly pending: NodeJS.Signals[] = []
@@ -14,13 +14,14 @@ export class SignalInbox {
   readonly pollFd: number
 
   constructor(signals: readonly NodeJS.Signals[]) {
-    const before = new Set(pipes())
+    const before = new Set(knownPipe === undefined ? openDescriptors() : [])
     for (const signal of signals) {
       const listener = () => void this.pending.push(signal)
       this.listeners.set(signal, listener)
       process.on(signal, listener)
     }
-    this.pollFd = knownPipe ??= pipes().find((fd) => !before.has(fd)) ?? -1
+    knownPipe ??= openDescriptors().find((fd) => !before.has(fd) && isPipe(fd))
+    this.pollFd = knownPipe ?? -1
   }
 
   /** The signals that came in; call it when `pollFd` is readable, or from time to time without one. */
@@ -37,16 +38,15 @@ export class SignalInbox {
 /** libuv keeps one pipe for all of a process's life. */
 let knownPipe: number | undefined
 
-/** Descriptors of this process that are pipes, ascending: the reading end comes first. */
-function pipes(): number[] {
+/** Descriptors of this process, ascending: the reading end of a pipe comes first. */
+function openDescriptors(): number[] {
+  // The directory's own descriptor is in the list, and closed again by now.
   return readdirSync('/proc/self/fd')
+    .filter((name) => lstatSync(`/proc/self/fd/${name}`, { throwIfNoEntry: false }) !== undefined)
     .map(Number)
     .toSorted((a, b) => a - b)
-    .filter((fd) => {
-      try {
-        return readlinkSync(`/proc/self/fd/${fd}`).startsWith('pipe:')
-      } catch {
-        return false
-      }
-    })
+}
+
+function isPipe(fd: number): boolean {
+  return readlinkSync(`/proc/self/fd/${fd}`).startsWith('pipe:')
 }

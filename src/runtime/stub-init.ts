@@ -3,9 +3,8 @@
  * "shut down" into an end of the payload (systemd-nspawn(1), `--as-pid2`).
  */
 import { readFileSync } from 'node:fs'
-import { libc } from '../sys/libc.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
-import { closeAllBut } from '../sys/fd.ts'
+import { letGoOfDescriptors } from '../sys/fd.ts'
 import { forkChildWithHeap } from '../sys/fork.ts'
 import {
   createSession,
@@ -18,6 +17,7 @@ import {
   setSignalMask,
   waitForChild,
   waitForSignal,
+  writeMemory,
   PR_SET_PDEATHSIG,
   RB_AUTOBOOT,
   RB_POWER_OFF,
@@ -60,7 +60,7 @@ export function startUnderStubInit(
   prctl(PR_SET_PDEATHSIG, SIGKILL)
   setProcessName('(sd-stubinit)')
   resetSignalHandlers()
-  closeAllBut([])
+  letGoOfDescriptors()
   replaceCommandLine('(sd-stubinit)', [
     `container=${plan.payload.environment.find((item) => item.startsWith('container='))?.slice(10) ?? ''}`,
     `container_uuid=${channels.containerUuid.replaceAll('-', '')}`,
@@ -102,8 +102,6 @@ function finish(ending: 'power-off' | 'reboot' | undefined, reason: ExitReason):
   exitProcess(reason.kind === 'exited' ? reason.status : 255)
 }
 
-const memcpy = libc.func('uint64_t memcpy(uint64_t dest, const uint8_t *src, unsigned long n)')
-
 /**
  * Overwrites this process's command line and environment where the kernel reads them (proc(5), `arg_start` …
  * `env_end`), so that the container does not see the caller's.
@@ -121,5 +119,5 @@ function fill(start: bigint, end: bigint, text: string): void {
   if (start === 0n || length <= 0) return
   const bytes = Buffer.alloc(length)
   bytes.write(text, 0, length - 1)
-  memcpy(start, bytes, length)
+  writeMemory(start, bytes)
 }

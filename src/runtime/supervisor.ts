@@ -1,5 +1,5 @@
 /**
- * The parent's side of one container: forks the outer child, follows the start, then watches the leader until it
+ * The parent's side of one container: forks its first child, follows the start, then watches the leader until it
  * ends: console, signals, readiness.
  *
  * In: a plan, and the place where the outer child may mount the root. Out: how the leader ended.
@@ -10,20 +10,23 @@ import type { ContainerPlan } from '../plan/plan.ts'
 import { close, packetSocketPair, poll, POLLIN, type PollEntry } from '../sys/fd.ts'
 import { forkWithHeap } from '../sys/fork.ts'
 import {
+  blockSignals,
   kill,
   openPidfd,
   prctl,
+  restoreSignals,
   waitForChild,
   PR_SET_CHILD_SUBREAPER,
   SIGKILL,
   type ExitReason,
 } from '../sys/process.ts'
 import { ConsoleForwarder } from './console.ts'
-import { receive, sendIfAlive, type ChildMessage } from './messages.ts'
+import { receive, sendIfAlive, type ChildMessage, type SupervisorDescriptor } from './messages.ts'
 import { NotifySocket } from './notify.ts'
 import { runOuterChild } from './outer-child.ts'
 import type { ServiceManager } from './service-manager.ts'
 import { SignalInbox } from './signals.ts'
+import { runSoleChild } from './sole-child.ts'
 
 export type ContainerEnd =
   /** The leader ended by itself, or by what we passed on to it. */
@@ -51,14 +54,22 @@ export async function superviseContainer(
   prctl(PR_SET_CHILD_SUBREAPER, 1)
   const signals = new SignalInbox(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGWINCH'])
   const [ours, theirs] = packetSocketPair()
-  const outer = forkWithHeap()
-  if (outer === 0) {
+  const { users } = plan
+  const pidNamespace = users === undefined && plan.namespaces.includes('pid') ? 'new' : 'same'
+  const mask = blockSignals()
+  const child = forkWithHeap(pidNamespace)
+  if (child === 0) {
+    // Signals stay blocked until the payload starts: their handlers here are the supervisor's.
     close(ours)
-    runOuterChild(plan, theirs, options.rootPlace)
+    if (users === undefined) runSoleChild(plan, theirs, options.rootPlace)
+    runOuterChild(plan, users, theirs, options.rootPlace)
   }
+  restoreSignals(mask)
   close(theirs)
-  const supervisor = new Supervisor(plan, options, signals, ours, outer)
+  const supervisor = new Supervisor(plan, options, signals, ours)
   try {
+    if (users === undefined) supervisor.adoptLeader(child)
+    else supervisor.watchOuterChild(child)
     return await supervisor.run()
   } finally {
     supervisor.release()
@@ -71,9 +82,8 @@ class Supervisor {
   private readonly options: SupervisorOptions
   private readonly signals: SignalInbox
   private control: number | undefined
-  private readonly outer: number
+  private outer: { readonly pid: number; readonly pidfd: number } | undefined
   private leader: { readonly pid: number; readonly pidfd: number; reaped: boolean } | undefined
-  private outerPidfd: number | undefined
   private started = false
   private failure: Error | undefined
   private killed: 'escape' | 'signal' | undefined
@@ -87,14 +97,15 @@ class Supervisor {
     options: SupervisorOptions,
     signals: SignalInbox,
     control: number,
-    outer: number,
   ) {
     this.plan = plan
     this.options = options
     this.signals = signals
     this.control = control
-    this.outer = outer
-    this.outerPidfd = openPidfd(outer)
+  }
+
+  watchOuterChild(pid: number): void {
+    this.outer = { pid, pidfd: openPidfd(pid) }
   }
 
   async run(): Promise<ContainerEnd> {
@@ -123,9 +134,9 @@ class Supervisor {
     if (this.control !== undefined) {
       sources.push({ entry: { fd: this.control, events: POLLIN }, handle: () => this.onMessage() })
     }
-    if (this.outerPidfd !== undefined) {
+    if (this.outer !== undefined) {
       sources.push({
-        entry: { fd: this.outerPidfd, events: POLLIN },
+        entry: { fd: this.outer.pidfd, events: POLLIN },
         handle: () => this.onOuterEnd(),
       })
     }
@@ -152,8 +163,9 @@ class Supervisor {
     }
     const { message, fds } = received
     switch (message.kind) {
-      case 'leader':
-        this.adoptLeader(message, fds)
+      case 'assembled':
+        if (message.leader !== undefined) this.adoptLeader(message.leader)
+        this.holdDescriptors(message.fds, fds)
         return
       case 'started':
         this.started = true
@@ -174,10 +186,10 @@ class Supervisor {
 
   /** The outer child's work is done, or it failed, and then the inner one cannot go on. */
   private onOuterEnd(): void {
-    const ended = waitForChild(this.outer, 'no')
-    if (ended === undefined) return
-    close(this.outerPidfd as number)
-    this.outerPidfd = undefined
+    const ended = this.outer === undefined ? undefined : waitForChild(this.outer.pid, 'no')
+    if (this.outer === undefined || ended === undefined) return
+    close(this.outer.pidfd)
+    this.outer = undefined
     // Its last message may still be in the socket.
     while (this.leader === undefined && this.control !== undefined) this.onMessage()
     const succeeded = ended.reason.kind === 'exited' && ended.reason.status === 0
@@ -191,19 +203,22 @@ class Supervisor {
     if (this.leader !== undefined && !this.leader.reaped) kill(this.leader.pid, signal)
   }
 
-  private adoptLeader(
-    message: Extract<ChildMessage, { kind: 'leader' }>,
-    fds: readonly number[],
-  ): void {
-    this.leader = { pid: message.pid, pidfd: openPidfd(message.pid), reaped: false }
-    for (const [i, name] of message.fds.entries()) {
+  private holdDescriptors(names: readonly SupervisorDescriptor[], fds: readonly number[]): void {
+    for (const [i, name] of names.entries()) {
       const fd = fds[i] as number
-      if (name === 'notify')
-        this.notify = new NotifySocket(fd, message.pid, this.options.serviceManager)
-      else this.held.push(fd)
+      if (name === 'kmsg') this.held.push(fd)
+      else {
+        const leader = this.leader?.pid as number
+        this.notify = new NotifySocket(fd, leader, this.options.serviceManager)
+      }
     }
+  }
+
+  /** Puts the container's first process where it belongs and lets it go on. */
+  adoptLeader(pid: number): void {
+    this.leader = { pid, pidfd: openPidfd(pid), reaped: false }
     try {
-      this.options.onLeader(message.pid)
+      this.options.onLeader(pid)
       sendIfAlive(this.control as number, { kind: 'go' })
     } catch (error) {
       this.failure ??= error as Error
@@ -237,7 +252,7 @@ class Supervisor {
   private killNow(by: 'escape' | 'signal'): void {
     this.killed ??= by
     this.killLeader(SIGKILL)
-    if (this.leader === undefined && this.outerPidfd !== undefined) kill(this.outer, SIGKILL)
+    if (this.leader === undefined && this.outer !== undefined) kill(this.outer.pid, SIGKILL)
   }
 
   /** Reaps; tells the end once the leader, and everybody who still has something to report, is gone. */
@@ -251,7 +266,7 @@ class Supervisor {
       this.leader.reaped = true
       reason = ended.reason
     }
-    if (reason === undefined && (this.outerPidfd !== undefined || this.leader !== undefined))
+    if (reason === undefined && (this.outer !== undefined || this.leader !== undefined))
       return undefined
     while (this.control !== undefined) this.onMessage()
     this.console?.drain()
@@ -269,7 +284,7 @@ class Supervisor {
 
   /** Any child that has ended, orphans of the container included, but the outer child, which has a turn of its own. */
   private reap(): ReturnType<typeof waitForChild> {
-    return this.outerPidfd === undefined
+    return this.outer === undefined
       ? waitForChild(-1, 'no')
       : this.leader === undefined
         ? undefined
@@ -282,10 +297,10 @@ class Supervisor {
       if (!this.leader.reaped) waitForChild(this.leader.pid)
       close(this.leader.pidfd)
     }
-    if (this.outerPidfd !== undefined) {
-      kill(this.outer, SIGKILL)
-      waitForChild(this.outer)
-      close(this.outerPidfd)
+    if (this.outer !== undefined) {
+      kill(this.outer.pid, SIGKILL)
+      waitForChild(this.outer.pid)
+      close(this.outer.pidfd)
     }
     this.console?.restore()
     this.notify?.close()

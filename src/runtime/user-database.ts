@@ -1,6 +1,6 @@
 /** Asking the container's own name service, through its getent; for users that its files do not hold. */
 import { readSync } from 'node:fs'
-import { close, closeAllBut, duplicateTo, open, pipe, O_RDWR } from '../sys/fd.ts'
+import { close, closeOnExecAllBut, duplicateTo, open, pipe, O_RDWR } from '../sys/fd.ts'
 import { forkChildWithHeap } from '../sys/fork.ts'
 import {
   execute,
@@ -25,7 +25,7 @@ export function queryDatabase(database: 'passwd' | 'initgroups', key: string): s
       duplicateTo(none, 0)
       duplicateTo(input, 1)
       duplicateTo(none, 2)
-      closeAllBut([])
+      closeOnExecAllBut([])
       resetSignalHandlers()
       setSignalMask([])
       for (const program of ['/usr/bin/getent', '/bin/getent']) {

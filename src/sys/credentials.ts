@@ -1,12 +1,17 @@
 /** Who a process is: ids, capabilities, limits. setresuid(2), capset(2), capabilities(7), setrlimit(2) */
-import { fail, libc } from './libc.ts'
+import { lazyFunction } from './lazy-function.ts'
+import { fail } from './libc.ts'
 import { PR_CAP_AMBIENT, PR_CAPBSET_DROP, PR_SET_KEEPCAPS, prctl, tryPrctl } from './process.ts'
 
-const nativeSetresuid = libc.func('int setresuid(unsigned int r, unsigned int e, unsigned int s)')
-const nativeSetresgid = libc.func('int setresgid(unsigned int r, unsigned int e, unsigned int s)')
-const nativeSetgroups = libc.func('int setgroups(unsigned long size, const unsigned int *list)')
-const capset = libc.func('int capset(const uint8_t *header, const uint8_t *data)')
-const setrlimit = libc.func('int setrlimit(int resource, const uint8_t *limit)')
+const nativeSetresuid = lazyFunction(
+  'int setresuid(unsigned int r, unsigned int e, unsigned int s)',
+)
+const nativeSetresgid = lazyFunction(
+  'int setresgid(unsigned int r, unsigned int e, unsigned int s)',
+)
+const nativeSetgroups = lazyFunction('int setgroups(unsigned long size, const unsigned int *list)')
+const capset = lazyFunction('int capset(const uint8_t *header, const uint8_t *data)')
+const setrlimit = lazyFunction('int setrlimit(int resource, const uint8_t *limit)')
 
 /** setgroups(2), setresgid(2), setresuid(2), in the only order that works. */
 export function setIds(uid: number, gid: number, groups: readonly number[]): void {
@@ -71,7 +76,7 @@ export function trySetResourceLimit(
   return setrlimit(resource, limit) >= 0
 }
 
-const getrlimit = libc.func('int getrlimit(int resource, _Out_ uint8_t *limit)')
+const getrlimit = lazyFunction('int getrlimit(int resource, _Out_ uint8_t *limit)')
 
 /** The hard limit of this process; `null` is infinity. */
 export function currentHardLimit(resource: number): number | null {

@@ -1,11 +1,12 @@
 /** renameat2(2) with RENAME_EXCHANGE: glibc has had the wrapper since 2.28. */
-import { fail, libc } from './libc.ts'
+import { lazyFunction } from './lazy-function.ts'
+import { fail } from './libc.ts'
 
 /* <linux/fs.h>, <fcntl.h> */
 const RENAME_EXCHANGE = 2
 const AT_FDCWD = -100
 
-const renameat2 = libc.func(
+const renameat2 = lazyFunction(
   'int renameat2(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, unsigned int flags)',
 )
 

@@ -1,6 +1,7 @@
 /** Descriptors: pipes, socket pairs, passing them on, waiting on them. <fcntl.h>, <sys/socket.h>, <poll.h> */
-import { closeSync } from 'node:fs'
-import { fail, lastErrno, libc } from './libc.ts'
+import { lazyFunction } from './lazy-function.ts'
+import { readdirSync } from 'node:fs'
+import { fail, lastErrno } from './libc.ts'
 
 export const O_RDONLY = 0
 export const O_WRONLY = 1
@@ -19,29 +20,32 @@ const EINTR = 4
 const EAGAIN = 11
 const ECONNRESET = 104
 
-const pipe2 = libc.func('int pipe2(_Out_ int *fds, int flags)')
-const socketpair = libc.func('int socketpair(int domain, int type, int protocol, _Out_ int *fds)')
-const nativeRead = libc.func('long read(int fd, _Out_ uint8_t *buf, unsigned long count)')
-const nativeWrite = libc.func('long write(int fd, const uint8_t *buf, unsigned long count)')
-const nativeClose = libc.func('int close(int fd)')
-const dup2 = libc.func('int dup2(int oldfd, int newfd)')
-const fcntl = libc.func('int fcntl(int fd, int cmd, int arg)')
-const nativeOpen = libc.func(
+const pipe2 = lazyFunction('int pipe2(_Out_ int *fds, int flags)')
+const socketpair = lazyFunction(
+  'int socketpair(int domain, int type, int protocol, _Out_ int *fds)',
+)
+const nativeRead = lazyFunction('long read(int fd, _Out_ uint8_t *buf, unsigned long count)')
+const nativeWrite = lazyFunction('long write(int fd, const uint8_t *buf, unsigned long count)')
+const nativeClose = lazyFunction('int close(int fd)')
+const dup2 = lazyFunction('int dup2(int oldfd, int newfd)')
+const fcntl = lazyFunction('int fcntl(int fd, int cmd, int arg)')
+const nativeOpen = lazyFunction(
   'int openat(int dirfd, const char *path, int flags, unsigned int mode)',
 )
-const closeRange = libc.func(
+const closeRange = lazyFunction(
   'long syscall(long nr, unsigned int first, unsigned int last, unsigned int flags)',
 )
-const sendmsg = libc.func('long sendmsg(int fd, const uint8_t *msg, int flags)')
-const recvmsg = libc.func('long recvmsg(int fd, _Inout_ uint8_t *msg, int flags)')
-const nativePoll = libc.func('int poll(_Inout_ uint8_t *fds, unsigned long nfds, int timeout)')
-const nativeSocket = libc.func('int socket(int domain, int type, int protocol)')
-const nativeBind = libc.func('int bind(int fd, const uint8_t *address, unsigned int length)')
-const setsockopt = libc.func(
+const sendmsg = lazyFunction('long sendmsg(int fd, const uint8_t *msg, int flags)')
+const recvmsg = lazyFunction('long recvmsg(int fd, _Inout_ uint8_t *msg, int flags)')
+const nativePoll = lazyFunction('int poll(_Inout_ uint8_t *fds, unsigned long nfds, int timeout)')
+const nativeSocket = lazyFunction('int socket(int domain, int type, int protocol)')
+const nativeBind = lazyFunction('int bind(int fd, const uint8_t *address, unsigned int length)')
+const setsockopt = lazyFunction(
   'int setsockopt(int fd, int level, int name, const int *value, unsigned int length)',
 )
 
 const SYS_close_range = 436
+const CLOSE_RANGE_CLOEXEC = 4
 const F_DUPFD_CLOEXEC = 1030
 const F_SETFD = 2
 const F_GETFL = 3
@@ -100,7 +104,7 @@ export function boundDatagramSocket(path: string): number {
   return fd
 }
 
-const nativeSendto = libc.func(
+const nativeSendto = lazyFunction(
   'long sendto(int fd, const uint8_t *data, unsigned long length, int flags, const uint8_t *address, unsigned int size)',
 )
 
@@ -203,7 +207,7 @@ function messageHeader(data: Buffer, control: Buffer): { bytes: Buffer; keep: re
   return { bytes, keep: [iovec, data, control] }
 }
 
-const returnPointer = libc.func(
+const returnPointer = lazyFunction(
   'uint64_t memcpy(_Inout_ uint8_t *dest, const uint8_t *src, unsigned long n)',
 )
 
@@ -254,25 +258,34 @@ export function setNonBlocking(fd: number): void {
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) fail('fcntl')
 }
 
-/** close_range(2) of everything but 0, 1, 2 and `keep`. */
-export function closeAllBut(keep: readonly number[]): void {
+/**
+ * Lets exec close everything but 0, 1, 2 and `keep` (close_range(2), CLOSE_RANGE_CLOEXEC). Nothing is closed before:
+ * libuv aborts when it cannot write to its own descriptors, which a collection of garbage may make it do.
+ */
+export function closeOnExecAllBut(keep: readonly number[]): void {
   let first = 3
+  const mark = (last: number) => {
+    if (Number(closeRange(SYS_close_range, first, last, CLOSE_RANGE_CLOEXEC)) < 0)
+      fail('close_range')
+  }
   for (const fd of keep.filter((kept) => kept > 2).toSorted((a, b) => a - b)) {
-    if (fd > first) closeRange(SYS_close_range, first, fd - 1, 0)
+    if (fd > first) mark(fd - 1)
     first = fd + 1
   }
-  if (closeRange(SYS_close_range, first, 0xffffffff, 0) < 0) closeOneByOne(first)
+  mark(0xffffffff)
 }
 
-/** For kernels before 5.9, which lack close_range(2). */
-function closeOneByOne(first: number): void {
-  for (let fd = first; fd < 4096; fd++) {
-    try {
-      closeSync(fd)
-    } catch {
-      // Not open: nothing to close.
-    }
+/**
+ * Makes every descriptor of this process one of /dev/null, for a process that goes on without any: what they held is
+ * let go, and libuv can still write to its own.
+ */
+export function letGoOfDescriptors(): void {
+  const none = open('/dev/null', O_RDWR)
+  for (const name of readdirSync('/proc/self/fd')) {
+    const fd = Number(name)
+    if (fd !== none) dup2(none, fd)
   }
+  close(none)
 }
 
 export const POLLIN = 1
@@ -302,7 +315,7 @@ export function poll(entries: readonly PollEntry[], timeoutMs: number): number[]
   return entries.map((_, i) => buffer.readInt16LE(i * 8 + 6))
 }
 
-const fchown = libc.func('int fchown(int fd, unsigned int owner, unsigned int group)')
+const fchown = lazyFunction('int fchown(int fd, unsigned int owner, unsigned int group)')
 
 /** fchown(2) where it may be refused, as for a descriptor that is not ours to give away. */
 export function tryChangeOwner(fd: number, uid: number, gid: number): boolean {

@@ -10,16 +10,18 @@
  *
  * In the child there is no event loop: only synchronous calls, and `exitProcess()` or `execute()` at the end.
  */
-import { close, open, pipe, read, write, O_DIRECTORY, O_PATH } from './fd.ts'
-import { fail, libc } from './libc.ts'
+import { lazyFunction } from './lazy-function.ts'
+import { close, open, pipe, read, write, O_DIRECTORY, O_PATH, O_RDONLY } from './fd.ts'
+import { fail } from './libc.ts'
+import { joinNamespace, unshare, CLONE_NEWPID } from './namespaces.ts'
 import { exitProcess, kill, waitForChild, SIGKILL } from './process.ts'
 
-const nativeFork = libc.func('int fork()')
-const nativeClone = libc.func(
+const nativeFork = lazyFunction('int fork()')
+const nativeClone = lazyFunction(
   'long syscall(long nr, unsigned long flags, void *stack, void *a, void *b, void *c)',
 )
-const madvise = libc.func('int madvise(uint64_t start, uint64_t length, int advice)')
-const openat = libc.func('int openat(int dirfd, const char *path, int flags)')
+const madvise = lazyFunction('int madvise(uint64_t start, uint64_t length, int advice)')
+const openat = lazyFunction('int openat(int dirfd, const char *path, int flags)')
 
 const MADV_DOFORK = 11
 const O_RDONLY_CLOEXEC = 0o2000000
@@ -152,10 +154,29 @@ function nothingCameBetween(): boolean {
 /**
  * Forks a Node process, which has threads.
  *
+ * @param pidNamespace `new`: the child is the first process of a pid namespace of its own
  * @returns 0 in the child; the child's pid, as this process sees it, in the parent
  */
-export function forkWithHeap(): number {
-  return forkBehindGate(() => nativeFork() as number, 'fork')
+export function forkWithHeap(pidNamespace: 'same' | 'new' = 'same'): number {
+  if (pidNamespace === 'same') return forkBehindGate(() => nativeFork() as number, 'fork')
+  const own = open('/proc/self/ns/pid', O_RDONLY)
+  try {
+    return forkBehindGate(() => forkIntoPidNamespace(own), 'fork')
+  } finally {
+    close(own)
+  }
+}
+
+/**
+ * unshare(2) of a pid namespace concerns only children of this very thread, so a process with threads may do it, and
+ * undo it right after the fork (pid_namespaces(7)). Each attempt needs a fresh one: a namespace ends with its first
+ * process.
+ */
+function forkIntoPidNamespace(own: number): number {
+  unshare(CLONE_NEWPID, 'cannot make a pid namespace')
+  const pid: number = nativeFork()
+  if (pid !== 0) joinNamespace(own, CLONE_NEWPID)
+  return pid
 }
 
 /**

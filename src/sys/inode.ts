@@ -1,8 +1,9 @@
 /** Inodes that Node cannot make, and what only statx(2) tells. mknod(2), mkfifo(3), statx(2) */
-import { fail, lastErrno, libc } from './libc.ts'
+import { lazyFunction } from './lazy-function.ts'
+import { fail, lastErrno } from './libc.ts'
 
-const nativeMknod = libc.func('int mknod(const char *path, unsigned int mode, uint64_t dev)')
-const statx = libc.func(
+const nativeMknod = lazyFunction('int mknod(const char *path, unsigned int mode, uint64_t dev)')
+const statx = lazyFunction(
   'int statx(int dirfd, const char *path, int flags, unsigned int mask, _Out_ uint8_t *buf)',
 )
 

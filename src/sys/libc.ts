@@ -2,7 +2,7 @@
  * The C library through koffi, and how its failures become errors.
  *
  * koffi's native module is loaded straight from its platform package: its own loader searches a dozen
- * places, which costs 8 ms of a start of 30. Everything in `sys/` declares its prototypes with `libc.func`.
+ * places, which costs 8 ms of a start of 30. Everything in `sys/` declares its prototypes with `lazyFunction()`.
  */
 import { createRequire } from 'node:module'
 import { existsSync, readdirSync } from 'node:fs'

@@ -1,9 +1,10 @@
 /** Bringing up `lo` in a fresh network namespace. netdevice(7) */
+import { lazyFunction } from './lazy-function.ts'
 import { close } from './fd.ts'
-import { fail, libc } from './libc.ts'
+import { fail } from './libc.ts'
 
-const socket = libc.func('int socket(int domain, int type, int protocol)')
-const ioctl = libc.func('int ioctl(int fd, unsigned long request, _Inout_ uint8_t *ifreq)')
+const socket = lazyFunction('int socket(int domain, int type, int protocol)')
+const ioctl = lazyFunction('int ioctl(int fd, unsigned long request, _Inout_ uint8_t *ifreq)')
 const SIOCGIFFLAGS = 0x8913
 const SIOCSIFFLAGS = 0x8914
 const IFF_UP = 1

@@ -1,5 +1,6 @@
 /** Mounting, the old way and by descriptor. mount(2), pivot_root(2), open_tree(2), move_mount(2), mount_setattr(2) */
-import { fail, lastErrno, libc } from './libc.ts'
+import { lazyFunction } from './lazy-function.ts'
+import { fail, lastErrno } from './libc.ts'
 
 export const MS_RDONLY = 0x1
 export const MS_NOSUID = 0x2
@@ -37,19 +38,21 @@ const SYS_open_tree = 428
 const SYS_move_mount = 429
 const SYS_mount_setattr = 442
 
-const nativeMount = libc.func(
+const nativeMount = lazyFunction(
   'int mount(const char *source, const char *target, const char *fstype, unsigned long flags, const char *data)',
 )
-const nativeUmount2 = libc.func('int umount2(const char *target, int flags)')
-const pivotRoot = libc.func('long syscall(long nr, const char *new_root, const char *put_old)')
-const openTree = libc.func('long syscall(long nr, int dirfd, const char *path, unsigned int flags)')
-const nativeMoveMount = libc.func(
+const nativeUmount2 = lazyFunction('int umount2(const char *target, int flags)')
+const pivotRoot = lazyFunction('long syscall(long nr, const char *new_root, const char *put_old)')
+const openTree = lazyFunction(
+  'long syscall(long nr, int dirfd, const char *path, unsigned int flags)',
+)
+const nativeMoveMount = lazyFunction(
   'long syscall(long nr, int from_dirfd, const char *from_path, int to_dirfd, const char *to_path, unsigned int flags)',
 )
-const mountSetattr = libc.func(
+const mountSetattr = lazyFunction(
   'long syscall(long nr, int dirfd, const char *path, unsigned int flags, const uint8_t *attr, unsigned long size)',
 )
-const nativeChroot = libc.func('int chroot(const char *path)')
+const nativeChroot = lazyFunction('int chroot(const char *path)')
 
 export interface MountRequest {
   readonly source?: string | undefined

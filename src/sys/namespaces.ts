@@ -1,7 +1,8 @@
 /** Namespaces: leaving, joining, and user namespaces that exist only to map ids. <sched.h>, user_namespaces(7) */
+import { lazyFunction } from './lazy-function.ts'
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { addressOf } from './fd.ts'
-import { fail, libc } from './libc.ts'
+import { fail } from './libc.ts'
 import { kill, waitForChild, SIGCHLD, SIGKILL } from './process.ts'
 
 export const CLONE_NEWNS = 0x00020000
@@ -13,11 +14,11 @@ export const CLONE_NEWPID = 0x20000000
 export const CLONE_NEWNET = 0x40000000
 const CLONE_VM = 0x100
 
-const nativeUnshare = libc.func('int unshare(int flags)')
-const nativeSetns = libc.func('int setns(int fd, int nstype)')
-const nativeClone = libc.func('int clone(void *fn, uint64_t stack, int flags, uint64_t arg)')
-const dlsym = libc.func('void *dlsym(void *handle, const char *symbol)')
-const nativeSethostname = libc.func('int sethostname(const char *name, unsigned long length)')
+const nativeUnshare = lazyFunction('int unshare(int flags)')
+const nativeSetns = lazyFunction('int setns(int fd, int nstype)')
+const nativeClone = lazyFunction('int clone(void *fn, uint64_t stack, int flags, uint64_t arg)')
+const dlsym = lazyFunction('void *dlsym(void *handle, const char *symbol)')
+const nativeSethostname = lazyFunction('int sethostname(const char *name, unsigned long length)')
 
 /** unshare(2). CLONE_NEWUSER needs a single-threaded caller. */
 export function unshare(flags: number, step: string): void {

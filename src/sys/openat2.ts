@@ -4,11 +4,12 @@
  *
  * A descriptor is used as `/proc/self/fd/N`, and a name below it as `/proc/self/fd/N/NAME`.
  */
+import { lazyFunction } from './lazy-function.ts'
 import { chownSync, fstatSync, mkdirSync } from 'node:fs'
 import { close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from './fd.ts'
-import { fail, lastErrno, libc } from './libc.ts'
+import { fail, lastErrno } from './libc.ts'
 
-const openat2 = libc.func(
+const openat2 = lazyFunction(
   'long syscall(long nr, int dirfd, const char *path, const uint8_t *how, unsigned long size)',
 )
 const SYS_openat2 = 437

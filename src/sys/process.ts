@@ -1,29 +1,32 @@
 /** Processes and their ends: waiting, signals, prctl, exec. <sys/wait.h>, <signal.h>, <sys/prctl.h> */
-import { fail, lastErrno, libc } from './libc.ts'
+import { lazyFunction } from './lazy-function.ts'
+import { fail, lastErrno } from './libc.ts'
 
-const nativeWaitpid = libc.func('int waitpid(int pid, _Out_ int *status, int options)')
-const nativeKill = libc.func('int kill(int pid, int sig)')
-const exitNow = libc.func('void _exit(int status)')
-const nativeExecve = libc.func('int execve(const char *path, const char **argv, const char **envp)')
-const nativePrctl = libc.func(
+const nativeWaitpid = lazyFunction('int waitpid(int pid, _Out_ int *status, int options)')
+const nativeKill = lazyFunction('int kill(int pid, int sig)')
+const exitNow = lazyFunction('void _exit(int status)')
+const nativeExecve = lazyFunction(
+  'int execve(const char *path, const char **argv, const char **envp)',
+)
+const nativePrctl = lazyFunction(
   'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
 )
-const prctlString = libc.func(
+const prctlString = lazyFunction(
   'int prctl(int option, const char *a, unsigned long b, unsigned long c, unsigned long d)',
 )
-const nativeGetpid = libc.func('int getpid()')
-const nativeSetsid = libc.func('int setsid()')
-const sigprocmask = libc.func('int sigprocmask(int how, const uint8_t *set, _Out_ uint8_t *old)')
-const nativeSigaction = libc.func('int sigaction(int sig, const uint8_t *act, uint8_t *old)')
-const sigtimedwait = libc.func(
+const nativeGetpid = lazyFunction('int getpid()')
+const nativeSetsid = lazyFunction('int setsid()')
+const sigprocmask = lazyFunction('int sigprocmask(int how, const uint8_t *set, _Out_ uint8_t *old)')
+const nativeSigaction = lazyFunction('int sigaction(int sig, const uint8_t *act, uint8_t *old)')
+const sigtimedwait = lazyFunction(
   'int sigtimedwait(const uint8_t *set, uint8_t *info, const uint8_t *timeout)',
 )
-const pidfdOpen = libc.func('long syscall(long nr, int pid, unsigned int flags)')
-const nativeUmask = libc.func('unsigned int umask(unsigned int mask)')
-const nativePersonality = libc.func('int personality(unsigned long persona)')
-const nativeReboot = libc.func('int reboot(int command)')
-const keyctl = libc.func('long syscall(long nr, int operation, long a, long b, long c, long d)')
-const schedSetaffinity = libc.func(
+const pidfdOpen = lazyFunction('long syscall(long nr, int pid, unsigned int flags)')
+const nativeUmask = lazyFunction('unsigned int umask(unsigned int mask)')
+const nativePersonality = lazyFunction('int personality(unsigned long persona)')
+const nativeReboot = lazyFunction('int reboot(int command)')
+const keyctl = lazyFunction('long syscall(long nr, int operation, long a, long b, long c, long d)')
+const schedSetaffinity = lazyFunction(
   'int sched_setaffinity(int pid, unsigned long size, const uint8_t *mask)',
 )
 
@@ -178,6 +181,18 @@ export function setSignalMask(signals: readonly number[] | 'all'): void {
   if (sigprocmask(2 /* SIG_SETMASK */, signalSet(signals), old) < 0) fail('sigprocmask')
 }
 
+/** Blocks every signal in the calling thread. @returns the mask before, for `restoreSignals()` */
+export function blockSignals(): Buffer {
+  const old = Buffer.alloc(SIGSET_BYTES)
+  if (sigprocmask(2 /* SIG_SETMASK */, signalSet('all'), old) < 0) fail('sigprocmask')
+  return old
+}
+
+export function restoreSignals(mask: Buffer): void {
+  const old = Buffer.alloc(SIGSET_BYTES)
+  if (sigprocmask(2 /* SIG_SETMASK */, mask, old) < 0) fail('sigprocmask')
+}
+
 /** Every signal back to its default action, as a fresh program expects. */
 export function resetSignalHandlers(): void {
   const action = Buffer.alloc(152)
@@ -210,4 +225,11 @@ export function waitForSignal(
     timeoutMs === undefined ? null : timeout,
   )
   return signal > 0 ? signal : undefined
+}
+
+const memcpy = lazyFunction('uint64_t memcpy(uint64_t dest, const uint8_t *src, unsigned long n)')
+
+/** Overwrites memory of this very process, such as its command line as the kernel shows it (proc(5)). */
+export function writeMemory(address: bigint, bytes: Uint8Array): void {
+  memcpy(address, bytes, bytes.length)
 }
