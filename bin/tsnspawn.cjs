@@ -6,8 +6,9 @@ const { env, getuid } = process
 const cache =
   getuid() === 0 ? '/var/cache' : env.XDG_CACHE_HOME || (env.HOME && `${env.HOME}/.cache`)
 if (cache) require('node:module').enableCompileCache?.(`${cache}/tsnspawn`)
-void require('../dist/tsnspawn.cjs')
-  .main(process.argv.slice(2))
-  .then((status) => {
-    process.exitCode = status
-  })
+const { main } = require('../dist/tsnspawn.cjs')
+void main(process.argv.slice(2)).then((status) => {
+  require('node:module').flushCompileCache?.()
+  // Everything is written and released: taking Node down piece by piece would only cost time.
+  process.reallyExit(status)
+})
