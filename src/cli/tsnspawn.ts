@@ -44,7 +44,8 @@ async function run(settings: Settings, context: ContainerContext): Promise<numbe
   for (;;) {
     const { end, plan } = await runContainerHere(settings, context)
     const verdict = judge(end, plan.machine, settings.keepUnit)
-    context.log({ kind: 'notice', text: verdict.text })
+    if (verdict.urgent) print(2, `${verdict.text}\n`)
+    else context.log({ kind: 'notice', text: verdict.text })
     if (!verdict.reboot || settings.keepUnit) return verdict.status
   }
 }

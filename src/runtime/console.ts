@@ -34,7 +34,7 @@ import { ByteForwarder } from './byte-forwarder.ts'
 import { EscapeDetector, type EscapeAction } from './escape-detector.ts'
 
 export interface ConsolePlan {
-  /** `passive` and `pipe` connect nothing: the pseudoterminal, if any, is only held. */
+  /** `read-only` and `passive` show output and take no input; `pipe` has no pseudoterminal at all. */
   readonly console: 'interactive' | 'read-only' | 'passive' | 'pipe'
   /** Without it, a newline is added when the last output did not end a line. */
   readonly quiet: boolean
@@ -75,7 +75,7 @@ export class ConsoleForwarder {
   constructor(master: number, plan: ConsolePlan) {
     this.#master = master
     this.#plan = plan
-    if (plan.console === 'passive' || plan.console === 'pipe') return
+    if (plan.console === 'pipe') return
     setNonBlocking(master)
     this.#output = ownCopy(1, O_WRONLY)
     this.#shown = new ByteForwarder({ from: master, to: this.#output })
@@ -185,7 +185,8 @@ export class ConsoleForwarder {
   #inspect(input: Uint8Array): readonly Uint8Array[] {
     const { passed, actions } = this.#escapes.scan(input, performance.now())
     for (const action of actions) this.#requests.push(REQUESTS[action])
-    return passed
+    // Typed in one go, none of the keys were meant for the payload.
+    return actions.includes('kill') ? [] : passed
   }
 
   #fromMaster(): void {

@@ -38,7 +38,7 @@ function specific(key: string, value: string, setting: Setting): string {
  */
 export function readFacts(output: string, setting: Setting): Facts | undefined {
   const facts = new Map<string, string>()
-  for (const line of output.split(/\r?\n/)) {
+  for (const line of output.split(/\r*\n/)) {
     const tab = line.indexOf('\t')
     if (tab < 0) continue
     const key = general(line.slice(0, tab), setting)

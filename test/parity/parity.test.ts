@@ -47,9 +47,10 @@ const checks: Record<ParityCase['compare'], (c: ParityCase, real: Outcome, mine:
       expect(mine.ended).toBe(real.ended)
     },
     outcome: (_case, real, mine) => {
-      expect({ ended: mine.ended, stdout: mine.stdout }, mine.stderr).toEqual({
+      const plain = (text: string) => text.replaceAll(/\r+\n/g, '\n')
+      expect({ ended: mine.ended, stdout: plain(mine.stdout) }, mine.stderr).toEqual({
         ended: real.ended,
-        stdout: real.stdout,
+        stdout: plain(real.stdout),
       })
     },
     refusal: (parityCase, real, mine) => {
