@@ -1,0 +1,211 @@
+import { describe, expect, test } from 'vitest'
+import type { HostFacts } from '../../../src/plan/host-facts.ts'
+import { makePlan, type PreparedContainer } from '../../../src/plan/make-plan.ts'
+import { describeStep, type ContainerPlan, type Step } from '../../../src/plan/plan.ts'
+import { defaultSettings, type Settings } from '../../../src/settings/settings.ts'
+
+const facts: HostFacts = {
+  architecture: 'x86-64',
+  osRelease: { ID: 'debian', VERSION_ID: '12' },
+  osReleasePath: '/etc/os-release',
+  devices: [{ name: 'null', type: 'character', major: 1, minor: 3, mode: 0o666 }],
+  cgroup: { layout: 'hybrid', hierarchies: [], namespaces: true },
+  boundingSet: '000001ffffffffff',
+  initLimits: { processes: 1000, pendingSignals: 1000 },
+  maxOpenFiles: 1_048_576,
+  localtime: 'symlink',
+  resolvConf: { host: true, stub: false },
+  term: 'xterm',
+  stdin: 'other',
+  stdout: 'other',
+  selinux: false,
+  passedDescriptors: 0,
+  seccomp: true,
+}
+
+let temporaries = 0
+const prepared: PreparedContainer = {
+  machine: 'web',
+  root: { kind: 'directory', hostPath: '/var/lib/machines/web' },
+  rootAccess: 'read-write',
+  users: undefined,
+  fallbackUuid: '0123456789abcdef0123456789abcdef',
+  bootId: '11111111-2222-3333-4444-555555555555',
+  temporary: { next: () => `/var/tmp/t${++temporaries}`, workName: (upper) => `.#${upper}.w` },
+  propagateDirectory: '/run/systemd/nspawn/propagate/web',
+}
+
+function plan(
+  settings: Partial<Settings> = {},
+  host: Partial<HostFacts> = {},
+  tree: Partial<PreparedContainer> = {},
+): ContainerPlan {
+  const whole = { ...defaultSettings(), command: ['true'], ...settings }
+  return makePlan(whole, { ...facts, ...host }, { ...prepared, ...tree }).plan
+}
+
+const targets = (steps: readonly Step[]) =>
+  steps.flatMap((step) => ('target' in step && step.kind !== 'symlink' ? [step.target] : []))
+const shifted = { base: 65536 * 20, length: 65536, ownership: 'auto' } as const
+
+describe('the plan of a container', () => {
+  test('is plain JSON, so that it can be printed and sent', () => {
+    const made = plan({ mounts: [{ kind: 'tmpfs', destination: '/mnt', options: '' }] })
+    expect(JSON.parse(JSON.stringify(made))).toEqual(
+      JSON.parse(JSON.stringify({ ...made, users: undefined })),
+    )
+    for (const step of [...made.outer, ...made.inner]) expect(describeStep(step)).not.toBe('')
+  })
+
+  test('mounts the API file systems in systemd-nspawn’s order', () => {
+    expect(targets(plan().outer)).toEqual([
+      ...['/tmp', '/sys', '/dev', '/dev/shm', '/run', '/run/host', '/run/host/os-release'],
+      ...['/dev/pts', '/run/host/incoming'],
+    ])
+    expect(targets(plan().inner).slice(0, 3)).toEqual(['/proc', '/proc/sys', '/proc/sys'])
+  })
+
+  test('makes everything below /dev and /run the shifted root’s', () => {
+    const made = plan({ privateUsers: { mode: 'pick' } }, {}, { users: shifted })
+    const options = made.outer.flatMap((step) =>
+      step.kind === 'mount' && step.options !== undefined ? [step.options] : [],
+    )
+    for (const text of options) expect(text).toMatch(/[ug]id=13107(20|25)/)
+    expect(made.namespaces).toContain('user')
+  })
+
+  test('a private network gets a /sys that shows no devices of the host’s network', () => {
+    const made = plan({ privateNetwork: true })
+    expect(
+      made.outer.find((step) => step.kind === 'mount' && step.target === '/sys'),
+    ).toMatchObject({ fstype: 'tmpfs' })
+    expect(made.inner.at(-1)).toEqual({ kind: 'private-sysfs', access: 'read-only' })
+    expect(made.loopbackUp).toBe(true)
+  })
+
+  test('custom mounts come parents first, and those below /proc last of all', () => {
+    const bind = (destination: string) =>
+      ({
+        kind: 'bind',
+        source: { kind: 'host', path: '/etc' },
+        destination,
+        access: 'read-only',
+        recursive: true,
+        idMap: 'noidmap',
+      }) as const
+    const made = plan({ mounts: [bind('/a/b'), bind('/proc/x'), bind('/a-b'), bind('/a')] })
+    expect(targets(made.outer).slice(-3)).toEqual(['/a', '/a/b', '/a-b'])
+    expect(targets(made.innerCustom)).toEqual(['/proc/x'])
+  })
+
+  test('an empty overlay upper is a fresh directory with its work directory beside it', () => {
+    const made = plan({
+      mounts: [
+        {
+          kind: 'overlay',
+          lowers: [{ kind: 'container', path: '/usr' }],
+          upper: { kind: 'temporary' },
+          destination: '/usr',
+          access: 'read-write',
+        },
+      ],
+    })
+    expect(made.outer.find((step) => step.kind === 'overlay')).toMatchObject({
+      lowers: [{ kind: 'container', path: '/usr' }],
+      upper: { workName: `.#t${temporaries}.w` },
+    })
+  })
+})
+
+describe('what the payload sees', () => {
+  test('is a fixed environment, then the user’s own', () => {
+    const { payload } = plan({ environment: [{ name: 'PATH', value: '/opt' }] })
+    expect(payload.environment).toEqual([
+      'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      'container=systemd-nspawn',
+      'TERM=xterm',
+      'NOTIFY_SOCKET=/run/host/notify',
+      'LANG=C.UTF-8',
+      'container_host_id=debian',
+      'container_host_version_id=12',
+    ])
+    expect(payload.overrides).toEqual(['PATH=/opt'])
+  })
+
+  test('without a command it is a login shell in the user’s home', () => {
+    const { payload } = plan({ command: [] })
+    expect(payload.candidates.map(({ argv }) => argv[0])).toEqual(['-bash', '-sh'])
+    expect(payload.startsShell).toBe(true)
+  })
+
+  test.each([
+    ['root', undefined],
+    ['0', undefined],
+    ['daemon', 'daemon'],
+  ])('user %s', (user, expected) => {
+    expect(plan({ user }).payload.user).toBe(expected)
+  })
+
+  test('limits are a booted system’s, and the user’s where given', () => {
+    const limits = plan({ resourceLimits: { NOFILE: { soft: 5, hard: null } } }).limits
+    expect(limits.find(({ name }) => name === 'NOFILE')).toEqual({
+      name: 'NOFILE',
+      resource: 7,
+      soft: 5,
+      hard: null,
+    })
+    expect(limits.find(({ name }) => name === 'MEMLOCK')?.soft).toBe(8 * 1024 * 1024)
+  })
+})
+
+describe('resolv.conf and localtime', () => {
+  const modes = (made: ContainerPlan) =>
+    made.outer.flatMap((step) =>
+      step.kind === 'resolv-conf' || step.kind === 'timezone' ? [`${step.kind} ${step.mode}`] : [],
+    )
+
+  test('are copied and linked in a writable tree, bound in a read-only one', () => {
+    expect(modes(plan())).toEqual(['timezone symlink', 'resolv-conf copy-host'])
+    expect(modes(plan({}, {}, { rootAccess: 'read-only' }))).toEqual([
+      'timezone bind',
+      'resolv-conf bind-host',
+    ])
+  })
+
+  test('a volatile tree counts as writable when its /etc is', () => {
+    const tree = { rootAccess: 'read-only' } as const
+    expect(modes(plan({ volatile: 'overlay' }, {}, tree))[1]).toBe('resolv-conf copy-host')
+    expect(modes(plan({ volatile: 'state' }, {}, tree))[1]).toBe('resolv-conf bind-host')
+  })
+
+  test('a private network needs no resolver', () => {
+    expect(modes(plan({ privateNetwork: true }))).toEqual(['timezone symlink'])
+  })
+
+  test('the stub resolver is preferred, and without any file the tree’s is deleted', () => {
+    const stub = { resolvConf: { host: true, stub: true } }
+    expect(modes(plan({}, stub))[1]).toBe('resolv-conf copy-stub')
+    const none = { resolvConf: { host: false, stub: false } }
+    expect(modes(plan({}, none))[1]).toBe('resolv-conf delete')
+  })
+})
+
+describe('the console', () => {
+  test.each([
+    [undefined, 'terminal', 'interactive'],
+    [undefined, 'other', 'read-only'],
+    ['autopipe', 'terminal', 'interactive'],
+    ['autopipe', 'other', 'pipe'],
+    ['passive', 'terminal', 'passive'],
+  ] as const)('mode %s on %s is %s', (console, kind, expected) => {
+    expect(plan({ console }, { stdin: kind, stdout: kind }).console).toBe(expected)
+  })
+})
+
+describe('personalities', () => {
+  test('are the host’s own, or its 32-bit sibling', () => {
+    expect(plan({ personality: 'x86-64' }).personality).toBe(0)
+    expect(plan({ personality: 'x86' }).personality).toBe(8)
+    expect(() => plan({ personality: 'arm64' })).toThrow('cannot give the personality arm64')
+  })
+})
