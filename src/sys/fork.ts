@@ -12,12 +12,13 @@
  */
 import { lazyFunction } from './lazy-function.ts'
 import { close, open, pipe, read, write, O_DIRECTORY, O_PATH, O_RDONLY } from './fd.ts'
-import { fail } from './libc.ts'
+import { fail, libc } from './libc.ts'
 import { joinNamespace, unshare, CLONE_NEWPID } from './namespaces.ts'
 import { exitProcess, kill, waitForChild, SIGKILL } from './process.ts'
 
-const nativeFork = lazyFunction('int fork()')
-const nativeClone = lazyFunction(
+// Bound here, not at their first call, which comes when memory must not change any more.
+const nativeFork = libc.func('int fork()')
+const nativeClone = libc.func(
   'long syscall(long nr, unsigned long flags, void *stack, void *a, void *b, void *c)',
 )
 const madvise = lazyFunction('int madvise(uint64_t start, uint64_t length, int advice)')
@@ -56,99 +57,80 @@ function readMaps(): number {
   return length
 }
 
-/** Starts and ends of mappings, in turn, ascending. Typed, so that filling it makes no garbage to collect. */
+/** Starts and ends of mappings, in turn, ascending. Typed, so that filling it makes little garbage. */
 interface Mappings {
-  readonly bounds: Float64Array
+  bounds: Float64Array
   count: number
 }
 
-/** More mappings than this are not expected of a Node process (vm.max_map_count allows 65530). */
-const MAX_MAPPINGS = 65530
+const marked: Mappings = { bounds: new Float64Array(2 * 1024), count: 0 }
+const present: Mappings = { bounds: new Float64Array(2 * 1024), count: 0 }
 
-let known: Mappings = { bounds: new Float64Array(2 * 1024), count: 0 }
-let fresh: Mappings = { bounds: new Float64Array(2 * 1024), count: 0 }
+/** What a mapping without a file has behind its permissions: offset, device and inode (proc(5)). */
+const ANONYMOUS = ' 00000000 00:00 0 '
+const [MINUS, BLANK, NEWLINE, LETTER_P, BRACKET, LETTER_V] = [0x2d, 0x20, 0x0a, 0x70, 0x5b, 0x76]
 
 /**
  * The anonymous private mappings of this process but for the kernel's own ([vdso], [vvar]). A line of maps is
- * `START-END PERM OFFSET MAJOR:MINOR INODE   PATH` (proc(5)); parsed by hand since strings would be garbage, and a
- * collection between the pass and the fork maps new pages.
+ * `START-END PERM OFFSET MAJOR:MINOR INODE   PATH`. Searched natively and with few strings: a collection of garbage
+ * between the pass and the fork would map new pages.
  */
-function listAnonymousMappings(into: Mappings): Mappings {
+function listAnonymousMappings(into: Mappings): void {
   const length = readMaps()
-  let target = into
-  target.count = 0
-  for (let at = 0; at < length;) {
-    let start = 0
-    for (; scratch[at] !== 0x2d; at++) start = start * 16 + hexDigit(scratch[at] as number)
-    let end = 0
-    for (at++; scratch[at] !== 0x20; at++) end = end * 16 + hexDigit(scratch[at] as number)
-    const isPrivate = scratch[at + 4] === 0x70
-    at += 6
-    while (scratch[at] !== 0x20) at++ // offset
-    at++
-    while (scratch[at] !== 0x20) at++ // device
-    at++
-    const hasNoInode = scratch[at] === 0x30 && scratch[at + 1] === 0x20
-    while (scratch[at] !== 0x20 && scratch[at] !== 0x0a) at++
-    while (scratch[at] === 0x20) at++
-    const isKernels = scratch[at] === 0x5b && scratch[at + 1] === 0x76
-    while (at < length && scratch[at] !== 0x0a) at++
-    at++
-    if (!isPrivate || !hasNoInode || isKernels) continue
-    if (target.count * 2 === target.bounds.length) target = grown(target)
-    target.bounds[target.count * 2] = start
-    target.bounds[target.count * 2 + 1] = end
-    target.count++
+  into.count = 0
+  for (let at = 0, end: number; at < length; at = end + 1) {
+    end = scratch.indexOf(NEWLINE, at)
+    const blank = scratch.indexOf(BLANK, at)
+    if (scratch[blank + 4] !== LETTER_P) continue
+    const rest = blank + 5
+    if (scratch.toString('latin1', rest, rest + ANONYMOUS.length) !== ANONYMOUS) continue
+    let name = rest + ANONYMOUS.length
+    while (scratch[name] === BLANK) name++
+    if (scratch[name] === BRACKET && scratch[name + 1] === LETTER_V) continue
+    const minus = scratch.indexOf(MINUS, at)
+    if (into.count * 2 === into.bounds.length) grow(into)
+    into.bounds[into.count * 2] = Number.parseInt(scratch.toString('latin1', at, minus), 16)
+    into.bounds[into.count * 2 + 1] = Number.parseInt(
+      scratch.toString('latin1', minus + 1, blank),
+      16,
+    )
+    into.count++
   }
-  return target
 }
 
-function hexDigit(byte: number): number {
-  return byte <= 0x39 ? byte - 0x30 : byte - 0x57
-}
-
-function grown(mappings: Mappings): Mappings {
-  if (mappings.count > MAX_MAPPINGS) throw new Error('fork: too many mappings')
+function grow(mappings: Mappings): void {
   const bounds = new Float64Array(mappings.bounds.length * 2)
   bounds.set(mappings.bounds)
-  return { bounds, count: mappings.count }
+  mappings.bounds = bounds
+}
+
+/** Marks everything to be inherited. */
+function markHeapInheritable(): void {
+  listAnonymousMappings(marked)
+  for (let i = 0; i < marked.count; i++) {
+    const start = marked.bounds[i * 2] as number
+    madvise(start, (marked.bounds[i * 2 + 1] as number) - start, MADV_DOFORK)
+  }
 }
 
 /**
- * Marks every mapping that is in `fresh` and not, with the same bounds, in `known`.
- *
- * @returns how many there were
+ * Whether all that is mapped now had been marked. Bounds need not be the same: marking makes neighbours alike, and
+ * the kernel merges them.
  */
-function forEachNew(action: 'mark' | 'count'): number {
-  let found = 0
-  let at = 0
-  for (let i = 0; i < fresh.count; i++) {
-    const start = fresh.bounds[i * 2] as number
-    const end = fresh.bounds[i * 2 + 1] as number
-    while (at < known.count && (known.bounds[at * 2] as number) < start) at++
-    if (at < known.count && known.bounds[at * 2] === start && known.bounds[at * 2 + 1] === end)
-      continue
-    found++
-    if (action === 'mark') madvise(start, end - start, MADV_DOFORK)
-  }
-  return found
-}
-
-/** Marks everything to be inherited; afterwards `known` lists what was marked. */
-function markHeapInheritable(): void {
-  known.count = 0
-  for (;;) {
-    fresh = listAnonymousMappings(fresh)
-    const found = forEachNew('mark')
-    ;[known, fresh] = [fresh, known]
-    if (found === 0) return
-  }
-}
-
-/** Whether all that is mapped now had been marked. */
 function nothingCameBetween(): boolean {
-  fresh = listAnonymousMappings(fresh)
-  return forEachNew('count') === 0
+  listAnonymousMappings(present)
+  let at = 0
+  for (let i = 0; i < present.count; i++) {
+    let covered = present.bounds[i * 2] as number
+    const end = present.bounds[i * 2 + 1] as number
+    while (at < marked.count && (marked.bounds[at * 2 + 1] as number) <= covered) at++
+    while (covered < end) {
+      if (at === marked.count || (marked.bounds[at * 2] as number) > covered) return false
+      covered = marked.bounds[at * 2 + 1] as number
+      if (covered <= end) at++
+    }
+  }
+  return true
 }
 
 /**
@@ -160,6 +142,9 @@ function nothingCameBetween(): boolean {
 export function forkWithHeap(pidNamespace: 'same' | 'new' = 'same'): number {
   if (pidNamespace === 'same') return forkBehindGate(() => nativeFork() as number, 'fork')
   const own = open('/proc/self/ns/pid', O_RDONLY)
+  // Both change nothing here: their first call binds them, which must not be between the pass and the fork.
+  unshare(0, 'cannot make a pid namespace')
+  joinNamespace(own, CLONE_NEWPID)
   try {
     return forkBehindGate(() => forkIntoPidNamespace(own), 'fork')
   } finally {
