@@ -1,6 +1,6 @@
-#!/usr/bin/env -S node --single-threaded-gc --no-concurrent-recompilation
+#!/usr/bin/env -S node --single-threaded-gc --no-concurrent-recompilation --no-concurrent-sparkplug
 'use strict'
-// The two flags keep V8 from handing work to threads that a forked child does not have. Compiled code
+// The flags keep V8 from handing work to threads that a forked child does not have. Compiled code
 // is kept in a directory of the caller's own (Node's default, below /tmp, is open to anybody).
 const { env, getuid } = process
 const cache =

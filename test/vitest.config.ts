@@ -7,7 +7,11 @@ import { defineConfig } from 'vitest/config'
 const top = new URL('..', import.meta.url).pathname
 
 /** What `bin/tsnspawn.cjs` starts Node with; tests that fork need the same. */
-const forkSafeFlags = ['--single-threaded-gc', '--no-concurrent-recompilation']
+const forkSafeFlags = [
+  '--single-threaded-gc',
+  '--no-concurrent-recompilation',
+  '--no-concurrent-sparkplug',
+]
 
 const rooted = (name: string, order: number, testTimeoutMs: number) => ({
   extends: true as const,

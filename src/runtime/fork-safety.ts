@@ -2,7 +2,11 @@
 import { duplicateTo } from '../sys/fd.ts'
 import { execute } from '../sys/process.ts'
 
-export const FORK_SAFE_FLAGS = ['--single-threaded-gc', '--no-concurrent-recompilation'] as const
+export const FORK_SAFE_FLAGS = [
+  '--single-threaded-gc',
+  '--no-concurrent-recompilation',
+  '--no-concurrent-sparkplug',
+] as const
 
 /** Starts this program anew when Node was started without the flags; the launcher's first line has them. */
 export function ensureForkSafe(): void {

@@ -5,8 +5,8 @@
  * anonymous private mapping is therefore marked MADV_DOFORK again. A page mapped between that pass and the
  * fork would be lost to the child; so the child waits at a gate, the parent looks at its mappings once more,
  * and when one appeared that the pass had not seen, this child is killed and another one made. Node must run
- * with --single-threaded-gc and --no-concurrent-recompilation: the child has no V8 worker threads, and would
- * wait for them.
+ * with --single-threaded-gc, --no-concurrent-recompilation and --no-concurrent-sparkplug: the child has no V8
+ * worker threads, and a collection of garbage in it would wait for those that were at work.
  *
  * In the child there is no event loop: only synchronous calls, and `exitProcess()` or `execute()` at the end.
  */

@@ -7,7 +7,7 @@ import { lacks } from '../../fixtures/requires.ts'
 
 const run = promisify(execFile)
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-const flags = ['--single-threaded-gc', '--no-concurrent-recompilation']
+const flags = ['--single-threaded-gc', '--no-concurrent-recompilation', '--no-concurrent-sparkplug']
 
 async function stress(
   runs: number,
