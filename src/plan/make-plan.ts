@@ -73,6 +73,7 @@ export function makePlan(
       { kind: 'base-filesystem' },
       ...rootAccessSteps(settings, prepared),
       ...outerMounts(settings, facts, base),
+      ...hostCgroupSteps(settings, facts),
       ...deviceSteps(facts, base),
       ...hostDirectorySteps(settings, prepared),
       ...custom.filter((mount) => !belongsToInner(mount)).map(step),
@@ -137,6 +138,25 @@ function volatileSteps(settings: Settings, base: number): Step[] {
       options: `mode=0755,size=25%,nr_inodes=1m${owner}`,
       create: 'directory',
       existing: 'cover',
+      onFailure: 'fail',
+    },
+  ]
+}
+
+/** Without a cgroup namespace the container sees the host's groups, and may change none of them. */
+function hostCgroupSteps(settings: Settings, facts: HostFacts): Step[] {
+  const { layout, namespaces } = facts.cgroup
+  if (layout === 'none' || (namespaces && settings.tuning.cgroupNamespace)) return []
+  return [
+    {
+      kind: 'bind',
+      source: { kind: 'host', hostPath: '/sys/fs/cgroup' },
+      target: '/sys/fs/cgroup',
+      depth: 'recursive',
+      access: 'read-only',
+      flags: ['ro', 'nosuid', 'noexec', 'nodev'],
+      idMap: 'noidmap',
+      create: 'as-source',
       onFailure: 'fail',
     },
   ]

@@ -83,6 +83,14 @@ describe('the plan of a container', () => {
     expect(made.loopbackUp).toBe(true)
   })
 
+  test('without a cgroup namespace the host’s groups are shown read-only', () => {
+    const tuning = { ...defaultSettings().tuning, cgroupNamespace: false }
+    expect(plan({ tuning }).outer).toContainEqual(
+      expect.objectContaining({ kind: 'bind', target: '/sys/fs/cgroup', access: 'read-only' }),
+    )
+    expect(plan({ tuning }).namespaces).not.toContain('cgroup')
+  })
+
   test('custom mounts come parents first, and those below /proc last of all', () => {
     const bind = (destination: string) =>
       ({
