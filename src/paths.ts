@@ -1,6 +1,7 @@
 /** The one place that knows where things lie, on the host and in this package. */
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { usageError } from './errors.ts'
 
 /** Where images live unless `--machines-dir` or TSNSPAWN_MACHINES_DIR says otherwise. */
 export function machinesDirectory(override?: string): string {
@@ -15,6 +16,17 @@ export function stateDirectory(override?: string): string {
 /** What need not survive a boot (locks, picked id ranges): TSNSPAWN_RUNTIME_DIR, else /run/tsnspawn. */
 export function runtimeDirectory(): string {
   return process.env['TSNSPAWN_RUNTIME_DIR'] ?? '/run/tsnspawn'
+}
+
+/**
+ * Refuses a directory for our own files where nobody can make any: Node's recursive mkdir never ends there.
+ *
+ * @param path absolute
+ * @throws NspawnError (`USAGE`)
+ */
+export function refuseKernelDirectory(path: string, what: string): void {
+  if (!/^\/(?:proc|sys)(?:\/|$)/.test(path)) return
+  throw usageError(`the ${what} cannot lie in a file system of the kernel: ${path}`)
 }
 
 /** The top of this package: the nearest directory above the running program with `templates/`. */

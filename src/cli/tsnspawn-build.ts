@@ -4,7 +4,12 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { NspawnError, usageError } from '../errors.ts'
-import { machinesDirectory, packageDirectory, stateDirectory } from '../paths.ts'
+import {
+  machinesDirectory,
+  packageDirectory,
+  refuseKernelDirectory,
+  stateDirectory,
+} from '../paths.ts'
 import type { CliContext, RunVerb, VerbHandler, VerbOptions } from './context.ts'
 import { exitClass, exitCodes } from './exit-codes.ts'
 import { createReporter, type Reporter, type ReporterOptions } from './reporter.ts'
@@ -96,6 +101,8 @@ async function runVerb(
     result: (value, text) => reporter.result(value, text),
   }
   try {
+    refuseKernelDirectory(context.machinesDirectory, 'machines directory')
+    refuseKernelDirectory(context.stateDirectory, 'state directory')
     return await handler(context)
   } catch (error) {
     return fail(reporter, error, interruption)

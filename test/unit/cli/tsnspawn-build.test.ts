@@ -19,6 +19,7 @@ test.each([
   ['a password in clear', ['create', 'debian', '--root-password=secret']],
   ['an image that is not there', ['--machines-dir=/nonexistent', 'run', 'nosuch']],
   ['a format that is not there', ['images', '--output=xml']],
+  ['a state directory below /proc', ['--state-dir=/proc/x', 'images']],
 ])('%s is bad usage', async (_what, argv) => {
   expect(await main(['--quiet', ...argv])).toBe(exitCodes.usage)
 })
