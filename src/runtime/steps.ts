@@ -20,16 +20,7 @@ import {
 import { NspawnError } from '../errors.ts'
 import { describeStep, type MountFlag, type PlannedSource, type Step } from '../plan/plan.ts'
 import { close, open, O_DIRECTORY, O_PATH } from '../sys/fd.ts'
-import {
-  isMountPoint,
-  makeNode,
-  tryMakeNode,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFIFO,
-  S_IFREG,
-  S_IFSOCK,
-} from '../sys/inode.ts'
+import { makeNode, tryMakeNode, S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK } from '../sys/inode.ts'
 import { makeDevice } from '../sys/device-number.ts'
 import { openIdMapNamespace, type IdMapLine } from '../sys/namespaces.ts'
 import {
@@ -56,6 +47,7 @@ import {
   splitPath,
   withPathInRoot,
 } from '../sys/openat2.ts'
+import { statAt, S_IFREG, STATX_ATTR_MOUNT_ROOT } from '../sys/statx.ts'
 import { openBindTarget } from './bind-target.ts'
 import { makeBaseFilesystem } from './base-filesystem.ts'
 import { idMapLines } from './id-map.ts'
@@ -182,7 +174,8 @@ function mountNew(step: Extract<Step, { kind: 'mount' }>, context: StepContext):
       ? makeDirectoryInRoot(context.root, target, { mode: 0o755, owner: context.owner })
       : openInRoot(context.root, target)
   try {
-    if (step.existing === 'skip' && isMountPoint(fd)) return
+    const isMountPoint = (statAt(fd).attributes & STATX_ATTR_MOUNT_ROOT) !== 0n
+    if (step.existing === 'skip' && isMountPoint) return
     // The first mount of the inner child is /proc itself, when no /proc/self/fd exists yet.
     const path = fstype === 'proc' ? target : descriptorPath(fd)
     mount({

@@ -9,7 +9,6 @@ export const O_RDWR = 2
 export const O_CREAT = 0o100
 export const O_EXCL = 0o200
 export const O_NOCTTY = 0o400
-export const O_TRUNC = 0o1000
 export const O_NONBLOCK = 0o4000
 export const O_DIRECTORY = process.arch.startsWith('arm') ? 0o40000 : 0o200000
 export const O_NOFOLLOW = process.arch.startsWith('arm') ? 0o100000 : 0o400000
@@ -46,7 +45,6 @@ const setsockopt = lazyFunction(
 
 const SYS_close_range = 436
 const CLOSE_RANGE_CLOEXEC = 4
-const F_DUPFD_CLOEXEC = 1030
 const F_SETFD = 2
 const F_GETFL = 3
 const F_SETFL = 4
@@ -246,13 +244,6 @@ export function duplicateTo(fd: number, target: number): void {
   } else if (dup2(fd, target) < 0) fail('dup2')
 }
 
-/** A close-on-exec copy with a number of at least `minimum`. */
-export function duplicateAbove(fd: number, minimum: number): number {
-  const copy: number = fcntl(fd, F_DUPFD_CLOEXEC, minimum)
-  if (copy < 0) fail('fcntl')
-  return copy
-}
-
 export function setNonBlocking(fd: number): void {
   const flags: number = fcntl(fd, F_GETFL, 0)
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) fail('fcntl')
@@ -290,8 +281,6 @@ export function letGoOfDescriptors(): void {
 
 export const POLLIN = 1
 export const POLLOUT = 4
-export const POLLERR = 8
-export const POLLHUP = 16
 
 export interface PollEntry {
   readonly fd: number

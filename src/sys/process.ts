@@ -14,7 +14,6 @@ const nativePrctl = lazyFunction(
 const prctlString = lazyFunction(
   'int prctl(int option, const char *a, unsigned long b, unsigned long c, unsigned long d)',
 )
-const nativeGetpid = lazyFunction('int getpid()')
 const nativeSetsid = lazyFunction('int setsid()')
 const sigprocmask = lazyFunction('int sigprocmask(int how, const uint8_t *set, _Out_ uint8_t *old)')
 const nativeSigaction = lazyFunction('int sigaction(int sig, const uint8_t *act, uint8_t *old)')
@@ -119,11 +118,6 @@ export function setProcessName(name: string): void {
   prctlString(PR_SET_NAME, name, 0, 0, 0)
 }
 
-/** This process's pid from the kernel; Node's own is stale in a forked child. */
-export function currentPid(): number {
-  return nativeGetpid()
-}
-
 export function createSession(): void {
   if (nativeSetsid() < 0) fail('setsid')
 }
@@ -200,13 +194,6 @@ export function resetSignalHandlers(): void {
     if (signal === 9 || signal === 19 || signal === 32 || signal === 33) continue
     nativeSigaction(signal, action, null)
   }
-}
-
-/** Ignores a signal in this process (and in what it execs, unless reset). */
-export function ignoreSignal(signal: number): void {
-  const action = Buffer.alloc(152)
-  action.writeBigUInt64LE(1n, 0)
-  if (nativeSigaction(signal, action, null) < 0) fail('sigaction')
 }
 
 /** sigtimedwait(2): the next of the blocked `signals`, or undefined after `timeoutMs`. */

@@ -18,7 +18,7 @@ export const S_IFDIR = 0o040000
 export const S_IFREG = 0o100000
 export const S_IFLNK = 0o120000
 export const STATX_ATTR_IMMUTABLE = 0x10n
-export const STATX_ATTR_APPEND = 0x20n
+export const STATX_ATTR_MOUNT_ROOT = 0x2000n
 
 const statxCall = lazyFunction(
   'int statx(int dirfd, const void *pathname, int flags, unsigned int mask, void *statxbuf)',

@@ -3,7 +3,7 @@ import { NspawnError } from '../../../../src/errors.ts'
 import { parseBoolean } from '../../../../src/settings/values/boolean.ts'
 import { parseCpuList } from '../../../../src/settings/values/cpu-list.ts'
 import { parseAssignment } from '../../../../src/settings/values/environment-assignment.ts'
-import { isHostName } from '../../../../src/settings/values/host-name.ts'
+import { isMachineName } from '../../../../src/machine-name.ts'
 import { parseId128 } from '../../../../src/settings/values/id128.ts'
 import { parseInteger } from '../../../../src/settings/values/number.ts'
 import {
@@ -139,12 +139,12 @@ describe('signals', () => {
 
 describe('host names', () => {
   test.each(['a', 'A1', 'a.b', 'a-b.c', 'x'.repeat(64), '1'])('%s is one', (text) => {
-    expect(isHostName(text)).toBe(true)
+    expect(isMachineName(text)).toBe(true)
   })
   test.each(['', 'a_b', '-a', 'a-', 'a-.b', 'a..b', 'a.', '.a', 'x'.repeat(65), 'ä', 'a b', 'a\n'])(
     '"%s" is none',
     (text) => {
-      expect(isHostName(text)).toBe(false)
+      expect(isMachineName(text)).toBe(false)
     },
   )
 })
