@@ -1,6 +1,8 @@
 /** Where a bind mount goes: what is there already, or a new inode of the source's type. */
 import { chownSync, closeSync, openSync } from 'node:fs'
+import { NspawnError } from '../errors.ts'
 import { close, O_CREAT, O_EXCL, O_NOFOLLOW, O_PATH, O_WRONLY } from '../sys/fd.ts'
+import { attachMount, cloneMount, setMountAttributes } from '../sys/mount.ts'
 import {
   descriptorPath,
   makeDirectoryInRoot,
@@ -31,5 +33,31 @@ export function openBindTarget(
     return openInRoot(parentFd, name, O_PATH | O_NOFOLLOW)
   } finally {
     close(parentFd)
+  }
+}
+
+/**
+ * Shows a file of the host read-only at `target`, made when it is missing.
+ *
+ * @returns false where the tree or the kernel refuses: the caller has a weaker way
+ */
+export function tryBindFile(hostPath: string, target: string, context: StepContext): boolean {
+  const opened: number[] = []
+  const keep = (fd: number): number => {
+    opened.push(fd)
+    return fd
+  }
+  try {
+    const place = keep(openBindTarget(target, context, 'file', 'as-source'))
+    const mounted = keep(cloneMount(hostPath, 'one'))
+    setMountAttributes(mounted, { readOnly: true, noSuid: true, noDev: true }, 'one', target)
+    attachMount(mounted, descriptorPath(place), target)
+    return true
+  } catch (error) {
+    if (error instanceof NspawnError || (error as NodeJS.ErrnoException).code !== undefined)
+      return false
+    throw error
+  } finally {
+    for (const fd of opened) close(fd)
   }
 }

@@ -13,12 +13,11 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { describeError, NspawnError } from '../errors.ts'
+import { describeError } from '../errors.ts'
 import type { Step } from '../plan/plan.ts'
 import { close, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_WRONLY } from '../sys/fd.ts'
-import { attachMount, cloneMount, setMountAttributes } from '../sys/mount.ts'
 import { descriptorPath, openInRoot } from '../sys/openat2.ts'
-import { openBindTarget } from './bind-target.ts'
+import { tryBindFile } from './bind-target.ts'
 import type { StepContext } from './step-context.ts'
 
 /** Refusals that only mean "this tree wants to keep its own". */
@@ -57,7 +56,7 @@ function apply(
     return
   }
   const [verb] = step.mode.split('-')
-  if (verb === 'bind' && bindReadOnly(step.hostPath, context)) return
+  if (verb === 'bind' && tryBindFile(step.hostPath, '/etc/resolv.conf', context)) return
   const content = readFileSync(step.hostPath)
   if (verb === 'replace') {
     const temporary = descriptorPath(etc, `.#resolv.conf.${process.hrtime.bigint().toString(16)}`)
@@ -86,25 +85,5 @@ export function overwriteRegular(path: string, content: Uint8Array, owner: numbe
     chownSync(descriptorPath(fd), owner, owner)
   } finally {
     closeSync(fd)
-  }
-}
-
-function bindReadOnly(hostPath: string, context: StepContext): boolean {
-  try {
-    const target = openBindTarget('/etc/resolv.conf', context, 'file', 'as-source')
-    const mounted = cloneMount(hostPath, 'one')
-    setMountAttributes(
-      mounted,
-      { readOnly: true, noSuid: true, noDev: true },
-      'one',
-      '/etc/resolv.conf',
-    )
-    attachMount(mounted, descriptorPath(target), '/etc/resolv.conf')
-    close(mounted)
-    close(target)
-    return true
-  } catch (error) {
-    if (error instanceof NspawnError || error instanceof Error) return false
-    throw error
   }
 }

@@ -11,9 +11,8 @@ import {
 import { describeError } from '../errors.ts'
 import type { TimezoneMode } from '../settings/settings.ts'
 import { close, O_DIRECTORY, O_PATH } from '../sys/fd.ts'
-import { attachMount, cloneMount, setMountAttributes } from '../sys/mount.ts'
 import { descriptorPath, openInRoot, openInRootIfPresent } from '../sys/openat2.ts'
-import { openBindTarget } from './bind-target.ts'
+import { tryBindFile } from './bind-target.ts'
 import { overwriteRegular } from './resolv-conf.ts'
 import type { StepContext } from './step-context.ts'
 
@@ -48,11 +47,11 @@ function apply(
       rmSync(path, { force: true })
       return
     case 'symlink':
-      if (linkZone(context, path) || bindZone(context)) return
+      if (linkZone(context, path) || tryBindFile(HOST, '/etc/localtime', context)) return
       copy(path, context.owner)
       return
     case 'bind':
-      if (!bindZone(context)) copy(path, context.owner)
+      if (!tryBindFile(HOST, '/etc/localtime', context)) copy(path, context.owner)
       return
     case 'copy':
       copy(path, context.owner)
@@ -82,21 +81,9 @@ function linkZone(context: StepContext, path: string): boolean {
     symlinkSync(target, path)
     lchownSync(path, context.owner, context.owner)
     return true
-  } catch {
-    return false
-  }
-}
-
-function bindZone(context: StepContext): boolean {
-  try {
-    const target = openBindTarget('/etc/localtime', context, 'file', 'as-source')
-    const mounted = cloneMount(HOST, 'one')
-    setMountAttributes(mounted, { readOnly: true, noSuid: true, noDev: true }, 'one', HOST)
-    attachMount(mounted, descriptorPath(target), '/etc/localtime')
-    close(mounted)
-    close(target)
-    return true
-  } catch {
+  } catch (error) {
+    // A tree that cannot be written gets the file itself.
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
     return false
   }
 }
