@@ -1,10 +1,12 @@
 /**
  * Bundles the programs. Start-up is what a one-shot container pays each time, so `tsnspawn` and the
- * runtime process are one CommonJS file each (an ESM entry costs 4 ms more); `tsnspawn-build` is ESM
- * with its heavy parts in chunks that are loaded by the verbs that need them.
+ * runtime process are one CommonJS file each (an ESM entry costs 4 ms more), and `tsnspawn` is wrapped for
+ * `src/cli/start.ts`; `tsnspawn-build` is ESM with its heavy parts in chunks that are loaded by the verbs
+ * that need them.
  */
 import { build, type BuildOptions, type Metafile } from 'esbuild'
-import { existsSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 
 const common = {
   bundle: true,
@@ -17,7 +19,10 @@ const common = {
   legalComments: 'none',
 } satisfies BuildOptions
 
-/** `main(arguments)` is exported; the footer runs it when the file itself is started. */
+/** Compiled by our own launcher, which names it by a digest in front. */
+const WRAPPED = 'dist/tsnspawn.cjs'
+
+/** `main(arguments)` is exported. */
 const commonJs = {
   ...common,
   format: 'cjs',
@@ -26,11 +31,8 @@ const commonJs = {
   // Less to read and to hash at each start; names stay, for stack traces without a source map.
   minifyWhitespace: true,
   minifySyntax: true,
-  define: { 'import.meta.url': 'bundleUrl' },
-  banner: { js: `const bundleUrl = require('node:url').pathToFileURL(__filename).href` },
-  footer: {
-    js: 'if (require.main === module) module.exports.main(process.argv.slice(2)).then((s) => { process.exitCode = s })',
-  },
+  charset: 'ascii',
+  define: { 'import.meta.filename': '__filename' },
 } satisfies BuildOptions
 
 /** Bundled CommonJS packages call `require` for Node's own modules, which ESM does not have. */
@@ -44,16 +46,29 @@ const modules = {
   },
 } satisfies BuildOptions
 
+const RUN_MAIN =
+  'if (require.main === module) module.exports.main(process.argv.slice(2)).then((s) => { process.exitCode = s })'
+
 const targets: { entry: string; options: BuildOptions; writes: string }[] = [
   {
+    entry: 'src/cli/start.ts',
+    writes: 'dist/start.cjs',
+    options: { ...commonJs, outfile: 'dist/start.cjs' },
+  },
+  {
     entry: 'src/cli/tsnspawn.ts',
-    writes: 'dist/tsnspawn.cjs',
-    options: { ...commonJs, outfile: 'dist/tsnspawn.cjs' },
+    writes: WRAPPED,
+    options: {
+      ...commonJs,
+      outfile: WRAPPED,
+      banner: { js: '(function (require, module, __filename) {' },
+      footer: { js: '})' },
+    },
   },
   {
     entry: 'src/cli/runtime.ts',
     writes: 'dist/runtime.cjs',
-    options: { ...commonJs, outfile: 'dist/runtime.cjs' },
+    options: { ...commonJs, outfile: 'dist/runtime.cjs', footer: { js: RUN_MAIN } },
   },
   {
     entry: 'src/cli/tsnspawn-build.ts',
@@ -70,9 +85,18 @@ function sizes(metafile: Metafile): string {
     .join('\n')
 }
 
+/** The digest goes before the first line's code, so the source map stays right but for that line's columns. */
+function nameByDigest(file: string): void {
+  const source = readFileSync(file)
+  const strange = source.findIndex((byte) => byte > 0x7f)
+  if (strange >= 0) throw new Error(`${file} is not ASCII at ${strange}: the launcher reads it so`)
+  const digest = createHash('sha256').update(source).digest('hex').slice(0, 32)
+  writeFileSync(file, Buffer.concat([Buffer.from(`/*${digest}*/`), source]))
+}
+
 for (const { entry, options, writes } of targets) {
   rmSync(writes, { recursive: true, force: true })
-  if (!existsSync(entry)) continue
   const { metafile } = await build({ ...options, entryPoints: [entry] })
+  if (writes === WRAPPED) nameByDigest(WRAPPED)
   if (process.argv.includes('--sizes') && metafile !== undefined) console.log(sizes(metafile))
 }

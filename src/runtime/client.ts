@@ -6,13 +6,12 @@
  * caller, and takes the container along.
  */
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { NspawnError, reviveError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
 import { runAttachedProgram } from '../process.ts'
 import type { Settings } from '../settings/settings.ts'
-import { FORK_SAFE_FLAGS } from './fork-safety.ts'
+import { START_FLAGS } from './fork-safe-flags.ts'
 import type { RuntimeAnswer, RuntimeRequest } from './protocol.ts'
 
 export interface ContainerRun {
@@ -58,7 +57,7 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
   let answer: Exclude<RuntimeAnswer, { kind: 'event' }> | undefined
   const captured = { stdout: '', stderr: '' }
   const ended = await runAttachedProgram({
-    argv: [process.execPath, ...FORK_SAFE_FLAGS, runtimeProgram()],
+    argv: [process.execPath, ...START_FLAGS, runtimeProgram()],
     stdio: run.stdio === 'inherit' ? 'inherit' : 'lines',
     request: JSON.stringify(request),
     onLine: (line, stream) => {
@@ -99,5 +98,5 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
 const END_GRACE_MS = 10_000
 
 function runtimeProgram(): string {
-  return join(packageDirectory(dirname(fileURLToPath(import.meta.url))), 'dist/runtime.cjs')
+  return join(packageDirectory(dirname(import.meta.filename)), 'dist/runtime.cjs')
 }

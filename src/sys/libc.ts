@@ -1,11 +1,13 @@
 /**
  * The C library through koffi, and how its failures become errors.
  *
- * koffi's native module is loaded straight from its platform package: its own loader searches a dozen
- * places, which costs 8 ms of a start of 30. Everything in `sys/` declares its prototypes with `lazyFunction()`.
+ * koffi's native module is opened straight from its platform package: its own loader searches a dozen
+ * places, and Node's `require` takes as long as the opening. Everything in `sys/` declares its prototypes with
+ * `lazyFunction()`.
  */
 import { createRequire } from 'node:module'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { errnoName } from './errno.ts'
 
@@ -17,17 +19,28 @@ interface Koffi {
 // oxlint-disable-next-line typescript/no-explicit-any -- a C function takes what its prototype says
 export type NativeFunction = (...args: any[]) => any
 
-const requireHere = createRequire(import.meta.url)
-
 function loadKoffi(): Koffi {
-  const platform = `linux-${process.arch}`
-  const musl = existsSync('/lib') && readdirSync('/lib').some((name) => name.startsWith('ld-musl-'))
-  const triplet = `${musl ? 'musl' : 'linux'}_${process.arch}`
-  try {
-    return requireHere(`@koromix/koffi-${platform}/${triplet}/koffi.node`) as Koffi
-  } catch {
-    return requireHere('koffi') as Koffi
+  const here = import.meta.filename
+  for (let dir = dirname(here); ; dir = dirname(dir)) {
+    for (const triplet of triplets()) {
+      const file = `node_modules/@koromix/koffi-linux-${process.arch}/${triplet}/koffi.node`
+      const module = { exports: {} }
+      try {
+        process.dlopen(module, join(dir, file))
+        return module.exports as Koffi
+      } catch {
+        // Not here, or made for the other C library.
+      }
+    }
+    if (dir === '/') return createRequire(here)('koffi') as Koffi
   }
+}
+
+/** The likelier one first: musl's loader may also be installed beside the GNU C library. */
+function triplets(): string[] {
+  const gnu = `linux_${process.arch}`
+  const loader = `/lib/ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`
+  return existsSync(loader) ? [`musl_${process.arch}`, gnu] : [gnu]
 }
 
 export const koffi = loadKoffi()

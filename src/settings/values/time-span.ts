@@ -37,7 +37,7 @@ const units: Readonly<Record<string, number>> = {
   year: 365.25 * day,
   years: 365.25 * day,
 }
-const part = /^\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-zµμ]*)\s*/
+const part = /^\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z\u00b5\u03bc]*)\s*/
 
 /**
  * Microseconds in `text`, or undefined where it is no time span. A number without a unit is counted
