@@ -1,11 +1,10 @@
 /** The program `tsnspawn`: one container for one command line. */
 import { writeSync } from 'node:fs'
-import { CleanupStack } from '../cleanup.ts'
 import { describeError, NspawnError } from '../errors.ts'
 import type { LogEvent } from '../log.ts'
 import { ensureForkSafe } from '../runtime/fork-safety.ts'
 import { judge } from '../runtime/exit-status.ts'
-import { prepareContainer, runContainerHere, type ContainerContext } from '../runtime/container.ts'
+import { describeContainer, runContainerHere, type ContainerContext } from '../runtime/container.ts'
 import { parseCommandLine } from '../settings/argv.ts'
 import type { Settings } from '../settings/settings.ts'
 import { ownVersion } from '../version.ts'
@@ -50,10 +49,8 @@ async function run(settings: Settings, context: ContainerContext): Promise<numbe
   }
 }
 
-/** Prepares as for a run, so that nothing in the plan is made up, and undoes it. */
 async function printPlan(settings: Settings, context: ContainerContext): Promise<number> {
-  await using cleanup = new CleanupStack()
-  const { plan, warnings } = await prepareContainer(settings, context, cleanup)
+  const { plan, warnings } = await describeContainer(settings, context)
   for (const text of warnings) context.log({ kind: 'warning', text })
   print(1, `${JSON.stringify(plan, undefined, 2)}\n`)
   return 0

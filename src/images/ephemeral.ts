@@ -2,7 +2,16 @@
  * Throw-away copies of trees. They cost the same whatever the size of the tree: a snapshot on btrfs,
  * elsewhere an overlay above the tree, and only where neither can work a copy.
  */
-import { chmodSync, chownSync, mkdirSync, realpathSync, statfsSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  realpathSync,
+  statfsSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
@@ -13,7 +22,13 @@ import { nameOf, setTimesAt } from '../sys/at.ts'
 import { overlayRefusal } from '../sys/overlay-probe.ts'
 import { statAt } from '../sys/statx.ts'
 import { getXattr, listXattrs, setXattr } from '../sys/xattr.ts'
-import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from './hidden-tree.ts'
+import {
+  claimHiddenTree,
+  hiddenTreePath,
+  removeStaleHiddenTrees,
+  type HiddenTree,
+} from './hidden-tree.ts'
+import { ZERO_SUFFIX } from './random-suffix.ts'
 
 /** A root tree that vanishes with the `CleanupStack` it was prepared on. */
 export type EphemeralRoot =
@@ -61,8 +76,7 @@ export async function prepareEphemeral(
     type === BTRFS_SUPER_MAGIC ? await trySnapshot(lower, reasons, log, cleanup) : undefined
   if (snapshot !== undefined) return snapshot
 
-  const state = join(options.stateDirectory ?? stateDirectory(), 'ephemeral')
-  const places = [dirname(lower), state, join(runtimeDirectory(), 'ephemeral')]
+  const places = placesFor(lower, options.stateDirectory)
   for (const place of places) {
     const overlay = tryOverlay(lower, type, place, place !== places[0], reasons, log)
     if (overlay === undefined) continue
@@ -75,6 +89,55 @@ export async function prepareEphemeral(
     return overlay.root
   }
   return copy(lower, places, reasons.join('; '), options, cleanup)
+}
+
+/** Where the throw-away parts may lie, best first. */
+function placesFor(lower: string, state: string | undefined): string[] {
+  const ours = [state ?? stateDirectory(), runtimeDirectory()]
+  return [dirname(lower), ...ours.map((directory) => join(directory, 'ephemeral'))]
+}
+
+/**
+ * What `prepareEphemeral()` would make, by name only: a snapshot of a subvolume, else an overlay in the first place
+ * whose file system can be written to and hold one. Nobody tries it, so it may turn out otherwise.
+ */
+export async function foreseeEphemeral(
+  tree: string,
+): Promise<
+  | { readonly kind: 'directory'; readonly path: string }
+  | Omit<Extract<EphemeralRoot, { kind: 'overlay' }>, 'directory'>
+> {
+  const lower = realpathSync.native(tree)
+  const hidden = (place: string) => hiddenTreePath(place, basename(lower), ZERO_SUFFIX)
+  if (statfsSync(lower).type === BTRFS_SUPER_MAGIC) {
+    const { isSubvolume } = await import('../sys/btrfs.ts')
+    const beside = dirname(lower)
+    if (isSubvolume(lower) && statfsSync(beside).type === BTRFS_SUPER_MAGIC)
+      return { kind: 'directory', path: hidden(beside) }
+  }
+  const places = placesFor(lower, undefined)
+  const place = places.find(canHoldUpper) ?? (places[0] as string)
+  const directory = hidden(place)
+  return {
+    kind: 'overlay',
+    lower,
+    upper: join(directory, 'upper'),
+    workDirectory: join(directory, 'work'),
+  }
+}
+
+/** Judged by the nearest directory that exists. */
+function canHoldUpper(place: string): boolean {
+  let existing = place
+  while (!existsSync(existing)) existing = dirname(existing)
+  if (noUpper.has(statfsSync(existing).type)) return false
+  try {
+    accessSync(existing, constants.W_OK)
+  } catch (error) {
+    // Whoever may not write there may still ask what root would do.
+    return codeOf(error) !== 'EROFS'
+  }
+  return true
 }
 
 /** Removes throw-away copies and unfinished trees in `directory` whose owners are dead; returns their paths. */

@@ -28,17 +28,22 @@ export interface HiddenTree {
   removeNow(): void
 }
 
+/** The hidden path that a claim with this suffix gives. */
+export function hiddenTreePath(directory: string, base: string, suffix: string): string {
+  // The lock file's name is longer still, and no name has more than 255 bytes.
+  let short = base
+  while (Buffer.byteLength(short) > 200) short = short.slice(0, -1)
+  return join(directory, `${prefix}${short}${suffix}`)
+}
+
 /**
  * Claims a fresh hidden name in `directory`.
  *
  * @param base what the tree is made of, for people who find it
  */
 export function claimHiddenTree(directory: string, base: string): HiddenTree {
-  // The lock file's name is longer still, and no name has more than 255 bytes.
-  let short = base
-  while (Buffer.byteLength(short) > 200) short = short.slice(0, -1)
   for (;;) {
-    const path = join(directory, `${prefix}${short}${randomSuffix()}`)
+    const path = hiddenTreePath(directory, base, randomSuffix())
     const lock = tryLockFileAt(localLockPath(path), 'exclusive')
     if (lock === undefined) continue
     writeSync(lock.fd, `${mark}${process.pid}\n`)

@@ -15,7 +15,7 @@ import {
 import { NspawnError } from '../errors.ts'
 import { sipHash24 } from '../siphash.ts'
 import { tryLockFile } from '../sys/lock.ts'
-import { tryLockFileAt, type LockFile } from './lock.ts'
+import { isLockedByAnyone, tryLockFileAt, type LockFile } from './lock.ts'
 import { randomBytes } from './random-suffix.ts'
 
 /** Host ids `base` … `base + length - 1` stand for 0 … `length - 1` in the container. */
@@ -77,12 +77,33 @@ export async function pickIdRange(machine: string, owner: number): Promise<Picke
   } finally {
     unlock()
   }
-  throw new NspawnError(`no free range of user ids found for machine ${machine}`, {
+  throw noRange(machine)
+}
+
+function noRange(machine: string): NspawnError {
+  return new NspawnError(`no free range of user ids found for machine ${machine}`, {
     code: 'NO_ID_RANGE',
     operation: 'pick id range',
     subject: machine,
     hint: 'choose one with --private-users=BASE',
   })
+}
+
+/**
+ * The range that `pickIdRange()` would take, found without taking or locking anything. After the tree's own and the
+ * machine's own come their neighbours here, where a claim draws lots.
+ */
+export async function foreseeIdRange(machine: string, owner: number): Promise<IdRange> {
+  const users = new UserDatabase()
+  const own = hashedIdBase(machine)
+  const candidates = [(owner & 0xffff0000) >>> 0, own]
+  for (let step = 1; step < TRIES_MAX; step++) candidates.push(baseOf(own + step * ID_RANGE_LENGTH))
+  for (const candidate of candidates) {
+    if (candidate < BASE_MIN || candidate > BASE_MAX) continue
+    if (isLockedByAnyone(`${rangeDirectory}/${candidate}`)) continue
+    if (!(await hasUsers(users, candidate))) return { base: candidate, length: ID_RANGE_LENGTH }
+  }
+  throw noRange(machine)
 }
 
 /** A killed run leaves its lock file, unlocked; throw-away machines never come back to it themselves. */
@@ -95,14 +116,19 @@ function removeStaleLocks(): void {
 async function isFree(users: UserDatabase, base: number, lock: LockFile): Promise<boolean> {
   let free = false
   try {
-    for (const id of [base, base + NOBODY]) {
-      if ((await users.has('passwd', id)) || (await users.has('group', id))) return false
-    }
-    free = true
-    return true
+    free = !(await hasUsers(users, base))
+    return free
   } finally {
     if (!free) lock.release()
   }
+}
+
+/** Whether the host knows a user or group of the range. */
+async function hasUsers(users: UserDatabase, base: number): Promise<boolean> {
+  for (const id of [base, base + NOBODY]) {
+    if ((await users.has('passwd', id)) || (await users.has('group', id))) return true
+  }
+  return false
 }
 
 /**

@@ -204,6 +204,22 @@ export function tryLockFileAt(path: string, mode: LockMode): LockFile | undefine
   }
 }
 
+/**
+ * Whether the lock file `path` is there and locked, told without taking a lock.
+ *
+ * @see proc_locks(5): the sixth field is MAJOR:MINOR:INODE, the numbers of the device in hexadecimal
+ */
+export function isLockedByAnyone(path: string): boolean {
+  const facts = statSync(path, { throwIfNoEntry: false })
+  if (facts === undefined) return false
+  const { major, minor } = splitDevice(facts.dev)
+  const device = [major, minor].map((part) => part.toString(16).padStart(2, '0')).join(':')
+  const wanted = `${device}:${facts.ino}`
+  return readFileSync('/proc/locks', 'latin1')
+    .split('\n')
+    .some((line) => line.split(/\s+/).includes(wanted))
+}
+
 function busy(subject: string, kind: string, wanted: LockMode, lockFile?: string): NspawnError {
   const holder = lockFile === undefined ? undefined : holderOf(lockFile)
   const advice =

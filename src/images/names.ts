@@ -35,9 +35,9 @@ export function machineNameForRoot(path: string, kind: 'directory' | 'image'): s
 }
 
 /**
- * The name of a throw-away machine: `name` and 16 random hexadecimal digits. A long name is cut, so
+ * The name of a throw-away machine: `name` and 16 hexadecimal digits, random unless given. A long name is cut, so
  * that the result is a machine name still.
  */
-export function ephemeralMachineName(name: string): string {
-  return `${name.slice(0, 47).replace(/[.-]+$/, '')}-${randomSuffix()}`
+export function ephemeralMachineName(name: string, suffix: string = randomSuffix()): string {
+  return `${name.slice(0, 47).replace(/[.-]+$/, '')}-${suffix}`
 }

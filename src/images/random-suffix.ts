@@ -17,3 +17,6 @@ export function randomBytes(length: number): Buffer {
 export function randomSuffix(): string {
   return randomBytes(8).toString('hex')
 }
+
+/** What stands for such a suffix where none is drawn. */
+export const ZERO_SUFFIX = '0'.repeat(16)

@@ -2,6 +2,7 @@
 import { existsSync, lstatSync, readFileSync, statSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import { parseOsRelease } from '../images/os-release.ts'
+import type { LogSink } from '../log.ts'
 import { CONTAINER_DEVICES, type HostDevice, type HostFacts } from '../plan/host-facts.ts'
 import type { CgroupHierarchy } from '../plan/plan.ts'
 import { abiOfNode, type Abi } from '../plan/seccomp/abi.ts'
@@ -12,6 +13,7 @@ import { isTerminal } from '../sys/termios.ts'
 
 export function gatherHostFacts(
   environment: Readonly<Record<string, string | undefined>>,
+  log: LogSink,
 ): HostFacts {
   const osReleasePath = ['/etc/os-release', '/usr/lib/os-release'].find((path) => existsSync(path))
   return {
@@ -22,7 +24,7 @@ export function gatherHostFacts(
     devices: CONTAINER_DEVICES.flatMap(hostDevice),
     cgroup: { ...cgroupLayout(), namespaces: existsSync('/proc/self/ns/cgroup') },
     boundingSet: statusField('CapBnd'),
-    initLimits: initLimits(),
+    initLimits: initLimits(log),
     maxOpenFiles: Number(readFileSync('/proc/sys/fs/nr_open', 'utf8')),
     localtime: localtimeKind(),
     resolvConf: {
@@ -46,7 +48,7 @@ function hostArchitecture(): Abi {
   })
 }
 
-/** fuse and net/tun are handed on only where we may open them ourselves. */
+/** fuse and net/tun are handed on only where root may open them: without the module there is nothing behind them. */
 const onlyIfUsable = new Set<string>(['fuse', 'net/tun'])
 
 function hostDevice(name: string): HostDevice[] {
@@ -70,8 +72,8 @@ function canOpen(path: string): boolean {
   try {
     close(open(path, O_RDWR))
     return true
-  } catch {
-    return false
+  } catch (error) {
+    return process.getuid?.() !== 0 && (error as NspawnError).code === 'EACCES'
   }
 }
 
@@ -82,8 +84,20 @@ function statusField(name: string): string {
   return match?.[1] ?? '0'.repeat(16)
 }
 
-function initLimits(): HostFacts['initLimits'] {
-  const text = readFileSync('/proc/1/limits', 'latin1')
+/** Whoever cannot see process 1 (proc(5), `hidepid`) only asks for a plan: our own limits have to do. */
+function initLimits(log: LogSink): HostFacts['initLimits'] {
+  let text: string
+  try {
+    text = readFileSync('/proc/1/limits', 'latin1')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'ENOENT') throw error
+    log({
+      kind: 'warning',
+      text: 'the limits of process 1 cannot be read, taking those of tsnspawn',
+    })
+    text = readFileSync('/proc/self/limits', 'latin1')
+  }
   const soft = (label: string) => {
     const value = new RegExp(`^${label}\\s+(\\S+)`, 'm').exec(text)?.[1]
     return value === undefined || value === 'unlimited' ? null : Number(value)

@@ -13,6 +13,11 @@ import { isOwnerAlive, ownOwner, parseOwner } from './owner.ts'
 const BY_NAME = '/run/systemd/nspawn/propagate'
 const MODE = 0o600
 
+/** The directory that a run of `machine` has unless another one of that name is alive. */
+export function sharedPropagateDirectory(machine: string): string {
+  return join(BY_NAME, machine)
+}
+
 /** @returns the directory to bind */
 export function makePropagateDirectory(machine: string, cleanup: CleanupStack): string {
   const runs = join(runtimeDirectory(), 'propagate')
@@ -23,7 +28,7 @@ export function makePropagateDirectory(machine: string, cleanup: CleanupStack): 
   cleanup.defer(`propagation directory ${own}`, () => removeIfEmpty(own))
   if (shared) return own
   mkdirSync(BY_NAME, { recursive: true, mode: MODE })
-  const byName = join(BY_NAME, machine)
+  const byName = sharedPropagateDirectory(machine)
   mkdirSync(byName, { recursive: true, mode: MODE })
   cleanup.defer(`propagation directory ${byName}`, () => removeIfEmpty(byName))
   return byName

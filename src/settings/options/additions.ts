@@ -8,7 +8,9 @@ export const additionalOptions: readonly Option[] = [
     name: 'print-plan',
     value: 'none',
     section: 'Additions of tsnspawn',
-    help: 'Print what would be done as JSON, and start nothing',
+    help: 'Print what would be done as JSON; start nothing, change nothing',
+    details:
+      'Needs no root where the tree can be read. Nothing is locked, claimed or made: names that a run draws at random have zeroes, a range of user IDs is one that is free now, a throw-away copy is named as if no file system refused it, and with `--template=` the tree is looked at in the template. An ordinary user is shown what root would get; the limits of process 1 come from tsnspawn itself, with a warning, where they are hidden.',
     read: (draft) => {
       draft.program.printPlan = true
     },

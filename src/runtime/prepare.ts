@@ -1,0 +1,204 @@
+/** From settings to a plan: finds and locks the tree, asks for what the container needs on the host, and plans. */
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { NspawnError, usageError } from '../errors.ts'
+import { requireImage, type Image } from '../images/discover.ts'
+import { ownerIdRange } from '../images/id-range.ts'
+import { ephemeralMachineName, machineNameForRoot } from '../images/names.ts'
+import { checkTree } from '../images/os-release.ts'
+import type { LogSink } from '../log.ts'
+import { machinesDirectory } from '../paths.ts'
+import { makePlan, type PlanResult } from '../plan/make-plan.ts'
+import type { RootPlan, UsersPlan } from '../plan/plan.ts'
+import type { Settings } from '../settings/settings.ts'
+import { hasUserNamespaces } from '../sys/namespaces.ts'
+import type { HostChanges } from './host-changes.ts'
+import { gatherHostFacts } from './host.ts'
+
+export interface ContainerContext {
+  readonly log: LogSink
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** `--machines-dir=`; undefined leaves it to the environment. */
+  readonly machinesDirectory: string | undefined
+}
+
+/** Everything before the first fork. @throws NspawnError */
+export async function prepareContainer(
+  settings: Settings,
+  context: ContainerContext,
+  changes: HostChanges,
+): Promise<PlanResult> {
+  const tree = await prepareTree(settings, context, changes)
+  const users = await prepareUsers(settings, tree.machine, tree.top, changes)
+  const result = makePlan(settings, gatherHostFacts(context.environment, context.log), {
+    machine: tree.machine,
+    root: tree.root,
+    rootAccess: tree.access,
+    users,
+    fallbackUuid: changes.uuid(),
+    bootId: changes.bootId(),
+    temporary: changes.temporaryDirectories(users),
+    propagateDirectory: changes.propagateDirectory(tree.machine),
+  })
+  changes.overlayWork(result.plan)
+  return result
+}
+
+interface PreparedTree {
+  readonly machine: string
+  readonly root: RootPlan
+  readonly access: 'read-write' | 'read-only'
+  /** A directory whose owner tells the tree's id range. */
+  readonly top: string
+}
+
+async function prepareTree(
+  settings: Settings,
+  context: ContainerContext,
+  changes: HostChanges,
+): Promise<PreparedTree> {
+  if (settings.root.kind === 'layers') return layeredTree(settings, settings.root)
+  const found = await findTree(settings, context, changes)
+  const { path, lookAt } = found
+  const throwAway = settings.ephemeral || settings.volatile !== 'no'
+  const access =
+    settings.access === 'read-only' || found.access === 'read-only' || settings.volatile !== 'no'
+      ? 'read-only'
+      : 'read-write'
+  if (
+    path === '/' &&
+    !settings.ephemeral &&
+    settings.volatile !== 'yes' &&
+    settings.volatile !== 'state'
+  ) {
+    throw usageError(
+      'spawning a container on the root directory is not supported',
+      'consider --ephemeral, --volatile=yes or --volatile=state',
+    )
+  }
+  if (settings.tuning.checkOsTree)
+    checkTree(lookAt, settings.startMode === 'boot' ? 'boot' : 'command')
+  const name = settings.machine ?? machineNameForRoot(path, 'directory')
+  const machine =
+    settings.ephemeral && settings.machine === undefined
+      ? ephemeralMachineName(name, changes.suffix())
+      : name
+  if (settings.tuning.lockImages) {
+    changes.lock(path, access === 'read-only' || throwAway ? 'shared' : 'exclusive')
+  }
+  if (!settings.ephemeral) return { machine, root: rootOf(path, settings), access, top: lookAt }
+  const copy = await changes.throwAwayCopy(path)
+  if (copy.kind === 'overlay') {
+    const root: RootPlan = {
+      kind: 'overlay',
+      layers: [copy.lower],
+      upper: { hostPath: copy.upper, workPath: copy.workDirectory },
+      sync: 'skip',
+    }
+    return { machine, root, access: settings.access, top: copy.lower }
+  }
+  return { machine, root: rootOf(copy.path, settings), access, top: path }
+}
+
+function layeredTree(
+  settings: Settings,
+  source: Extract<Settings['root'], { kind: 'layers' }>,
+): PreparedTree {
+  const [bottom] = source.layers
+  if (bottom === undefined) throw usageError('a layered root needs at least one layer')
+  return {
+    machine: settings.machine ?? machineNameForRoot(bottom, 'directory'),
+    root: {
+      kind: 'overlay',
+      layers: source.layers,
+      upper: { hostPath: source.upper, workPath: source.workDirectory },
+      sync: source.keep ? 'keep' : 'skip',
+    },
+    access: settings.access,
+    top: bottom,
+  }
+}
+
+function rootOf(path: string, settings: Settings): RootPlan {
+  switch (settings.volatile) {
+    case 'yes':
+      return { kind: 'usr-only', hostPath: path }
+    case 'overlay':
+      return { kind: 'overlay', layers: [path], upper: 'tmpfs', sync: 'skip' }
+    case 'no':
+    case 'state':
+      return { kind: 'directory', hostPath: path }
+  }
+}
+
+interface FoundTree {
+  readonly path: string
+  /** Where it can be looked at: the template as long as the tree itself is not made. */
+  readonly lookAt: string
+  readonly access: Image['access']
+}
+
+/** systemd-nspawn(1): `--directory=`, else the image of `--machine=`, else the current directory. */
+async function findTree(
+  settings: Settings,
+  context: ContainerContext,
+  changes: HostChanges,
+): Promise<FoundTree> {
+  const { root, template } = settings
+  if (root.kind === 'directory' || root.kind === 'current-directory' || template !== undefined) {
+    const path =
+      root.kind === 'directory'
+        ? root.path
+        : root.kind === 'machine'
+          ? join(machinesDirectory(context.machinesDirectory), root.name)
+          : process.cwd()
+    const lookAt =
+      template === undefined
+        ? path
+        : await changes.populate(template, path, settings.access, settings.quiet)
+    if (statSync(lookAt, { throwIfNoEntry: false }) === undefined) {
+      throw new NspawnError('the root directory does not exist', {
+        code: 'ENOENT',
+        operation: 'stat',
+        subject: path,
+        hint: 'name a directory with an OS tree in it; "tsnspawn-build create debian" makes one',
+      })
+    }
+    return { path, lookAt, access: 'read-write' }
+  }
+  const image = requireImage((root as { name: string }).name, context.machinesDirectory)
+  if (image.type === 'raw' || image.type === 'block') {
+    throw new NspawnError('disk images cannot be run by this version', {
+      code: 'NOT_SUPPORTED',
+      subject: image.path,
+      hint: 'use a directory tree',
+    })
+  }
+  return { path: image.path, lookAt: image.path, access: image.access }
+}
+
+async function prepareUsers(
+  settings: Settings,
+  machine: string,
+  top: string,
+  changes: HostChanges,
+): Promise<UsersPlan | undefined> {
+  const { privateUsers, ownership } = settings
+  if (privateUsers.mode === 'no') return undefined
+  if (!hasUserNamespaces()) {
+    if (privateUsers.mode === 'pick' && privateUsers.unsupported === 'skip') return undefined
+    throw new NspawnError('--private-users= is not supported, the kernel has no user namespaces', {
+      code: 'ENOSYS',
+    })
+  }
+  switch (privateUsers.mode) {
+    case 'range':
+      return { base: privateUsers.base, length: privateUsers.length, ownership }
+    case 'identity':
+      return { base: 0, length: 65536, ownership }
+    case 'owner':
+      return { ...ownerIdRange(top), ownership }
+    case 'pick':
+      return { ...(await changes.idRange(machine, statSync(top).uid)), ownership }
+  }
+}
