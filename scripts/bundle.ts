@@ -1,8 +1,7 @@
 /**
- * Bundles the programs. Start-up is what a one-shot container pays each time, so `tsnspawn` and the
- * runtime process are one CommonJS file each (an ESM entry costs 4 ms more), and `tsnspawn` is wrapped for
- * `src/cli/start.ts`; `tsnspawn-build` is ESM with its heavy parts in chunks that are loaded by the verbs
- * that need them.
+ * Bundles the programs. Start-up is what a one-shot container pays each time, so `tsnspawn` and the zygote are
+ * one CommonJS file each (an ESM entry costs 4 ms more), wrapped for `src/cli/start.ts`, which keeps them
+ * compiled; `tsnspawn-build` is ESM with its heavy parts in chunks that are loaded by the verbs that need them.
  */
 import { build, type BuildOptions, type Metafile } from 'esbuild'
 import { createHash } from 'node:crypto'
@@ -18,9 +17,6 @@ const common = {
   logLevel: 'warning',
   legalComments: 'none',
 } satisfies BuildOptions
-
-/** Compiled by our own launcher, which names it by a digest in front. */
-const WRAPPED = 'dist/tsnspawn.cjs'
 
 /** `main(arguments)` is exported. */
 const commonJs = {
@@ -46,29 +42,31 @@ const modules = {
   },
 } satisfies BuildOptions
 
-const RUN_MAIN =
-  'if (require.main === module) module.exports.main(process.argv.slice(2)).then((s) => { process.exitCode = s })'
+/** Started itself, the launcher runs the bundle that it is given. */
+const RUN_BUNDLE =
+  'if (require.main === module) module.exports.loadBundle(process.argv[2]).main(process.argv.slice(3)).then((s) => process.reallyExit(s))'
+
+const wrapped = {
+  ...commonJs,
+  banner: { js: '(function (require, module, __filename) {' },
+  footer: { js: '})' },
+} satisfies BuildOptions
 
 const targets: { entry: string; options: BuildOptions; writes: string }[] = [
   {
     entry: 'src/cli/start.ts',
     writes: 'dist/start.cjs',
-    options: { ...commonJs, outfile: 'dist/start.cjs' },
+    options: { ...commonJs, outfile: 'dist/start.cjs', footer: { js: RUN_BUNDLE } },
   },
   {
     entry: 'src/cli/tsnspawn.ts',
-    writes: WRAPPED,
-    options: {
-      ...commonJs,
-      outfile: WRAPPED,
-      banner: { js: '(function (require, module, __filename) {' },
-      footer: { js: '})' },
-    },
+    writes: 'dist/tsnspawn.cjs',
+    options: { ...wrapped, outfile: 'dist/tsnspawn.cjs' },
   },
   {
-    entry: 'src/cli/runtime.ts',
-    writes: 'dist/runtime.cjs',
-    options: { ...commonJs, outfile: 'dist/runtime.cjs', footer: { js: RUN_MAIN } },
+    entry: 'src/cli/zygote.ts',
+    writes: 'dist/zygote.cjs',
+    options: { ...wrapped, outfile: 'dist/zygote.cjs' },
   },
   {
     entry: 'src/cli/tsnspawn-build.ts',
@@ -97,6 +95,6 @@ function nameByDigest(file: string): void {
 for (const { entry, options, writes } of targets) {
   rmSync(writes, { recursive: true, force: true })
   const { metafile } = await build({ ...options, entryPoints: [entry] })
-  if (writes === WRAPPED) nameByDigest(WRAPPED)
+  if (options.banner === wrapped.banner) nameByDigest(writes)
   if (process.argv.includes('--sizes') && metafile !== undefined) console.log(sizes(metafile))
 }

@@ -50,6 +50,20 @@ export class CleanupStack implements AsyncDisposable {
     if (failures.length > 0) throw new AggregateError(failures, 'clean-up failed')
   }
 
+  /** `releaseAll()` for a forked process, where nothing can be waited for: every release must be done when it returns. */
+  releaseAllNow(): void {
+    const failures: unknown[] = []
+    for (let entry = this.entries.pop(); entry !== undefined; entry = this.entries.pop()) {
+      try {
+        const pending = entry.release()
+        if (pending !== undefined) failures.push(new Error(`${entry.what} takes its time`))
+      } catch (error) {
+        failures.push(new Error(`cannot release ${entry.what}`, { cause: error }))
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, 'clean-up failed')
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.releaseAll()
   }

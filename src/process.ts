@@ -1,4 +1,5 @@
 /** The one place that spawns host programs. Argument vectors only: no shell, nowhere. */
+import { spawn } from 'node:child_process'
 import { execa, type Options, type Result } from 'execa'
 import { NspawnError } from './errors.ts'
 import type { LogSink } from './log.ts'
@@ -122,53 +123,25 @@ export async function runProgram(
   return { status: result.exitCode, stdout, stderr }
 }
 
-export interface AttachedProgram {
-  readonly argv: readonly [string, ...string[]]
-  /** `inherit`: the caller's stdio; `lines`: output by line, stdin empty. */
-  readonly stdio: 'inherit' | 'lines'
-  /** What the program reads from descriptor 3. */
-  readonly request: string
-  readonly onLine: (line: string, stream: 'stdout' | 'stderr') => void
-  /** Each line the program writes to descriptor 4. */
-  readonly onAnswer: (line: string) => void
-  readonly signal?: AbortSignal | undefined
-  readonly timeoutMs?: number | undefined
-  /** After SIGTERM, this long until SIGKILL. */
-  readonly graceMs: number
+/** A program of ours that waits for orders, for as long as this process lives. */
+export interface Attendant {
+  /** Settles when it has ended, with how; never rejects. */
+  readonly ended: Promise<string>
 }
 
 /**
- * Runs a program of ours that takes a request and gives answers beside its stdio. An abort or a timeout ends it with
- * SIGTERM, and with SIGKILL when it does not go.
+ * Starts a program of ours that outlives the call, and does not keep this process alive.
+ *
+ * @param fd becomes the program's stdin
  */
-export async function runAttachedProgram(
-  program: AttachedProgram,
-): Promise<{ readonly timedOut: boolean; readonly how: string }> {
-  const each = (use: (line: string) => void) =>
-    // A transform that passes nothing on: the lines are the use.
-    // oxlint-disable-next-line require-yield
-    function* (line: unknown): Generator<never> {
-      use(String(line))
-    }
-  const output = (stream: 'stdout' | 'stderr') =>
-    program.stdio === 'inherit' ? 'inherit' : each((line) => program.onLine(line, stream))
-  const [file, ...args] = program.argv
-  const result = await execa(file, args, {
-    reject: false,
-    buffer: false,
-    stdio: [
-      program.stdio === 'inherit' ? 'inherit' : 'ignore',
-      output('stdout'),
-      output('stderr'),
-      Buffer.from(program.request),
-      each(program.onAnswer),
-    ],
-    forceKillAfterDelay: program.graceMs,
-    ...(program.signal === undefined ? {} : { cancelSignal: program.signal }),
-    ...(program.timeoutMs === undefined ? {} : { timeout: program.timeoutMs }),
+export function startAttendant(argv: readonly [string, ...string[]], fd: number): Attendant {
+  const [file, ...args] = argv
+  // execa would pass the descriptor on too, but its types only know those that it makes a stream of.
+  const running = spawn(file, args, { stdio: [fd, 'ignore', 'inherit'] })
+  running.unref()
+  const ended = new Promise<string>((resolve) => {
+    running.on('error', (error) => resolve(error.message))
+    running.on('exit', (status, signal) => resolve(signal ?? `exit status ${status}`))
   })
-  return {
-    timedOut: result.timedOut,
-    how: result.signal ?? `exit status ${result.exitCode ?? 'unknown'}`,
-  }
+  return { ended }
 }

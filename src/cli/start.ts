@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { constants, Script } from 'node:vm'
 import { FORK_SAFE_FLAGS } from '../runtime/fork-safe-flags.ts'
@@ -51,7 +51,7 @@ function compile(file: string, source: string, directory: string | undefined): S
   }
   if (directory === undefined) return new Script(source, options)
   const digest = source.slice(DIGEST_AT, DIGEST_AT + DIGEST_LENGTH)
-  const cache = join(directory, `code-${process.version}-${process.arch}`)
+  const cache = join(directory, `${basename(file, '.cjs')}-${process.version}-${process.arch}.code`)
   const cachedData = readCode(cache, digest)
   if (cachedData !== undefined) {
     const script = new Script(source, { ...options, cachedData })

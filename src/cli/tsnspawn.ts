@@ -29,7 +29,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     const { settings, program } = line
     const log = (event: LogEvent) => report(event, settings.quiet)
     for (const event of line.events) log(event)
-    const context = { log, environment: process.env, machinesDirectory: program.machinesDirectory }
+    const context = {
+      log,
+      environment: process.env,
+      machinesDirectory: program.machinesDirectory,
+      stdio: 'own' as const,
+    }
     return program.printPlan ? await printPlan(settings, context) : await run(settings, context)
   } catch (error) {
     print(2, `tsnspawn: ${describeError(error)}\n`)

@@ -116,7 +116,7 @@ export async function foreseeEphemeral(
       return { kind: 'directory', path: hidden(beside) }
   }
   const places = placesFor(lower, undefined)
-  const place = places.find(canHoldUpper) ?? (places[0] as string)
+  const place: string = places.find(canHoldUpper) ?? (places[0] as string)
   const directory = hidden(place)
   return {
     kind: 'overlay',

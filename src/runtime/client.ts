@@ -1,18 +1,28 @@
 /**
- * How the upper rooms (bootstrap, build, testing, cli) run a container: a process of the lean runtime
- * is started with the settings on a descriptor, and answers on another with events and one outcome.
+ * How the upper rooms (bootstrap, build, testing, cli) run a container: it is prepared and planned here, and a
+ * supervisor that the zygote forks carries the plan out.
  *
- * In: `Settings`, and where stdio goes. Out: how the payload ended. The runtime process dies with its
- * caller, and takes the container along.
+ * In: `Settings`, and where stdio goes. Out: how the payload ended. Whatever ends this process ends the container.
  */
-import { dirname, join } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { join } from 'node:path'
+import { CleanupStack } from '../cleanup.ts'
 import { NspawnError, reviveError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
-import { packageDirectory } from '../paths.ts'
-import { runAttachedProgram } from '../process.ts'
+import { runtimeDirectory } from '../paths.ts'
+import type { ContainerPlan } from '../plan/plan.ts'
 import type { Settings } from '../settings/settings.ts'
-import { START_FLAGS } from './fork-safe-flags.ts'
-import type { RuntimeAnswer, RuntimeRequest } from './protocol.ts'
+import { close, open, pipe, O_RDONLY } from '../sys/fd.ts'
+import type { ResourceUsage } from '../sys/process.ts'
+import { announce, requireRoot } from './container.ts'
+import { judge } from './exit-status.ts'
+import { LineSplitter } from './line-splitter.ts'
+import { madeHostChanges } from './made-host-changes.ts'
+import { prepareContainer } from './prepare.ts'
+import type { ContainerAnswer, ContainerOrder, ContainerRequest } from './protocol.ts'
+import type { ContainerEnd } from './supervisor.ts'
+import { openSupervisor } from './zygote-client.ts'
 
 export interface ContainerRun {
   readonly settings: Settings
@@ -35,12 +45,21 @@ export interface ContainerRun {
 export interface ContainerOutcome {
   /** Exit status of the payload; 255 when it was killed by a signal under the stub init. */
   readonly status: number
+  /** The number of the signal that ended the payload; undefined when it ended by itself. */
+  readonly signal: number | undefined
   readonly timedOut: boolean
   readonly durationMs: number
+  /** What all processes of the container used together; undefined when it was killed. */
+  readonly usage: ResourceUsage | undefined
   /** What was captured; empty strings unless `stdio` is `capture`. */
   readonly stdout: string
   readonly stderr: string
 }
+
+/** How long a container may take to end before it is killed. */
+const END_GRACE_MS = 10_000
+/** How long output may come after the end, from processes that have left the container. */
+const OUTPUT_GRACE_MS = 1000
 
 /**
  * Runs one container to its end.
@@ -50,53 +69,158 @@ export interface ContainerOutcome {
  */
 export async function runContainer(run: ContainerRun): Promise<ContainerOutcome> {
   const began = performance.now()
-  const request: RuntimeRequest = {
-    settings: run.settings,
+  requireRoot()
+  throwIfCanceled(run.signal)
+  await using cleanup = new CleanupStack()
+  const log: LogSink = (event) => run.log?.(event)
+  const context = {
+    log,
+    environment: ownEnvironment(),
     machinesDirectory: run.machinesDirectory,
+    stdio: run.stdio === 'inherit' ? ('own' as const) : ('other' as const),
   }
-  let answer: Exclude<RuntimeAnswer, { kind: 'event' }> | undefined
-  const captured = { stdout: '', stderr: '' }
-  const ended = await runAttachedProgram({
-    argv: [process.execPath, ...START_FLAGS, runtimeProgram()],
-    stdio: run.stdio === 'inherit' ? 'inherit' : 'lines',
-    request: JSON.stringify(request),
-    onLine: (line, stream) => {
-      if (run.stdio === 'capture') captured[stream] += `${line}\n`
-      else run.onLine?.(line, stream)
-    },
-    onAnswer: (line) => {
-      const message = JSON.parse(line) as RuntimeAnswer
-      if (message.kind === 'event') run.log?.(message.event)
-      else answer = message
-    },
-    signal: run.signal,
-    timeoutMs: run.timeoutMs,
-    graceMs: END_GRACE_MS,
-  })
-  if (run.signal?.aborted === true) {
-    throw new NspawnError('the container was canceled', {
-      code: 'CANCELED',
-      operation: 'run container',
-    })
-  }
-  if (!ended.timedOut && answer?.kind === 'failed') throw reviveError(answer.error)
-  if (!ended.timedOut && answer === undefined) {
-    throw new NspawnError(`the runtime process ended by ${ended.how} without an answer`, {
-      code: 'RUNTIME_DIED',
-      operation: 'run container',
-    })
-  }
+  const changes = madeHostChanges(log, cleanup)
+  const { plan, warnings } = await prepareContainer(withConsole(run), context, changes)
+  throwIfCanceled(run.signal)
+  for (const text of warnings) log({ kind: 'warning', text })
+  announce(plan, run.settings, log)
+  const output = new Output(run)
+  const { end, timedOut } = await supervised(plan, run, log, output)
+  throwIfCanceled(run.signal)
+  const reason = end?.kind === 'ended' ? end.reason : undefined
   return {
-    status: answer?.kind === 'ended' ? answer.status : 1,
-    timedOut: ended.timedOut,
+    status: end === undefined || timedOut ? 1 : judge(end, plan.machine, true).status,
+    signal: reason?.kind === 'signaled' ? reason.signal : undefined,
+    timedOut,
     durationMs: performance.now() - began,
-    ...captured,
+    usage: end?.kind === 'ended' ? end.usage : undefined,
+    ...output.captured,
   }
 }
 
-/** How long the runtime may take to end a container before it is killed itself. */
-const END_GRACE_MS = 10_000
+/** Captured output is told apart by where it went, and has the ends of lines that the payload wrote. */
+function withConsole({ settings, stdio }: ContainerRun): Settings {
+  return stdio === 'capture' ? { ...settings, console: settings.console ?? 'pipe' } : settings
+}
 
-function runtimeProgram(): string {
-  return join(packageDirectory(dirname(import.meta.filename)), 'dist/runtime.cjs')
+/** What a service manager passed to this very process is not for its containers. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  const { LISTEN_PID: _pid, LISTEN_FDS: _fds, NOTIFY_SOCKET: _socket, ...environment } = process.env
+  return environment
+}
+
+function throwIfCanceled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return
+  throw new NspawnError('the container was canceled', {
+    code: 'CANCELED',
+    operation: 'run container',
+  })
+}
+
+/** Hands the plan to a supervisor and follows it. */
+async function supervised(
+  plan: ContainerPlan,
+  run: ContainerRun,
+  log: LogSink,
+  output: Output,
+): Promise<{ readonly end: ContainerEnd | undefined; readonly timedOut: boolean }> {
+  const rootPlace = join(runtimeDirectory(), 'root')
+  mkdirSync(rootPlace, { recursive: true, mode: 0o755 })
+  const channel = output.withDescriptors(openSupervisor)
+  const say = (message: ContainerOrder | ContainerRequest) =>
+    channel.write(`${JSON.stringify(message)}\n`)
+  let answer: Exclude<ContainerAnswer, { kind: 'event' }> | undefined
+  const lines = new LineSplitter((line) => {
+    const message = JSON.parse(line) as ContainerAnswer
+    if (message.kind === 'event') log(message.event)
+    else answer = message
+  })
+  const timers: NodeJS.Timeout[] = []
+  let timedOut = false
+  const terminate = (): void => {
+    say({ kind: 'terminate' })
+    // Closing the channel kills.
+    timers.push(setTimeout(() => channel.destroy(), END_GRACE_MS))
+  }
+  if (run.timeoutMs !== undefined) {
+    const onTimeout = () => {
+      timedOut = true
+      terminate()
+    }
+    timers.push(setTimeout(onTimeout, run.timeoutMs))
+  }
+  run.signal?.addEventListener('abort', terminate)
+  try {
+    await new Promise<void>((resolve) => {
+      channel.on('data', (bytes: Buffer) => lines.write(bytes))
+      // What went wrong shows in the answer that is missing.
+      channel.on('error', () => {})
+      channel.on('close', () => resolve())
+      say({ plan, rootPlace })
+    })
+    await output.finish()
+  } finally {
+    run.signal?.removeEventListener('abort', terminate)
+    for (const timer of timers) clearTimeout(timer)
+    channel.destroy()
+  }
+  if (timedOut || run.signal?.aborted === true) return { end: undefined, timedOut }
+  if (answer?.kind === 'failed') throw reviveError(answer.error)
+  if (answer === undefined) {
+    throw new NspawnError('the supervisor of the container ended without an answer', {
+      code: 'RUNTIME_DIED',
+      operation: 'run container',
+      subject: plan.machine,
+    })
+  }
+  return { end: answer.end, timedOut }
+}
+
+/** Where the container's stdio goes. */
+class Output {
+  readonly captured = { stdout: '', stderr: '' }
+  readonly #run: ContainerRun
+  readonly #streams: { readonly socket: Socket; readonly closed: Promise<void> }[] = []
+
+  constructor(run: ContainerRun) {
+    this.#run = run
+  }
+
+  /** Opens what the container shall have as its stdio, for as long as `use` passes it on. */
+  withDescriptors<T>(use: (stdio: readonly [number, number, number]) => T): T {
+    if (this.#run.stdio === 'inherit') return use([0, 1, 2])
+    const none = open('/dev/null', O_RDONLY)
+    const [out, err] = [this.#open('stdout'), this.#open('stderr')]
+    try {
+      return use([none, out, err])
+    } finally {
+      for (const fd of [none, out, err]) close(fd)
+    }
+  }
+
+  #open(stream: 'stdout' | 'stderr'): number {
+    const [reading, writing] = pipe()
+    const socket = new Socket({ fd: reading, readable: true, writable: false })
+    const { stdio, onLine } = this.#run
+    if (stdio === 'capture') {
+      socket.setEncoding('utf8')
+      socket.on('data', (text: string) => void (this.captured[stream] += text))
+    } else {
+      const lines = new LineSplitter((line) => onLine?.(line, stream))
+      socket.on('data', (bytes: Buffer) => lines.write(bytes))
+      socket.on('end', () => lines.end())
+    }
+    const closed = new Promise<void>((resolve) => void socket.on('close', () => resolve()))
+    this.#streams.push({ socket, closed })
+    return writing
+  }
+
+  /** Waits for the last output. */
+  async finish(): Promise<void> {
+    const timer = setTimeout(() => {
+      for (const { socket } of this.#streams) socket.destroy()
+    }, OUTPUT_GRACE_MS)
+    await Promise.all(this.#streams.map(({ closed }) => closed))
+    clearTimeout(timer)
+  }
 }

@@ -31,9 +31,7 @@ export async function runContainerHere(
   settings: Settings,
   context: ContainerContext,
 ): Promise<FinishedContainer> {
-  if (process.getuid?.() !== 0) {
-    throw new NspawnError('need to be root', { code: 'NOT_ROOT', hint: 'run it with sudo' })
-  }
+  requireRoot()
   await using cleanup = new CleanupStack()
   const changes = madeHostChanges(context.log, cleanup)
   const { plan, warnings } = await prepareContainer(settings, context, changes)
@@ -74,7 +72,13 @@ export async function describeContainer(
   }
 }
 
-function announce(plan: ContainerPlan, settings: Settings, log: LogSink): void {
+/** @throws NspawnError `NOT_ROOT` */
+export function requireRoot(): void {
+  if (process.getuid?.() === 0) return
+  throw new NspawnError('need to be root', { code: 'NOT_ROOT', hint: 'run it with sudo' })
+}
+
+export function announce(plan: ContainerPlan, settings: Settings, log: LogSink): void {
   if (settings.quiet) return
   log({ kind: 'notice', text: `Spawning container ${plan.machine} on ${describeRoot(plan.root)}.` })
   if (plan.console === 'interactive') {

@@ -11,10 +11,14 @@ import { splitDevice } from '../sys/device-number.ts'
 import { seccompAvailable } from '../sys/seccomp.ts'
 import { isTerminal } from '../sys/termios.ts'
 
-export function gatherHostFacts(
-  environment: Readonly<Record<string, string | undefined>>,
-  log: LogSink,
-): HostFacts {
+interface FactsContext {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly log: LogSink
+  /** Whose stdio the payload gets: this process's own, or something that is no terminal. */
+  readonly stdio: 'own' | 'other'
+}
+
+export function gatherHostFacts({ environment, log, stdio }: FactsContext): HostFacts {
   const osReleasePath = ['/etc/os-release', '/usr/lib/os-release'].find((path) => existsSync(path))
   return {
     architecture: hostArchitecture(),
@@ -32,8 +36,8 @@ export function gatherHostFacts(
       stub: existsSync('/run/systemd/resolve/stub-resolv.conf'),
     },
     term: environment['TERM'],
-    stdin: isTerminal(0) ? 'terminal' : 'other',
-    stdout: isTerminal(1) ? 'terminal' : 'other',
+    stdin: stdio === 'own' && isTerminal(0) ? 'terminal' : 'other',
+    stdout: stdio === 'own' && isTerminal(1) ? 'terminal' : 'other',
     selinux: existsSync('/sys/fs/selinux/enforce'),
     passedDescriptors: passedDescriptors(environment),
     seccomp: seccompAvailable(),

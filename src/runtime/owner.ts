@@ -7,18 +7,20 @@ export interface Owner {
   readonly startTime: number
 }
 
-function startTimeOf(pid: number | 'self'): number | undefined {
+function readOwner(process: number | 'self'): Owner | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+    const stat = readFileSync(`/proc/${process}/stat`, 'latin1')
+    const startTime = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+    return { pid: Number.parseInt(stat, 10), startTime }
   } catch {
     return undefined
   }
 }
 
-/** This process, as it goes into a name: `PID-STARTTIME`. */
+/** This process, as it goes into a name: `PID-STARTTIME`. A forked one is told its own, which `process.pid` is not. */
 export function ownOwner(): string {
-  return `${process.pid}-${startTimeOf('self') ?? 0}`
+  const own = readOwner('self') ?? { pid: process.pid, startTime: 0 }
+  return `${own.pid}-${own.startTime}`
 }
 
 export function parseOwner(text: string): Owner | undefined {
@@ -27,5 +29,5 @@ export function parseOwner(text: string): Owner | undefined {
 }
 
 export function isOwnerAlive(owner: Owner): boolean {
-  return startTimeOf(owner.pid) === owner.startTime
+  return readOwner(owner.pid)?.startTime === owner.startTime
 }

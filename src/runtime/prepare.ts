@@ -20,6 +20,8 @@ export interface ContainerContext {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** `--machines-dir=`; undefined leaves it to the environment. */
   readonly machinesDirectory: string | undefined
+  /** Whether the payload gets this process's own stdio, which may be a terminal. */
+  readonly stdio: 'own' | 'other'
 }
 
 /** Everything before the first fork. @throws NspawnError */
@@ -30,7 +32,7 @@ export async function prepareContainer(
 ): Promise<PlanResult> {
   const tree = await prepareTree(settings, context, changes)
   const users = await prepareUsers(settings, tree.machine, tree.top, changes)
-  const result = makePlan(settings, gatherHostFacts(context.environment, context.log), {
+  const result = makePlan(settings, gatherHostFacts(context), {
     machine: tree.machine,
     root: tree.root,
     rootAccess: tree.access,

@@ -1,18 +1,29 @@
-/** What `runContainer()` and the runtime process say to each other: JSON, one line a message. */
+/**
+ * What `runContainer()` and a supervisor say to each other, one JSON message a line, on a channel that each container
+ * has of its own. When the asking side closes it, the container is killed.
+ */
 import type { SerializedError } from '../errors.ts'
 import type { LogEvent } from '../log.ts'
-import type { Settings } from '../settings/settings.ts'
+import type { ContainerPlan } from '../plan/plan.ts'
+import type { ContainerEnd } from './supervisor.ts'
 
-/** Descriptors of the runtime process: the request, up to its end, and the answers. */
-export const REQUEST_FD = 3
-export const ANSWER_FD = 4
-
-export interface RuntimeRequest {
-  readonly settings: Settings
-  readonly machinesDirectory: string | undefined
+/** Comes first. */
+export interface ContainerOrder {
+  readonly plan: ContainerPlan
+  /** Empty directory of the host; the root is mounted there in the outer child's namespace. */
+  readonly rootPlace: string
 }
 
-export type RuntimeAnswer =
+/** As SIGTERM does to a `tsnspawn`: once to halt the container, once more to kill it. */
+export interface ContainerRequest {
+  readonly kind: 'terminate'
+}
+
+export type ContainerAnswer =
   | { readonly kind: 'event'; readonly event: LogEvent }
-  | { readonly kind: 'ended'; readonly status: number; readonly killed: boolean }
+  /** The last one. */
+  | { readonly kind: 'ended'; readonly end: ContainerEnd }
   | { readonly kind: 'failed'; readonly error: SerializedError }
+
+/** The zygote's packet socket is its stdin. A packet asks for a container: stdin, stdout, stderr, channel. */
+export const ZYGOTE_FD = 0

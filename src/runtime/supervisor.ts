@@ -18,7 +18,9 @@ import {
   waitForChild,
   PR_SET_CHILD_SUBREAPER,
   SIGKILL,
+  type EndedChild,
   type ExitReason,
+  type ResourceUsage,
 } from '../sys/process.ts'
 import { ConsoleForwarder } from './console.ts'
 import { receive, sendIfAlive, type ChildMessage, type SupervisorDescriptor } from './messages.ts'
@@ -30,7 +32,7 @@ import { runSoleChild } from './sole-child.ts'
 
 export type ContainerEnd =
   /** The leader ended by itself, or by what we passed on to it. */
-  | { readonly kind: 'ended'; readonly reason: ExitReason }
+  | { readonly kind: 'ended'; readonly reason: ExitReason; readonly usage: ResourceUsage }
   /** We killed it: escape sequence, SIGTERM or SIGINT without a kill signal, or a second one. */
   | { readonly kind: 'killed'; readonly by: 'escape' | 'signal' }
 
@@ -42,22 +44,62 @@ export interface SupervisorOptions {
   readonly serviceManager: ServiceManager
   /** Called with the leader's pid when its namespaces exist and before it goes on: cgroups, registration. */
   readonly onLeader: (pid: number) => void
+  /** What else to wait for meanwhile: who asked for the container may have something to say. */
+  readonly alsoWatched?: { readonly fd: number; readonly onEvents: () => void } | undefined
 }
+
+/** Where the supervisor's signals come in. */
+export interface SignalSource {
+  /** Readable when signals may have come; -1 when nothing tells. */
+  readonly pollFd: number
+}
+
+/** What to make the first child with: how depends on whether this process has threads. */
+export type Fork = (pidNamespace: 'same' | 'new') => number
 
 /** When the signal pipe could not be found, look for signals this often. */
 const SIGNAL_FALLBACK_MS = 50
 
+/** Supervises one container from a process with an event loop. */
 export async function superviseContainer(
   plan: ContainerPlan,
   options: SupervisorOptions,
 ): Promise<ContainerEnd> {
-  prctl(PR_SET_CHILD_SUBREAPER, 1)
   const signals = new SignalInbox(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGWINCH'])
+  try {
+    const supervisor = startContainer(plan, options, signals, forkWithHeap)
+    try {
+      for (;;) {
+        if (supervisor.turn())
+          for (const signal of await signals.take()) supervisor.onSignal(signal)
+        const end = supervisor.end()
+        if (end !== undefined) return end
+      }
+    } finally {
+      supervisor.release()
+    }
+  } finally {
+    signals.close()
+  }
+}
+
+/**
+ * Forks the first child of a container.
+ *
+ * @returns who watches it: call `turn()` and `end()` by turns, and `release()` at last
+ */
+export function startContainer(
+  plan: ContainerPlan,
+  options: SupervisorOptions,
+  signals: SignalSource,
+  fork: Fork,
+): Supervisor {
+  prctl(PR_SET_CHILD_SUBREAPER, 1)
   const [ours, theirs] = packetSocketPair()
   const { users } = plan
   const pidNamespace = users === undefined && plan.namespaces.includes('pid') ? 'new' : 'same'
   const mask = blockSignals()
-  const child = forkWithHeap(pidNamespace)
+  const child = fork(pidNamespace)
   if (child === 0) {
     // Signals stay blocked until the payload starts: their handlers here are the supervisor's.
     close(ours)
@@ -70,17 +112,17 @@ export async function superviseContainer(
   try {
     if (users === undefined) supervisor.adoptLeader(child)
     else supervisor.watchOuterChild(child)
-    return await supervisor.run()
-  } finally {
+    return supervisor
+  } catch (error) {
     supervisor.release()
-    signals.close()
+    throw error
   }
 }
 
-class Supervisor {
+export class Supervisor {
   private readonly plan: ContainerPlan
   private readonly options: SupervisorOptions
-  private readonly signals: SignalInbox
+  private readonly signals: SignalSource
   private control: number | undefined
   private outer: { readonly pid: number; readonly pidfd: number } | undefined
   private leader: { readonly pid: number; readonly pidfd: number; reaped: boolean } | undefined
@@ -95,7 +137,7 @@ class Supervisor {
   constructor(
     plan: ContainerPlan,
     options: SupervisorOptions,
-    signals: SignalInbox,
+    signals: SignalSource,
     control: number,
   ) {
     this.plan = plan
@@ -108,29 +150,33 @@ class Supervisor {
     this.outer = { pid, pidfd: openPidfd(pid) }
   }
 
-  async run(): Promise<ContainerEnd> {
-    for (;;) {
-      const sources = this.pollSources()
-      const entries = sources.map((source) => source.entry)
-      const timeoutMs =
-        this.signals.pollFd < 0 ? SIGNAL_FALLBACK_MS : (this.console?.timeoutMs() ?? -1)
-      const events = poll(entries, timeoutMs)
-      let signaled = this.signals.pollFd < 0
-      for (const [i, source] of sources.entries()) {
-        if (events[i] === 0) continue
-        if (source.handle === 'signals') signaled = true
-        else source.handle(events[i] as number)
-      }
-      if (signaled) for (const signal of await this.signals.take()) this.onSignal(signal)
-      const end = this.end()
-      if (end !== undefined) return end
+  /** Waits once, and does what there is to do. @returns whether signals may have come in */
+  turn(): boolean {
+    const sources = this.pollSources()
+    const entries = sources.map((source) => source.entry)
+    const timeoutMs =
+      this.signals.pollFd < 0 ? SIGNAL_FALLBACK_MS : (this.console?.timeoutMs() ?? -1)
+    const events = poll(entries, timeoutMs)
+    let signaled = this.signals.pollFd < 0
+    for (const [i, source] of sources.entries()) {
+      if (events[i] === 0) continue
+      if (source.handle === 'signals') signaled = true
+      else source.handle(events[i] as number)
     }
+    return signaled
   }
 
   private pollSources(): { entry: PollEntry; handle: ((events: number) => void) | 'signals' }[] {
     const sources: ReturnType<Supervisor['pollSources']> = [
       { entry: { fd: this.signals.pollFd, events: POLLIN }, handle: 'signals' },
     ]
+    const { alsoWatched } = this.options
+    if (alsoWatched !== undefined) {
+      sources.push({
+        entry: { fd: alsoWatched.fd, events: POLLIN },
+        handle: alsoWatched.onEvents,
+      })
+    }
     if (this.control !== undefined) {
       sources.push({ entry: { fd: this.control, events: POLLIN }, handle: () => this.onMessage() })
     }
@@ -226,7 +272,7 @@ class Supervisor {
     }
   }
 
-  private onSignal(signal: NodeJS.Signals): void {
+  onSignal(signal: NodeJS.Signals): void {
     if (signal === 'SIGWINCH') {
       this.console?.copyWindowSize()
       return
@@ -249,37 +295,38 @@ class Supervisor {
     this.killNow('signal')
   }
 
-  private killNow(by: 'escape' | 'signal'): void {
+  /** Ends the container without asking it. */
+  killNow(by: 'escape' | 'signal'): void {
     this.killed ??= by
     this.killLeader(SIGKILL)
     if (this.leader === undefined && this.outer !== undefined) kill(this.outer.pid, SIGKILL)
   }
 
   /** Reaps; tells the end once the leader, and everybody who still has something to report, is gone. */
-  private end(): ContainerEnd | undefined {
+  end(): ContainerEnd | undefined {
     const request = this.console?.takeRequest()
     if (request === 'kill') this.killNow('escape')
     else if (request !== undefined) this.killLeader(request)
-    let reason: ExitReason | undefined
+    let last: EndedChild | undefined
     for (let ended = this.reap(); ended !== undefined; ended = this.reap()) {
       if (ended.pid !== this.leader?.pid) continue
       this.leader.reaped = true
-      reason = ended.reason
+      last = ended
     }
-    if (reason === undefined && (this.outer !== undefined || this.leader !== undefined))
+    if (last === undefined && (this.outer !== undefined || this.leader !== undefined))
       return undefined
     while (this.control !== undefined) this.onMessage()
     this.console?.drain()
     if (this.failure !== undefined) throw this.failure
     if (this.killed !== undefined) return { kind: 'killed', by: this.killed }
-    if (reason === undefined || !this.started) {
+    if (last === undefined || !this.started) {
       throw new NspawnError('the container died before its payload was started', {
         code: 'CHILD_DIED',
         subject: this.plan.machine,
         hint: 'run again with --debug to see the last step',
       })
     }
-    return { kind: 'ended', reason }
+    return { kind: 'ended', reason: last.reason, usage: last.usage }
   }
 
   /** Any child that has ended, orphans of the container included, but the outer child, which has a turn of its own. */

@@ -69,6 +69,7 @@ export function pipe(): [number, number] {
 }
 
 const AF_UNIX = 1
+const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
 const SOCK_SEQPACKET = 5
 const SOCK_CLOEXEC = 0o2000000
@@ -83,6 +84,13 @@ const MSG_NOSIGNAL = 0x4000
 export function packetSocketPair(): [number, number] {
   const fds = [0, 0]
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) fail('socketpair')
+  return fds as [number, number]
+}
+
+/** Two connected AF_UNIX sockets without message boundaries. */
+export function streamSocketPair(): [number, number] {
+  const fds = [0, 0]
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) fail('socketpair')
   return fds as [number, number]
 }
 

@@ -2,7 +2,9 @@
 import { lazyFunction } from './lazy-function.ts'
 import { fail, lastErrno } from './libc.ts'
 
-const nativeWaitpid = lazyFunction('int waitpid(int pid, _Out_ int *status, int options)')
+const wait4 = lazyFunction(
+  'int wait4(int pid, _Out_ int *status, int options, _Out_ uint8_t *usage)',
+)
 const nativeKill = lazyFunction('int kill(int pid, int sig)')
 const exitNow = lazyFunction('void _exit(int status)')
 const nativeExecve = lazyFunction(
@@ -47,6 +49,7 @@ export const SIGKILL = 9
 export const SIGTERM = 15
 export const SIGCHLD = 17
 export const SIGCONT = 18
+export const SIGWINCH = 28
 /** glibc keeps two real-time signals for itself: SIGRTMIN is 34. */
 export const SIGRTMIN = 34
 
@@ -61,24 +64,49 @@ export function exitReason(status: number): ExitReason {
     : { kind: 'signaled', signal }
 }
 
+/** What a process used, with all of its children that it waited for (getrusage(2)). */
+export interface ResourceUsage {
+  readonly userMs: number
+  readonly systemMs: number
+  /** The largest resident set of any of them. */
+  readonly maxRssKb: number
+}
+
+/** struct rusage on 64-bit Linux: user and system time as seconds and microseconds, the largest resident set. */
+function readUsage(usage: Buffer): ResourceUsage {
+  const milliseconds = (at: number) =>
+    Number(usage.readBigInt64LE(at)) * 1e3 + Number(usage.readBigInt64LE(at + 8)) / 1e3
+  return {
+    userMs: milliseconds(0),
+    systemMs: milliseconds(16),
+    maxRssKb: Number(usage.readBigInt64LE(32)),
+  }
+}
+
+export interface EndedChild {
+  readonly pid: number
+  readonly reason: ExitReason
+  readonly usage: ResourceUsage
+}
+
 /**
- * waitpid(2).
+ * wait4(2).
  *
  * @param pid -1 for any child
  * @returns undefined when there is no such child, or, with `block: 'no'`, none has ended
  */
-export function waitForChild(
-  pid: number,
-  block: 'yes' | 'no' = 'yes',
-): { pid: number; reason: ExitReason } | undefined {
+export function waitForChild(pid: number, block: 'yes' | 'no' = 'yes'): EndedChild | undefined {
   const status = [0]
+  const usage = Buffer.alloc(144)
   for (;;) {
-    const ended: number = nativeWaitpid(pid, status, block === 'yes' ? 0 : 1)
-    if (ended > 0) return { pid: ended, reason: exitReason(status[0] ?? 0) }
+    const ended: number = wait4(pid, status, block === 'yes' ? 0 : 1, usage)
+    if (ended > 0) {
+      return { pid: ended, reason: exitReason(status[0] ?? 0), usage: readUsage(usage) }
+    }
     if (ended === 0) return undefined
     const errno = lastErrno()
     if (errno === ECHILD) return undefined
-    if (errno !== EINTR) fail('waitpid')
+    if (errno !== EINTR) fail('wait4')
   }
 }
 
@@ -160,7 +188,8 @@ export function setCpuAffinity(cpus: readonly number[]): void {
 
 const SIGSET_BYTES = 128
 
-function signalSet(signals: readonly number[] | 'all'): Buffer {
+/** sigset_t. */
+export function signalSet(signals: readonly number[] | 'all'): Buffer {
   const set = Buffer.alloc(SIGSET_BYTES, signals === 'all' ? 0xff : 0)
   if (signals !== 'all') {
     for (const signal of signals)

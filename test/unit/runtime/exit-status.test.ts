@@ -2,13 +2,16 @@ import { describe, expect, test } from 'vitest'
 import { judge } from '../../../src/runtime/exit-status.ts'
 import type { ContainerEnd } from '../../../src/runtime/supervisor.ts'
 
+const usage = { userMs: 1, systemMs: 1, maxRssKb: 1 }
 const exited = (status: number): ContainerEnd => ({
   kind: 'ended',
   reason: { kind: 'exited', status },
+  usage,
 })
 const signaled = (signal: number): ContainerEnd => ({
   kind: 'ended',
   reason: { kind: 'signaled', signal },
+  usage,
 })
 
 describe('the exit status', () => {

@@ -1,0 +1,194 @@
+/** Containers that the library starts: each by a supervisor of its own, all from one zygote. */
+import { execa } from 'execa'
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { runContainer, type ContainerRun } from '../../../src/runtime/client.ts'
+import { defaultSettings } from '../../../src/settings/settings.ts'
+import { debianTree } from '../../fixtures/debian-tree.ts'
+import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+
+let tree = ''
+
+beforeAll(async () => {
+  tree = await debianTree()
+})
+
+function run(command: readonly string[], options: Partial<ContainerRun> = {}) {
+  const settings = {
+    ...defaultSettings(),
+    root: { kind: 'directory' as const, path: tree },
+    access: 'read-only' as const,
+    register: 'no' as const,
+    quiet: true,
+    command,
+  }
+  return runContainer({ settings, stdio: 'capture', ...options })
+}
+
+/** Descendants of a process, by their command lines. */
+function descendants(of: number): { pid: number; command: string }[] {
+  const all = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
+        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+        const command = readFileSync(`/proc/${name}/cmdline`, 'latin1').replaceAll('\0', ' ').trim()
+        return [{ pid: Number(name), parent, command }]
+      } catch {
+        return []
+      }
+    })
+  const found = [of]
+  for (const pid of found)
+    found.push(...all.filter(({ parent }) => parent === pid).map((child) => child.pid))
+  return all.filter(({ pid }) => pid !== of && found.includes(pid))
+}
+
+function zygote(): number {
+  const isZygote = ({ command }: { command: string }) => command.includes('zygote.cjs')
+  return descendants(process.pid).find(isZygote)?.pid as number
+}
+
+/** The payload of `sleep SECONDS`, when it is there. */
+async function sleeper(seconds: string, below = process.pid): Promise<{ pid: number }> {
+  for (let i = 0; i < 200; i++) {
+    const found = descendants(below).find(({ command }) => command === `sleep ${seconds}`)
+    if (found !== undefined) return found
+    await sleep(20)
+  }
+  throw new Error(`no sleep ${seconds}`)
+}
+
+async function isGone(pid: number): Promise<boolean> {
+  for (let i = 0; i < 200; i++) {
+    try {
+      process.kill(pid, 0)
+    } catch {
+      return true
+    }
+    await sleep(20)
+  }
+  return false
+}
+
+function openDescriptors(pid: number | 'self'): number {
+  return readdirSync(`/proc/${pid}/fd`).length
+}
+
+function parentOf(pid: number): number {
+  return Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1])
+}
+
+describe('an outcome', () => {
+  it('has what was written, apart, and the status', async () => {
+    const outcome = await run(['sh', '-c', 'echo out; echo err >&2; exit 3'])
+    expect(outcome).toMatchObject({ status: 3, signal: undefined, timedOut: false })
+    expect(outcome).toMatchObject({ stdout: 'out\n', stderr: 'err\n' })
+  })
+
+  it('has the signal that ended the payload', async () => {
+    const running = run(['sleep', '1111'])
+    const { pid } = await sleeper('1111')
+    process.kill(pid, 'SIGKILL')
+    expect(await running).toMatchObject({ signal: 9, status: 1 })
+  })
+
+  it('tells what the container used', async () => {
+    const { usage } = await run(['sh', '-c', 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'])
+    expect(usage?.userMs).toBeGreaterThan(50)
+    expect(usage?.maxRssKb).toBeGreaterThan(500)
+  })
+
+  it('has all of the output, however much it is', async () => {
+    const { stdout } = await run(['sh', '-c', 'head -c 3000000 /dev/zero | tr "\\0" x'])
+    expect(stdout.length).toBe(3_000_000)
+  })
+
+  it('is an error where the payload cannot be executed', async () => {
+    await expect(run(['/no/such/program'])).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+})
+
+describe('the zygote', () => {
+  it('starts containers at the same time', async () => {
+    const outcomes = await Promise.all(
+      Array.from({ length: 6 }, (_, i) => run(['sh', '-c', `sleep 0.2; echo ${i}`])),
+    )
+    expect(outcomes.map(({ stdout }) => stdout.trim())).toEqual(['0', '1', '2', '3', '4', '5'])
+  })
+
+  it('leaks nothing over many containers', async () => {
+    for (let i = 0; i < 3; i++) await run(['true'])
+    const before = await leftOvers()
+    const pid = zygote()
+    const [own, its] = [openDescriptors('self'), openDescriptors(pid)]
+    const processes = descendants(process.pid).length
+    for (let i = 0; i < 40; i++) await run(['true'])
+    await sleep(200)
+    expect(zygote()).toBe(pid)
+    expect(openDescriptors('self')).toBe(own)
+    expect(openDescriptors(pid)).toBe(its)
+    expect(descendants(process.pid).length).toBe(processes)
+    expect(await newLeftOvers(before)).toEqual([])
+  })
+
+  it('goes on when a supervisor is killed, and the container goes with it', async () => {
+    await run(['true'])
+    const before = zygote()
+    const running = run(['sleep', '1112'])
+    const { pid } = await sleeper('1112')
+    process.kill(parentOf(pid), 'SIGKILL')
+    await expect(running).rejects.toMatchObject({ code: 'RUNTIME_DIED' })
+    expect(await isGone(pid)).toBe(true)
+    expect((await run(['true'])).status).toBe(0)
+    expect(zygote()).toBe(before)
+  })
+
+  it('is replaced when it is killed, and running containers go on', async () => {
+    const running = run(['sh', '-c', 'sleep 1.113; echo done'])
+    await sleeper('1.113')
+    const before = zygote()
+    process.kill(before, 'SIGKILL')
+    expect((await run(['true'])).status).toBe(0)
+    expect(zygote()).not.toBe(before)
+    expect((await running).stdout).toBe('done\n')
+  })
+
+  it('replaces the supervisor that waits, when that is killed', async () => {
+    await run(['true'])
+    const pid = zygote()
+    const waiting = descendants(pid)
+    for (const child of waiting) process.kill(child.pid, 'SIGKILL')
+    expect((await run(['true'])).status).toBe(0)
+    expect(zygote()).toBe(pid)
+  })
+})
+
+describe('a container that nobody wants any more', () => {
+  it('ends when its run is aborted', async () => {
+    const controller = new AbortController()
+    const running = run(['sleep', '1114'], { signal: controller.signal })
+    const { pid } = await sleeper('1114')
+    controller.abort()
+    await expect(running).rejects.toMatchObject({ code: 'CANCELED' })
+    expect(await isGone(pid)).toBe(true)
+  })
+
+  it('ends when its time is over', async () => {
+    const running = run(['sleep', '1115'], { timeoutMs: 700 })
+    const { pid } = await sleeper('1115')
+    expect(await running).toMatchObject({ timedOut: true })
+    expect(await isGone(pid)).toBe(true)
+  })
+
+  it.each(['SIGKILL', 'SIGTERM'] as const)('ends when its user dies of %s', async (signal) => {
+    const [runner, script] = ['scripts/run.mjs', 'test/integration/runtime/run-container.ts']
+    const user = execa('node', [runner, script, tree, 'sleep', '1116'], { reject: false })
+    const { pid } = await sleeper('1116', user.pid as number)
+    user.kill(signal)
+    await user
+    expect(await isGone(pid)).toBe(true)
+  })
+})
