@@ -186,7 +186,7 @@ describe('a container that nobody wants any more', () => {
   it.each(['SIGKILL', 'SIGTERM'] as const)('ends when its user dies of %s', async (signal) => {
     const [runner, script] = ['scripts/run.mjs', 'test/integration/runtime/run-container.ts']
     const user = execa('node', [runner, script, tree, 'sleep', '1116'], { reject: false })
-    const { pid } = await sleeper('1116', user.pid as number)
+    const { pid } = await sleeper('1116', user.pid)
     user.kill(signal)
     await user
     expect(await isGone(pid)).toBe(true)
