@@ -4,18 +4,12 @@
  *
  * `--rounds=N` sets how often each is started (default 20; copies of a whole tree a fifth of that).
  */
-import { execa } from 'execa'
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
-import { cpus } from 'node:os'
-import { delimiter, dirname, join } from 'node:path'
-import { debianTree, testDirectory } from '../fixtures/debian-tree.ts'
+import { delimiter, dirname } from 'node:path'
+import { debianTree } from '../fixtures/debian-tree.ts'
 import { systemdNspawn, tsnspawn } from '../fixtures/programs.ts'
 import { row } from '../fixtures/table.ts'
-
-const page = 'docs/performance.md'
-const insideVariable = 'TSNSPAWN_BENCH_INSIDE'
+import { enterOwnRun, keepTable, median, node24, nodeVersion, ociBundle } from './bench.ts'
 
 interface Contestant {
   readonly name: string
@@ -27,51 +21,6 @@ interface Contestant {
   /** The name of what its time is divided by. */
   readonly beside?: string
   readonly budget?: number
-}
-
-/**
- * The peers want a /run that is a tmpfs, and crun refuses a host with hybrid control groups; the whole
- * bench moves into a mount namespace that suits all.
- */
-function enterOwnRun(): never {
-  const setUp = `
-    mount -t tmpfs -o mode=0755 tmpfs /run
-    if mountpoint --quiet /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
-    exec "$@"`
-  const { status } = spawnSync(
-    'unshare',
-    ['--mount', '--propagation', 'private', 'sh', '-c', setUp, 'bench', ...process.argv],
-    { stdio: 'inherit', env: { ...process.env, [insideVariable]: '1' } },
-  )
-  process.exit(status ?? 1)
-}
-
-/** Directory with the `node` of the current LTS; never a dependency, it would shadow the machine's. */
-async function node24(): Promise<string> {
-  const prefix = join(testDirectory, 'node24')
-  const bin = join(prefix, 'node_modules/node/bin')
-  if (!existsSync(join(bin, 'node'))) {
-    await mkdir(prefix, { recursive: true })
-    await execa('npm', ['install', '--silent', '--no-save', '--prefix', prefix, 'node@24'])
-  }
-  return bin
-}
-
-async function ociBundle(tree: string): Promise<string> {
-  const bundle = join(testDirectory, 'oci-bundle')
-  await rm(bundle, { recursive: true, force: true })
-  await mkdir(bundle, { recursive: true })
-  await execa('runc', ['spec'], { cwd: bundle })
-  const path = join(bundle, 'config.json')
-  const config = JSON.parse(readFileSync(path, 'utf8')) as {
-    process: { terminal: boolean; args: string[] }
-    root: object
-  }
-  config.process.terminal = false
-  config.process.args = ['/bin/true']
-  config.root = { path: tree, readonly: false }
-  writeFileSync(path, JSON.stringify(config))
-  return bundle
 }
 
 async function contestants(): Promise<Contestant[]> {
@@ -124,11 +73,6 @@ async function contestants(): Promise<Contestant[]> {
   ]
 }
 
-function nodeVersion(directory: string): string {
-  const { stdout } = spawnSync(join(directory, 'node'), ['--version'], { encoding: 'utf8' })
-  return stdout.trim().replace(/^v/, '')
-}
-
 /** Milliseconds from start to end. A contestant that fails ends the bench: its time would say nothing. */
 function time({ name, argv, node }: Contestant): number {
   const path = process.env['PATH'] ?? ''
@@ -139,13 +83,6 @@ function time({ name, argv, node }: Contestant): number {
   const took = Number(process.hrtime.bigint() - began) / 1e6
   if (status !== 0) throw new Error(`${name} ended with ${status}: ${String(stderr)}`)
   return took
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const upper = sorted[middle] ?? Number.NaN
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2
 }
 
 async function measure(rounds: number): Promise<string> {
@@ -169,21 +106,13 @@ async function measure(rounds: number): Promise<string> {
   )
 }
 
-async function main(): Promise<void> {
-  if (process.env[insideVariable] === undefined) enterOwnRun()
-  const asked = process.argv.find((word) => word.startsWith('--rounds='))
-  const rounds = Number(asked?.slice('--rounds='.length) ?? 20)
-  const table = await measure(rounds)
-  console.log(table)
-  const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()
-  const before = existsSync(page) ? readFileSync(page, 'utf8') : ''
-  const section = `<!-- start -->\n\nMedians of ${rounds} starts of \`/bin/true\` in a Debian minbase tree, interleaved, on ${cpus().length} cores, Linux ${kernel}.\nFigures drift with the machine, ratios hold.\n\n${table}\n\n<!-- end of start -->`
-  const marked = /<!-- start -->[\s\S]*<!-- end of start -->/
-  if (!marked.test(before)) throw new Error(`${page} has no place for the table`)
-  writeFileSync(
-    page,
-    before.replace(marked, () => section),
-  )
-}
-
-await main()
+const asked = process.argv.find((word) => word.startsWith('--rounds='))
+const rounds = Number(asked?.slice('--rounds='.length) ?? 20)
+enterOwnRun()
+const table = await measure(rounds)
+console.log(table)
+keepTable(
+  'start',
+  `Medians of ${rounds} starts of \`/bin/true\` in a Debian minbase tree, interleaved`,
+  table,
+)
