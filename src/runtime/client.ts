@@ -49,7 +49,7 @@ export interface ContainerOutcome {
   readonly signal: number | undefined
   readonly timedOut: boolean
   readonly durationMs: number
-  /** What all processes of the container used together; undefined when it was killed. */
+  /** What all processes of the container used together, its set-up included; undefined when it was killed. */
   readonly usage: ResourceUsage | undefined
   /** What was captured; empty strings unless `stdio` is `capture`. */
   readonly stdout: string

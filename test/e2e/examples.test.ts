@@ -1,0 +1,28 @@
+/** The examples do what they say they show. */
+import { execa } from 'execa'
+import { expect, test } from 'vitest'
+import { debianTree } from '../fixtures/debian-tree.ts'
+
+async function example(name: string, ...args: readonly string[]) {
+  return execa('node', ['scripts/run.mjs', `examples/${name}.ts`, ...args], { reject: false })
+}
+
+test('run-command tells the system and its cost', async () => {
+  const tree = await debianTree()
+  const { stdout, exitCode } = await example('run-command', tree)
+  expect(stdout).toMatch(/ is Debian GNU\/Linux 12 \(bookworm\)\nstatus 0, \d+ KiB at most$/)
+  expect(exitCode).toBe(0)
+})
+
+test('test-matrix runs all at once', async () => {
+  const tree = await debianTree()
+  const { stdout, exitCode } = await example('test-matrix', tree, tree, tree)
+  expect(stdout.split('\n')).toEqual(Array.from({ length: 3 }, () => `${tree}: passed`))
+  expect(exitCode).toBe(0)
+})
+
+test('live-output shows lines as they come, and no network', async () => {
+  const { stdout, exitCode } = await example('live-output', await debianTree())
+  expect(stdout).toBe('stdout: step 1\nstdout: step 2\nstdout: step 3\nstdout: lo')
+  expect(exitCode).toBe(0)
+})
