@@ -18,6 +18,11 @@ export function runtimeDirectory(): string {
   return process.env['TSNSPAWN_RUNTIME_DIR'] ?? '/run/tsnspawn'
 }
 
+/** Where supervisors say which machines run. */
+export function registryDirectory(): string {
+  return join(runtimeDirectory(), 'machines')
+}
+
 /**
  * Refuses a directory for our own files where nobody can make any: Node's recursive mkdir never ends there.
  *

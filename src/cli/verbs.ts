@@ -38,4 +38,44 @@ export const verbs: readonly Verb[] = [
     summary: 'remove images',
     load: () => import('./commands/remove.ts'),
   },
+  {
+    name: 'list',
+    summary: 'list the machines that run',
+    load: () => import('./commands/list.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'show what a machine is and does',
+    load: () => import('./commands/status.ts'),
+  },
+  {
+    name: 'show',
+    summary: 'show properties of machines',
+    load: () => import('./commands/show.ts'),
+  },
+  {
+    name: 'poweroff',
+    summary: 'ask machines to shut down',
+    load: () => import('./commands/poweroff.ts'),
+  },
+  {
+    name: 'stop',
+    summary: 'the same as poweroff',
+    load: () => import('./commands/poweroff.ts'),
+  },
+  {
+    name: 'reboot',
+    summary: 'ask machines to restart',
+    load: () => import('./commands/reboot.ts'),
+  },
+  {
+    name: 'terminate',
+    summary: 'end machines at once',
+    load: () => import('./commands/terminate.ts'),
+  },
+  {
+    name: 'kill',
+    summary: 'send a signal to the processes of machines',
+    load: () => import('./commands/kill.ts'),
+  },
 ]

@@ -13,7 +13,14 @@ import type { HostFacts } from './host-facts.ts'
 import { decideResolvConf, decideTimezone, resolvConfSource } from './identity.ts'
 import { planLimits } from './limits.ts'
 import { planPayload } from './payload.ts'
-import type { CgroupPlan, ContainerPlan, RootPlan, Step, UsersPlan } from './plan.ts'
+import type {
+  CgroupPlan,
+  ContainerPlan,
+  RegistrationPlan,
+  RootPlan,
+  Step,
+  UsersPlan,
+} from './plan.ts'
 import { assembleSeccomp } from './seccomp/assemble.ts'
 
 /** What the supervisor found out or acquired before it can plan. */
@@ -109,9 +116,22 @@ export function makePlan(
     passedDescriptors: facts.passedDescriptors,
     notifyReady: settings.notifyReady,
     keepUnit: settings.keepUnit,
+    registration: planRegistration(settings),
     quiet: settings.quiet,
   }
   return { plan, warnings }
+}
+
+function planRegistration(settings: Settings): RegistrationPlan {
+  const inits = { command: 'payload', 'stub-init': 'stub', boot: 'tree' } as const
+  return {
+    mode: settings.register,
+    service: settings.tuning.containerService,
+    init: inits[settings.startMode],
+    id: settings.uuid,
+    slice: settings.slice ?? 'machine.slice',
+    properties: settings.properties,
+  }
 }
 
 function plannedNamespaces(settings: Settings, facts: HostFacts): ContainerPlan['namespaces'] {

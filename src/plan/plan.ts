@@ -158,6 +158,21 @@ export interface CgroupPlan {
   readonly hierarchies: readonly CgroupHierarchy[]
 }
 
+/** What others are told of the machine while it runs. */
+export interface RegistrationPlan {
+  /** `yes`: with systemd-machined, or not at all. */
+  readonly mode: 'yes' | 'no' | 'auto'
+  /** The program that registers itself: the value of `container=`. */
+  readonly service: string
+  /** What the first process is: the payload, our stub init above it, or an init of the tree. */
+  readonly init: 'payload' | 'stub' | 'tree'
+  /** The machine ID when it was given: 32 hexadecimal digits. */
+  readonly id: string | undefined
+  /** Where systemd puts the scope of the machine, and what it sets there: `NAME=VALUE`. */
+  readonly slice: string
+  readonly properties: readonly string[]
+}
+
 export interface ContainerPlan {
   readonly machine: string
   readonly hostname: string
@@ -196,6 +211,7 @@ export interface ContainerPlan {
   readonly passedDescriptors: number
   readonly notifyReady: boolean
   readonly keepUnit: boolean
+  readonly registration: RegistrationPlan
   readonly quiet: boolean
 }
 

@@ -51,9 +51,20 @@ function trackingHierarchies(
   }
 }
 
-/** Moves the leader into a fresh group of each tracking hierarchy, delegated to the container's root. */
-export function placeLeader(plan: ContainerPlan, leader: number, cleanup: CleanupStack): void {
+/**
+ * Moves the leader into a fresh group of each tracking hierarchy, delegated to the container's root.
+ *
+ * @param scope `own` makes one below the caller's; `given`: a service manager has put the leader into one, which it
+ *   takes away itself
+ */
+export function placeLeader(
+  plan: ContainerPlan,
+  leader: number,
+  scope: 'own' | 'given',
+  cleanup: CleanupStack,
+): void {
   if (plan.keepUnit) return
+  if (scope === 'given') return placeInScope(plan, leader)
   const own = readFileSync('/proc/self/cgroup', 'latin1')
   for (const { root, line } of trackingHierarchies(plan.cgroup.host)) {
     const path = line.exec(own)?.[1]
@@ -70,11 +81,25 @@ export function placeLeader(plan: ContainerPlan, leader: number, cleanup: Cleanu
       throw error
     }
     cleanup.defer(`control group ${group}`, () => removeGroup(group))
-    const payload = join(group, 'payload')
-    mkdirSync(payload)
-    if (plan.users !== undefined) delegate(payload, plan.users.base)
-    writeFileSync(join(payload, 'cgroup.procs'), String(leader))
+    fillGroup(group, plan, leader)
   }
+}
+
+function placeInScope(plan: ContainerPlan, leader: number): void {
+  const given = readFileSync(`/proc/${leader}/cgroup`, 'latin1')
+  for (const { root, line } of trackingHierarchies(plan.cgroup.host)) {
+    const path = line.exec(given)?.[1]
+    // Beside systemd's own hierarchy, the unified one of an older layout may not be its business.
+    if (path !== undefined && path.endsWith('.scope') && existsSync(join(root, path)))
+      fillGroup(join(root, path), plan, leader)
+  }
+}
+
+function fillGroup(group: string, plan: ContainerPlan, leader: number): void {
+  const payload = join(group, 'payload')
+  mkdirSync(payload)
+  if (plan.users !== undefined) delegate(payload, plan.users.base)
+  writeFileSync(join(payload, 'cgroup.procs'), String(leader))
 }
 
 function delegate(group: string, owner: number): void {

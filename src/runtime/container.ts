@@ -15,6 +15,7 @@ import { placeLeader } from './cgroup.ts'
 import { madeHostChanges } from './made-host-changes.ts'
 import { namedHostChanges } from './named-host-changes.ts'
 import { prepareContainer, type ContainerContext } from './prepare.ts'
+import { registerMachine } from './registration.ts'
 import { serviceManager } from './service-manager.ts'
 import { superviseContainer, type ContainerEnd } from './supervisor.ts'
 
@@ -32,19 +33,26 @@ export async function runContainerHere(
   context: ContainerContext,
 ): Promise<FinishedContainer> {
   requireRoot()
+  // Released last: whoever finds the name free finds the tree free, too.
+  await using name = new CleanupStack()
   await using cleanup = new CleanupStack()
   const changes = madeHostChanges(context.log, cleanup)
   const { plan, warnings } = await prepareContainer(settings, context, changes)
   for (const text of warnings) context.log({ kind: 'warning', text })
+  const registration = registerMachine(plan, context.log, name)
   announce(plan, settings, context.log)
   const rootPlace = join(runtimeDirectory(), 'root')
   mkdirSync(rootPlace, { recursive: true, mode: 0o755 })
   const manager = serviceManager(context.environment['NOTIFY_SOCKET'])
   const end = await superviseContainer(plan, {
     log: context.log,
-    serviceManager: manager,
+    serviceManager: (...fields) => {
+      manager(...fields)
+      if (fields.includes('READY=1')) registration?.ready()
+    },
     rootPlace,
-    onLeader: (pid) => placeLeader(plan, pid, cleanup),
+    onLeader: (pid) => placeLeader(plan, pid, registration?.adopt(pid) ?? 'own', cleanup),
+    onStarted: () => registration?.started(),
   })
   manager('STOPPING=1', 'STATUS=Terminating...')
   return { end, plan }

@@ -4,12 +4,14 @@
  */
 import { CleanupStack } from '../cleanup.ts'
 import { serializeError, type SerializedError } from '../errors.ts'
+import type { LogSink } from '../log.ts'
 import { close, duplicateTo, read, write } from '../sys/fd.ts'
 import { forkChildWithHeap } from '../sys/fork.ts'
 import { CLONE_NEWPID } from '../sys/namespaces.ts'
 import { exitProcess, SIGHUP, SIGINT, SIGTERM, SIGWINCH } from '../sys/process.ts'
 import { openSignalDescriptor, readSignals } from '../sys/signalfd.ts'
 import { placeLeader } from './cgroup.ts'
+import { registerMachine } from './registration.ts'
 import { LineSplitter } from './line-splitter.ts'
 import type { ContainerAnswer, ContainerOrder, ContainerRequest } from './protocol.ts'
 import { startContainer, type ContainerEnd, type Supervisor } from './supervisor.ts'
@@ -42,15 +44,21 @@ function supervise(channel: Channel): ContainerEnd {
   // Whoever asked is gone already.
   if (order === undefined) return exitProcess(0)
   const signals = { pollFd: openSignalDescriptor([...SIGNALS.keys()]) }
+  const { plan, rootPlace } = order
+  const log: LogSink = (event) => channel.answer({ kind: 'event', event })
   const cleanup = new CleanupStack()
   try {
+    const registration = registerMachine(plan, log, cleanup)
     const supervisor: Supervisor = startContainer(
-      order.plan,
+      plan,
       {
-        log: (event) => channel.answer({ kind: 'event', event }),
-        serviceManager: () => {},
-        rootPlace: order.rootPlace,
-        onLeader: (pid) => placeLeader(order.plan, pid, cleanup),
+        log,
+        serviceManager: (...fields) => {
+          if (fields.includes('READY=1')) registration?.ready()
+        },
+        rootPlace,
+        onLeader: (pid) => placeLeader(plan, pid, registration?.adopt(pid) ?? 'own', cleanup),
+        onStarted: () => registration?.started(),
         alsoWatched: {
           get fd() {
             return channel.fd

@@ -7,7 +7,8 @@ export interface Owner {
   readonly startTime: number
 }
 
-function readOwner(process: number | 'self'): Owner | undefined {
+/** A process by its pid, or this very one; undefined when there is none. */
+export function ownerOf(process: number | 'self'): Owner | undefined {
   try {
     const stat = readFileSync(`/proc/${process}/stat`, 'latin1')
     const startTime = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
@@ -19,7 +20,7 @@ function readOwner(process: number | 'self'): Owner | undefined {
 
 /** This process, as it goes into a name: `PID-STARTTIME`. A forked one is told its own, which `process.pid` is not. */
 export function ownOwner(): string {
-  const own = readOwner('self') ?? { pid: process.pid, startTime: 0 }
+  const own = ownerOf('self') ?? { pid: process.pid, startTime: 0 }
   return `${own.pid}-${own.startTime}`
 }
 
@@ -29,5 +30,5 @@ export function parseOwner(text: string): Owner | undefined {
 }
 
 export function isOwnerAlive(owner: Owner): boolean {
-  return readOwner(owner.pid)?.startTime === owner.startTime
+  return ownerOf(owner.pid)?.startTime === owner.startTime
 }

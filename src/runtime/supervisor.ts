@@ -44,6 +44,8 @@ export interface SupervisorOptions {
   readonly serviceManager: ServiceManager
   /** Called with the leader's pid when its namespaces exist and before it goes on: cgroups, registration. */
   readonly onLeader: (pid: number) => void
+  /** Called when the payload takes over. */
+  readonly onStarted: () => void
   /** What else to wait for meanwhile: who asked for the container may have something to say. */
   readonly alsoWatched?: { readonly fd: number; readonly onEvents: () => void } | undefined
 }
@@ -215,6 +217,7 @@ export class Supervisor {
         return
       case 'started':
         this.started = true
+        this.options.onStarted()
         this.options.serviceManager(
           'STATUS=Container running.',
           `X_NSPAWN_LEADER_PID=${this.leader?.pid}`,

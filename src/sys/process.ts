@@ -31,8 +31,14 @@ const schedSetaffinity = lazyFunction(
   'int sched_setaffinity(int pid, unsigned long size, const uint8_t *mask)',
 )
 
+const pidfdSendSignal = lazyFunction(
+  'long syscall(long nr, int pidfd, int signal, void *info, unsigned int flags)',
+)
+
+const SYS_pidfd_send_signal = 424
 const SYS_pidfd_open = 434
 const SYS_keyctl = process.arch === 'x64' ? 250 : 219
+const ESRCH = 3
 const EINTR = 4
 const ECHILD = 10
 
@@ -112,7 +118,7 @@ export function waitForChild(pid: number, block: 'yes' | 'no' = 'yes'): EndedChi
 
 /** kill(2); a process that is gone already is no error. */
 export function kill(pid: number, signal: number): void {
-  if (nativeKill(pid, signal) < 0 && lastErrno() !== 3) fail('kill', { path: String(pid) })
+  if (nativeKill(pid, signal) < 0 && lastErrno() !== ESRCH) fail('kill', { path: String(pid) })
 }
 
 /** _exit(2): no exit handlers, nothing flushed; the only way out of a forked child but exec. */
@@ -155,6 +161,12 @@ export function openPidfd(pid: number): number {
   const fd = Number(pidfdOpen(SYS_pidfd_open, pid, 0))
   if (fd < 0) fail('pidfd_open', { path: String(pid) })
   return fd
+}
+
+/** pidfd_send_signal(2); a process that is gone already is no error. */
+export function signalPidfd(pidfd: number, signal: number): void {
+  if (Number(pidfdSendSignal(SYS_pidfd_send_signal, pidfd, signal, null, 0)) >= 0) return
+  if (lastErrno() !== ESRCH) fail('pidfd_send_signal')
 }
 
 export function setUmask(mask: number): void {

@@ -4,6 +4,7 @@ import { listImages, type Image } from '../../images/discover.ts'
 import { measureUsage } from '../../images/usage.ts'
 import type { VerbModule } from '../context.ts'
 import { formatTable } from '../table.ts'
+import { formatTime } from '../time.ts'
 
 interface ImagesOptions {
   readonly all?: boolean
@@ -105,12 +106,4 @@ export function formatBytes(bytes: number): string {
     unit += 1
   }
   return unit === 0 ? `${bytes}B` : `${value.toFixed(1)}${units[unit]}`
-}
-
-/** `Sun 2026-11-22 03:25:52 UTC`, or a dash for a time nobody knows. */
-export function formatTime(microseconds: number): string {
-  if (microseconds === 0) return '-'
-  const date = new Date(microseconds / 1000)
-  const day = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'][date.getUTCDay()]!
-  return `${day} ${date.toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }

@@ -1,20 +1,15 @@
 /** `remove NAME...` */
 import { rmSync } from 'node:fs'
 import { manifestPath } from '../../bootstrap/manifest.ts'
-import { NspawnError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
 import { removeImage } from '../../images/remove-image.ts'
 import type { VerbModule } from '../context.ts'
+import { requireRoot } from '../root.ts'
 
 export const define: VerbModule['define'] = (command, run) => {
   command.argument('<names...>', 'images to remove').action((names: string[]) =>
     run(async (context) => {
-      if (process.getuid?.() !== 0) {
-        throw new NspawnError('removing images needs root', {
-          code: 'NOT_ROOT',
-          hint: 'run it with sudo',
-        })
-      }
+      requireRoot('removing images')
       // A name that is wrong is told before the first image is gone.
       const images = names.map((name) => requireImage(name, context.machinesOverride))
       for (const image of images) {

@@ -1,7 +1,6 @@
 /** Options for the names of the container, and for its place among the units of the host. */
 import { usageError } from '../../errors.ts'
 import type { Option } from '../option.ts'
-import { unsupported } from '../unsupported.ts'
 import { booleanWord } from '../values/boolean.ts'
 import { parseChoice } from '../values/choice.ts'
 import { parseHostName } from '../values/host-name.ts'
@@ -82,14 +81,16 @@ export const identityOptions: readonly Option[] = [
     value: 'required',
     placeholder: 'MODE',
     section: 'Properties',
-    help: 'Register with systemd-machined: no, or if possible (auto)',
+    help: 'Register the machine: yes, no, or if possible (auto)',
     fallback: '`auto`',
+    details:
+      'With systemd-machined where the host runs it, and always in a registry of its own, which `tsnspawn-build list` shows. `yes` fails where there is no machined.',
     differs:
-      '`yes` is refused: this version cannot promise it. systemd-nspawn 252 knows no `auto`.',
+      'systemd-nspawn 252 knows no `auto`. A machine name that is taken is refused in both modes, by `auto` too.',
     read: (draft, text) => {
       const truth = booleanWord(text)
-      if (truth === true) throw unsupported('registration as a condition', 'use --register=auto')
-      draft.settings.register = truth === false ? 'no' : parseChoice(text, ['yes', 'no', 'auto'])
+      draft.settings.register =
+        truth === undefined ? parseChoice(text, ['yes', 'no', 'auto']) : truth ? 'yes' : 'no'
     },
   },
   {

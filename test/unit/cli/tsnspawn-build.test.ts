@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { formatBytes, formatTime } from '../../../src/cli/commands/images.ts'
+import { formatBytes } from '../../../src/cli/commands/images.ts'
 import { exitCodes } from '../../../src/cli/exit-codes.ts'
 import { formatTable } from '../../../src/cli/table.ts'
+import { formatTime } from '../../../src/cli/time.ts'
 import { main } from '../../../src/cli/tsnspawn-build.ts'
 import { verbs } from '../../../src/cli/verbs.ts'
 

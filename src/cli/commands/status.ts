@@ -1,0 +1,86 @@
+/** `status NAME...`: what a machine is and does, for people. */
+import { machineAddresses } from '../../machines/addresses.ts'
+import { requireMachine, type RunningMachine } from '../../machines/find.ts'
+import { machineProcesses, processName, type MachineProcess } from '../../machines/processes.ts'
+import type { VerbModule } from '../context.ts'
+import { formatAge, formatTime } from '../time.ts'
+
+/** The colon behind each label stands here, as in machinectl's answer. */
+const LABEL_WIDTH = 16
+const DEFAULT_COLUMNS = 80
+
+export const define: VerbModule['define'] = (command, run) => {
+  command
+    .argument('<names...>', 'machines')
+    .option('-l, --full', 'do not cut long command lines')
+    .option('--no-pager', 'changes nothing, there is no pager')
+    .action((names: string[], options: { readonly full?: boolean }) =>
+      run(async (context) => {
+        const columns =
+          options.full === true || !process.stdout.isTTY
+            ? Infinity
+            : Math.max(DEFAULT_COLUMNS, process.stdout.columns)
+        const all = names.map((name) => {
+          const machine = requireMachine(name)
+          return {
+            machine,
+            addresses: machineAddresses(machine.leader.pid) ?? [],
+            processes: machineProcesses(machine),
+          }
+        })
+        context.result(
+          all.map(({ machine, ...rest }) => ({ ...machine, confinement: undefined, ...rest })),
+          all
+            .map(({ machine, addresses, processes }) =>
+              statusText(machine, addresses, processes, columns),
+            )
+            .join('\n\n'),
+        )
+        return 0
+      }),
+    )
+}
+
+function statusText(
+  machine: RunningMachine,
+  addresses: readonly string[],
+  processes: readonly MachineProcess[],
+  columns: number,
+): string {
+  const name = processName(machine.leader.pid)
+  const lines: [label: string, text: string][] = [
+    ['Since', `${formatTime(machine.timestamp)}; ${formatAge(machine.timestamp)}`],
+    ['State', machine.state],
+    ['Leader', name === undefined ? `${machine.leader.pid}` : `${machine.leader.pid} (${name})`],
+    ['Supervisor', String(machine.supervisor.pid)],
+    ['Service', `${machine.service}; class ${machine.class}`],
+    ['Root', machine.rootDirectory],
+    ...addresses.map((text, i): [string, string] => [i === 0 ? 'Address' : '', text]),
+  ]
+  if (machine.os?.prettyName != null) lines.push(['OS', machine.os.prettyName])
+  if (machine.users !== null && machine.users.base !== 0) {
+    lines.push(['UID Shift', String(machine.users.base)])
+  }
+  lines.push(['Processes', String(processes.length)])
+  const head = machine.id === null ? machine.name : `${machine.name}(${machine.id})`
+  const table = lines.map(([label, text]) =>
+    label === ''
+      ? `${' '.repeat(LABEL_WIDTH + 2)}${text}`
+      : `${label.padStart(LABEL_WIDTH)}: ${text}`,
+  )
+  return [head, ...table, ...processTree(processes, columns)].map(printable).join('\n')
+}
+
+function processTree(processes: readonly MachineProcess[], columns: number): string[] {
+  const width = Math.max(0, ...processes.map(({ pid }) => String(pid).length))
+  return processes.map(({ pid, commandLine }, i) => {
+    const branch = i === processes.length - 1 ? '└─' : '├─'
+    const line = `${' '.repeat(LABEL_WIDTH + 2)}${branch}${String(pid).padStart(width)} ${commandLine}`
+    return line.length <= columns ? line : `${line.slice(0, columns - 1)}…`
+  })
+}
+
+/** What a machine calls its processes and its system must not move the reader's cursor. */
+function printable(line: string): string {
+  return line.replace(/\p{Cc}/gu, '?')
+}

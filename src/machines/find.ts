@@ -1,0 +1,24 @@
+/** A running machine by its name, as every verb wants it. */
+import { NspawnError, usageError } from '../errors.ts'
+import { isMachineName } from '../machine-name.ts'
+import type { Owner } from '../runtime/owner.ts'
+import { findMachine, type MachineRecord } from '../runtime/registry.ts'
+
+/** A machine whose first process exists. */
+export interface RunningMachine extends MachineRecord {
+  readonly leader: Owner
+}
+
+/** @throws NspawnError `USAGE` for what cannot be a name, `MACHINE_NOT_FOUND` when none is running */
+export function requireMachine(name: string): RunningMachine {
+  if (!isMachineName(name)) throw usageError(`"${name}" is not a machine name`)
+  const record = findMachine(name)
+  if (record?.leader == null) {
+    throw new NspawnError(`no machine ${name} is running`, {
+      code: 'MACHINE_NOT_FOUND',
+      subject: name,
+      hint: 'tsnspawn-build list shows those that are',
+    })
+  }
+  return { ...record, leader: record.leader }
+}

@@ -1,0 +1,106 @@
+/** The processes of a machine, and signals to them. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { NspawnError } from '../errors.ts'
+import { ownerOf, type Owner } from '../runtime/owner.ts'
+import { close } from '../sys/fd.ts'
+import { openPidfd, signalPidfd } from '../sys/process.ts'
+import type { RunningMachine } from './find.ts'
+
+export interface MachineProcess extends Owner {
+  /** Arguments with blanks between; a kernel-made name in brackets where there are none. */
+  readonly commandLine: string
+}
+
+/**
+ * Everybody in the machine's pid namespace and below, by pid. Pid namespaces nest, so a container within the machine
+ * is found through its parents.
+ */
+export function machineProcesses(machine: RunningMachine): MachineProcess[] {
+  const namespace = namespaceOf(machine.leader.pid)
+  if (namespace === undefined) return []
+  const parents = new Map<number, number>()
+  const inside = new Set<number>()
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const pid = Number(name)
+    const parent = parentOf(pid)
+    if (parent === undefined) continue
+    parents.set(pid, parent)
+    if (namespaceOf(pid) === namespace) inside.add(pid)
+  }
+  const belongs = (pid: number): boolean => {
+    for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at)) {
+      if (inside.has(at)) return true
+    }
+    return false
+  }
+  return [...parents.keys()]
+    .filter(belongs)
+    .toSorted((a, b) => a - b)
+    .flatMap((pid) => {
+      const owner = ownerOf(pid)
+      return owner === undefined ? [] : [{ ...owner, commandLine: commandLineOf(pid) }]
+    })
+}
+
+/** The name of a process as the kernel keeps it; undefined when it is gone. */
+export function processName(pid: number): string | undefined {
+  return readOf(pid, 'comm')?.trimEnd()
+}
+
+/** Sends a signal to this very process, never to a later one of the same pid. */
+export function signalProcess(process: Owner, signal: number): void {
+  let pidfd: number
+  try {
+    pidfd = openPidfd(process.pid)
+  } catch (error) {
+    if (error instanceof NspawnError && error.code === 'ESRCH') return
+    throw error
+  }
+  try {
+    if (ownerOf(process.pid)?.startTime === process.startTime) signalPidfd(pidfd, signal)
+  } finally {
+    close(pidfd)
+  }
+}
+
+/**
+ * Whether a process does anything about a signal. The first process of a pid namespace never sees one that it neither
+ * catches nor waits for (pid_namespaces(7)).
+ */
+export function heedsSignal(pid: number, signal: number): boolean {
+  const status = readOf(pid, 'status') ?? ''
+  const bit = 1n << BigInt(signal - 1)
+  return ['SigCgt', 'SigBlk'].some((field) => {
+    const mask = new RegExp(`^${field}:\\s*([0-9a-f]+)$`, 'm').exec(status)?.[1]
+    return mask !== undefined && (BigInt(`0x${mask}`) & bit) !== 0n
+  })
+}
+
+function namespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`)
+  } catch {
+    return undefined
+  }
+}
+
+function parentOf(pid: number): number | undefined {
+  const stat = readOf(pid, 'stat')
+  if (stat === undefined) return undefined
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+}
+
+function commandLineOf(pid: number): string {
+  const text = readOf(pid, 'cmdline')?.replace(/\0+$/, '').replaceAll('\0', ' ')
+  return text === undefined || text === '' ? `[${processName(pid) ?? ''}]` : text
+}
+
+/** A file of a process; undefined when that has ended. */
+function readOf(pid: number, name: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8')
+  } catch {
+    return undefined
+  }
+}
