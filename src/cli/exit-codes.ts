@@ -41,6 +41,7 @@ const classOfCode: readonly (readonly [string, ExitClass])[] = [
   ['IMAGE_EXISTS', 'usage'],
   ['MACHINE_NOT_FOUND', 'usage'],
   ['MACHINE_DEAF', 'usage'],
+  ['NO_SUCH_USER', 'usage'],
   ['INVALID_', 'usage'],
   ['RECIPE_', 'usage'],
   ['SOURCE_', 'source'],

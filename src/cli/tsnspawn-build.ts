@@ -41,7 +41,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       status = await runVerb(program.opts<GlobalOptions>(), interruption, handler, options ?? {})
     }
   try {
-    await buildProgram(run).parseAsync(helpAsOption(argv), { from: 'user' })
+    await buildProgram(run).parseAsync(commandApart(helpAsOption(argv)), { from: 'user' })
   } catch (error) {
     status = await usageStatus(error, argv)
   } finally {
@@ -157,6 +157,26 @@ function detail(globals: GlobalOptions, options: VerbOptions): ReporterOptions['
 function helpAsOption(argv: readonly string[]): string[] {
   const [first, verb, ...rest] = argv
   return first === 'help' && verb !== undefined ? [verb, '--help', ...rest] : [...argv]
+}
+
+/** Options whose value is a word of its own, among those that may stand before a command. */
+const valued = ['--machines-dir', '--state-dir', '--uid', '--setenv', '-E']
+
+/**
+ * For `shell`: what stands behind the machine is the command with its own options, though nothing says so. A `--` in
+ * front of it makes it plain.
+ */
+export function commandApart(argv: readonly string[]): string[] {
+  const words: number[] = []
+  for (let i = 0; i < argv.length && words.length < 3; i++) {
+    const word = argv[i] as string
+    if (word === '--') return [...argv]
+    if (valued.includes(word)) i++
+    else if (!word.startsWith('-')) words.push(i)
+    if (words.length === 1 && argv[words[0] as number] !== 'shell') return [...argv]
+  }
+  const [, , command] = words
+  return command === undefined ? [...argv] : argv.toSpliced(command, 0, '--')
 }
 
 function ownVersion(): string {

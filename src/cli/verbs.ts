@@ -78,4 +78,14 @@ export const verbs: readonly Verb[] = [
     summary: 'send a signal to the processes of machines',
     load: () => import('./commands/kill.ts'),
   },
+  {
+    name: 'shell',
+    summary: 'run a shell or a command in a machine',
+    load: () => import('./commands/shell.ts'),
+  },
+  {
+    name: 'login',
+    summary: 'get a login prompt in a machine',
+    load: () => import('./commands/login.ts'),
+  },
 ]

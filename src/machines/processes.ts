@@ -1,7 +1,7 @@
 /** The processes of a machine, and signals to them. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
-import { ownerOf, type Owner } from '../runtime/owner.ts'
+import { isOwnerAlive, ownerOf, type Owner } from '../runtime/owner.ts'
 import { close } from '../sys/fd.ts'
 import { openPidfd, signalPidfd } from '../sys/process.ts'
 import type { RunningMachine } from './find.ts'
@@ -77,6 +77,14 @@ export function heedsSignal(pid: number, signal: number): boolean {
   })
 }
 
+const PF_EXITING = 0x4
+
+/** Whether a process has ended or is about to: the first of a pid namespace waits there until all others are gone. */
+export function isEnding(process: Owner): boolean {
+  if (!isOwnerAlive(process)) return true
+  return ((statField(process.pid, 9) ?? 0) & PF_EXITING) !== 0
+}
+
 function namespaceOf(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/ns/pid`)
@@ -86,9 +94,14 @@ function namespaceOf(pid: number): string | undefined {
 }
 
 function parentOf(pid: number): number | undefined {
+  return statField(pid, 4)
+}
+
+/** A number of /proc/PID/stat, counted as in proc(5); those before the fourth are none. */
+function statField(pid: number, field: number): number | undefined {
   const stat = readOf(pid, 'stat')
   if (stat === undefined) return undefined
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[field - 3])
 }
 
 function commandLineOf(pid: number): string {

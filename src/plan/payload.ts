@@ -4,7 +4,8 @@ import type { Settings } from '../settings/settings.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { PayloadPlan } from './plan.ts'
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+/** Where programs are looked for in a container. */
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 /** systemd-nspawn(1), "Environment variables passed"; container interface, "Environment Variables". */
 function baseEnvironment(settings: Settings, facts: HostFacts): string[] {

@@ -24,6 +24,14 @@ export interface PayloadUser {
   readonly name: string
 }
 
+/** A user as the tree's databases describe it. */
+export interface DatabaseUser extends Omit<PayloadUser, 'name'> {
+  /** Login name. */
+  readonly login: string
+  /** Undefined when the entry names none. */
+  readonly shell: string | undefined
+}
+
 const root: PayloadUser = { uid: 0, gid: 0, groups: [], home: '/root', name: 'root' }
 
 /** Finds the user within the tree, makes the home directory, and hands the console over. */
@@ -41,26 +49,29 @@ export function prepareUser(plan: ContainerPlan): PayloadUser {
   }
   makeHome(entry)
   if (plan.console !== 'pipe') for (const fd of [0, 1, 2]) tryChangeOwner(fd, entry.uid, entry.gid)
-  return { ...entry, name }
+  const { uid, gid, groups, home } = entry
+  return { uid, gid, groups, home, name }
 }
 
 /**
- * Looks into the tree's own files first, which hold nearly every user; other databases (LDAP, userdb) are asked
- * through its getent.
+ * A user by name or number, for a process that has the tree as its root. Looks into the tree's own files first, which
+ * hold nearly every user; other databases (LDAP, userdb) are asked through its getent.
  */
-function findUser(name: string): Omit<PayloadUser, 'name'> | undefined {
+export function findUser(name: string): DatabaseUser | undefined {
   const byNumber = /^[0-9]+$/.test(name)
   const line =
     readLines('/etc/passwd').find((fields) => fields[byNumber ? 2 : 0] === name) ??
     queryDatabase('passwd', name)?.split(':')
   if (line === undefined) return undefined
-  const [login = name, , uid, gid, , home] = line
+  const [login = name, , uid, gid, , home, shell] = line
   if (!isId(uid) || !isId(gid)) return undefined
   return {
     uid: Number(uid),
     gid: Number(gid),
     groups: supplementaryGroups(login),
     home: home === undefined || home === '' ? '/' : home,
+    login,
+    shell: shell === '' ? undefined : shell,
   }
 }
 
@@ -114,7 +125,7 @@ function readText(path: string): string {
   }
 }
 
-function makeHome({ home, uid, gid }: Omit<PayloadUser, 'name'>): void {
+function makeHome({ home, uid, gid }: DatabaseUser): void {
   // Debian's name for a home that must never come into being (Debian Policy, 9.2.3).
   if (home === '/nonexistent') return
   try {

@@ -157,7 +157,11 @@ function newRecord(plan: ContainerPlan): MachineRecord {
     network: { private: plan.namespaces.includes('net'), interfaces: [] },
     machined: false,
     init: plan.registration.init,
-    confinement: { seccomp: plan.seccomp, noNewPrivileges: plan.noNewPrivileges },
+    confinement: {
+      bounding: plan.capabilities.bounding,
+      seccomp: plan.seccomp,
+      noNewPrivileges: plan.noNewPrivileges,
+    },
   }
 }
 

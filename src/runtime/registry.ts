@@ -58,6 +58,8 @@ export interface MachineRecord {
   readonly init: RegistrationPlan['init']
   /** What the payload was started under, for processes that enter the machine later. */
   readonly confinement: {
+    /** Bounding set: bit N for capability N, in hexadecimal. */
+    readonly bounding: string
     readonly seccomp: readonly SeccompProgram[]
     readonly noNewPrivileges: boolean
   }

@@ -48,6 +48,7 @@ const nativeMoveMount = lazyFunction(
 const mountSetattr = lazyFunction(
   'long syscall(long nr, int dirfd, const char *path, unsigned int flags, const uint8_t *attr, unsigned long size)',
 )
+const fchdir = lazyFunction('int fchdir(int fd)')
 const nativeChroot = lazyFunction('int chroot(const char *path)')
 
 export interface MountRequest {
@@ -121,6 +122,13 @@ export function enterRoot(path: string): void {
   }
   unmount('.', MNT_DETACH)
   process.chdir('/')
+}
+
+/** Makes the directory that `fd` stands for the root of this process, and goes there (chroot(2)). */
+export function changeRoot(fd: number): void {
+  const step = 'cannot enter the root directory'
+  if (fchdir(fd) < 0) fail('fchdir', { step })
+  if (nativeChroot('.') < 0) fail('chroot', { step })
 }
 
 /** A detached copy of the mount at `path` (open_tree(2) with OPEN_TREE_CLONE); close-on-exec. */

@@ -43,6 +43,7 @@ const EINTR = 4
 const ECHILD = 10
 
 export const PR_SET_PDEATHSIG = 1
+export const PR_SET_DUMPABLE = 4
 export const PR_SET_KEEPCAPS = 8
 export const PR_SET_NAME = 15
 export const PR_CAPBSET_DROP = 24

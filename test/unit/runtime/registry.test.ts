@@ -45,7 +45,7 @@ function record(name: string, changes: Partial<MachineRecord> = {}): MachineReco
     network: { private: false, interfaces: [] },
     machined: false,
     init: 'payload',
-    confinement: { seccomp: [], noNewPrivileges: false },
+    confinement: { bounding: '0', seccomp: [], noNewPrivileges: false },
     ...changes,
   }
 }
