@@ -122,3 +122,14 @@ function oneError(e: NspawnError): string {
   const tail = [what, why].filter((part) => part !== '').join(': ')
   return tail === '' ? e.message : `${e.message} (${tail})`
 }
+
+/**
+ * Stops work that nobody waits for any more; called between steps.
+ *
+ * @param step what was being done
+ * @throws NspawnError `CANCELED` when the signal has come
+ */
+export function throwIfCanceled(signal: AbortSignal | undefined, step: string): void {
+  if (signal?.aborted === true)
+    throw new NspawnError(`${step} was canceled`, { code: 'CANCELED', operation: step })
+}

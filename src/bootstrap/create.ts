@@ -6,7 +6,7 @@ import { existsSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
-import { NspawnError } from '../errors.ts'
+import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { phase, type LogSink } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
 import { programEnvironment, runProgram } from '../process.ts'
@@ -97,7 +97,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       const installed = verifyTree(files, plan)
       packages = installed.length
       await tryTree(files.root, context)
-      if (context.signal?.aborted === true) throw new NspawnError('canceled', { code: 'CANCELED' })
+      throwIfCanceled(context.signal, 'making a tree')
       await publishStage(stage, plan.destination, plan.existing)
       writeManifest(manifest, {
         plan,
@@ -195,7 +195,7 @@ async function bootstrap(
     if (told !== undefined) context.log(told)
   }
   try {
-    await runProgram(`cannot make a tree with ${strategy.id}`, isolated(argv), {
+    await runProgram(`cannot make a tree with ${strategy.id}`, isolated(argv, plan.execution), {
       env: { ...environment(paths), ...strategy.environment(paths) },
       log: onEvent,
       signal: context.signal,

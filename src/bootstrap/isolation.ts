@@ -4,13 +4,25 @@
  */
 import { readFileSync } from 'node:fs'
 
+/** The fresh /proc hides the registered emulators, which tools look for before they trust them. */
+const withEmulators = [
+  'sh',
+  '-c',
+  'mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc; exec "$@"',
+  'sh',
+]
+
 /**
  * The command line that starts `argv` so. `setpriv` has the kernel kill `unshare` when this process
  * dies; `unshare` has it kill the first process of the namespace, and with that one all others go.
  *
+ * @param execution `emulated` when programs of a foreign architecture will run
  * @see PR_SET_PDEATHSIG(2const), pid_namespaces(7)
  */
-export function isolated(argv: readonly [string, ...string[]]): [string, ...string[]] {
+export function isolated(
+  argv: readonly [string, ...string[]],
+  execution: 'native' | 'emulated' = 'native',
+): [string, ...string[]] {
   const dieWithUs = ['--pdeathsig', 'KILL', '--']
   const apart = [
     '--mount',
@@ -21,7 +33,8 @@ export function isolated(argv: readonly [string, ...string[]]): [string, ...stri
     '--mount-proc',
     '--',
   ]
-  return ['setpriv', ...dieWithUs, 'unshare', ...apart, ...argv]
+  const program = execution === 'emulated' ? [...withEmulators, ...argv] : argv
+  return ['setpriv', ...dieWithUs, 'unshare', ...apart, ...program]
 }
 
 /**

@@ -12,6 +12,7 @@ import { exchangeTrees } from '../images/exchange-trees.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from '../images/hidden-tree.ts'
 import { lockImage } from '../images/lock.ts'
 import { mountsBelow } from '../images/remove-tree.ts'
+import { makeTreeTop } from '../images/tree-top.ts'
 import type { LogSink } from '../log.ts'
 
 export interface Stage {
@@ -38,8 +39,9 @@ export function makeStage(destination: string, cleanup: CleanupStack, log: LogSi
     cleanup.defer(`stage ${hidden.path}`, () => hidden.remove())
     const inside = (name: string) => join(hidden.path, name)
     const stage = { tree: inside('tree'), packages: inside('packages'), temporary: inside('tmp') }
-    for (const directory of [hidden.path, ...Object.values(stage)])
+    for (const directory of [hidden.path, stage.packages, stage.temporary])
       mkdirSync(directory, { mode: 0o755 })
+    makeTreeTop(stage.tree)
     return stage
   } catch (error) {
     if (error instanceof NspawnError) throw error

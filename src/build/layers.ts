@@ -17,6 +17,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from '../images/hidden-tree.ts'
 import { lockImage, tryLockFileAt, type ImageLock } from '../images/lock.ts'
 import { removeTreeGently } from '../images/remove-tree.ts'
@@ -73,6 +74,10 @@ export function removeStaleLayers(directory: string, log: LogSink): readonly str
   return removed
 }
 
+/** Whoever tries whether a lock is stale is in the way of those who want it, but only this long. */
+const lockTries = 5
+const lockPauseMs = 10
+
 export class LayerStore {
   private readonly directory: string
   private readonly cleanup: CleanupStack
@@ -88,8 +93,7 @@ export class LayerStore {
     log: LogSink = silent,
   ): Promise<LayerStore> {
     await mkdir(directory, { recursive: true, mode: 0o700 })
-    // Not the locks: who tries them would be in the way of a build that looks for its layer.
-    removeStaleHiddenTrees(directory, log)
+    removeStaleLayers(directory, log)
     return new LayerStore(directory, cleanup, log)
   }
 
@@ -105,7 +109,15 @@ export class LayerStore {
    */
   async find(key: string): Promise<string | undefined> {
     const place = join(this.directory, key)
-    const lock = this.tryLock(place, 'shared')
+    let lock = this.tryLock(place, 'shared')
+    for (let tries = 1; lock === 'busy' && tries < lockTries; tries++) {
+      await sleep(lockPauseMs)
+      lock = this.tryLock(place, 'shared')
+    }
+    if (lock === 'busy') {
+      this.log({ kind: 'step', text: `layer ${place} is in use elsewhere` })
+      return undefined
+    }
     if (lock === undefined) return undefined
     if (!(await isSound(place, key))) {
       lock.release()
@@ -190,7 +202,7 @@ export class LayerStore {
   private async discard(key: string): Promise<boolean> {
     const place = join(this.directory, key)
     const lock = this.tryLock(place, 'exclusive')
-    if (lock === undefined) return false
+    if (lock === undefined || lock === 'busy') return false
     try {
       // Under a hidden name first: a half removed layer must not be found.
       const hidden = claimHiddenTree(this.directory, 'layer')
@@ -203,15 +215,15 @@ export class LayerStore {
     }
   }
 
-  private tryLock(place: string, mode: 'shared' | 'exclusive'): ImageLock | undefined {
+  /** The lock, `busy`, or nothing where there is no layer. */
+  private tryLock(place: string, mode: 'shared' | 'exclusive'): ImageLock | 'busy' | undefined {
     try {
       return lockImage(place, mode)
     } catch (error) {
       const { code } = error as { code?: string }
       if (code === 'ENOENT') return undefined
       if (!(error instanceof NspawnError) || code !== 'EBUSY') throw error
-      this.log({ kind: 'step', text: `layer ${place} is in use elsewhere` })
-      return undefined
+      return 'busy'
     }
   }
 }

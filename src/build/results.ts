@@ -17,7 +17,7 @@ import {
   type FileHandle,
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { NspawnError } from '../errors.ts'
+import { NspawnError, throwIfCanceled } from '../errors.ts'
 
 export interface ResultFile {
   readonly name: string
@@ -80,9 +80,10 @@ export class ResultDirectory implements AsyncDisposable {
   /**
    * Copies a file to `destination`, which must not exist, hashing what is written.
    *
-   * @throws NspawnError `BUILD_RESULTS` when it is no regular file; an errno name for the disk's failures
+   * @throws NspawnError `BUILD_RESULTS` when it is no regular file; an errno name for the disk's failures;
+   *   `CANCELED`, with half a file left to the caller
    */
-  async copy(name: string, destination: string): Promise<ResultFile> {
+  async copy(name: string, destination: string, signal?: AbortSignal): Promise<ResultFile> {
     const { file } = await this.openFile(name)
     try {
       const target = await open(destination, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644)
@@ -92,6 +93,7 @@ export class ResultDirectory implements AsyncDisposable {
         for await (const chunk of file.createReadStream({
           autoClose: false,
         }) as AsyncIterable<Buffer>) {
+          throwIfCanceled(signal, 'copying the results')
           hash.update(chunk)
           sizeBytes += chunk.length
           await target.writeFile(chunk)
@@ -135,17 +137,17 @@ async function openBelow(directory: FileHandle, name: string, flags: number): Pr
 /**
  * Makes the output directory where it is missing; a new one belongs to `owner`.
  *
- * @returns whether it was missing
+ * @returns the directories that were missing, outermost first
  * @throws NspawnError `INVALID_OUTPUT` when it cannot be one
  */
 export async function prepareOutputDirectory(
   path: string,
   owner: Owner | undefined,
-): Promise<boolean> {
+): Promise<readonly string[]> {
   try {
     const made = await makeDirectories(path)
     if (owner !== undefined) for (const one of made) await chown(one, owner.uid, owner.gid)
-    return made.length > 0
+    return made
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === undefined) throw error
@@ -175,36 +177,46 @@ function missing(error: unknown): undefined {
   throw error
 }
 
+/** Finished files of one directory. */
+export interface FinishedFiles {
+  /** Absolute. */
+  readonly directory: string
+  readonly names: readonly string[]
+}
+
 /**
  * Publishes finished files: each is copied under a hidden name first, and only when all are there do
  * they get their names, replacing older ones.
  *
- * @param from absolute directory that holds them
+ * @param to absolute; an existing directory
+ * @param signal heeded until the first file gets its name
  * @returns their absolute paths in `to`, in the order given
  */
 export async function publishFiles(
-  from: string,
+  sources: readonly FinishedFiles[],
   to: string,
-  names: readonly string[],
   owner: Owner | undefined,
+  signal?: AbortSignal,
 ): Promise<readonly string[]> {
   await removeStaleParts(to)
+  const names = sources.flatMap((source) => source.names)
   const hidden = (name: string) => join(to, `.#${name}.${process.pid}.part`)
-  const source = await ResultDirectory.open(from, '')
   try {
-    for (const name of names) {
-      await rm(hidden(name), { force: true })
-      await source.copy(name, hidden(name))
-      await chmod(hidden(name), 0o644)
-      if (owner !== undefined) await chown(hidden(name), owner.uid, owner.gid)
+    for (const { directory, names: here } of sources) {
+      await using source = await ResultDirectory.open(directory, '')
+      for (const name of here) {
+        await rm(hidden(name), { force: true })
+        await source.copy(name, hidden(name), signal)
+        await chmod(hidden(name), 0o644)
+        if (owner !== undefined) await chown(hidden(name), owner.uid, owner.gid)
+      }
     }
+    throwIfCanceled(signal, 'copying the results')
     for (const name of names) await rename(hidden(name), join(to, name))
     return names.map((name) => join(to, name))
   } catch (error) {
     for (const name of names) await rm(hidden(name), { force: true })
     throw error
-  } finally {
-    await source[Symbol.asyncDispose]()
   }
 }
 

@@ -4,15 +4,11 @@ import { basename, dirname, resolve } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
 import { renameNew } from '../sys/at.ts'
-import {
-  createSubvolume,
-  isSubvolume,
-  setSubvolumeReadOnly,
-  snapshotSubvolume,
-} from '../sys/btrfs.ts'
+import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from '../sys/btrfs.ts'
 import { setImmutable } from '../sys/inode-flags.ts'
 import { copyTree } from './copy-tree.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
+import { makeTreeTop } from './tree-top.ts'
 
 export interface TemplateOptions {
   /** An existing directory. */
@@ -57,7 +53,7 @@ export async function populateFromTemplate(
   try {
     const how = trySnapshot(template, hidden.path) ? 'snapshot' : 'copy'
     if (how === 'copy') {
-      tryCreateSubvolume(hidden.path)
+      makeTreeTop(hidden.path)
       await copyTree(template, hidden.path, {
         signal: options.signal,
         progress: ({ inodes }) =>
@@ -101,18 +97,5 @@ function trySnapshot(template: string, target: string): boolean {
     if (error instanceof NspawnError && ['EXDEV', 'ENOTTY', 'EPERM'].includes(error.code))
       return false
     throw error
-  }
-}
-
-/** On btrfs the copy becomes a subvolume, so that the next copy is a snapshot. */
-function tryCreateSubvolume(path: string): void {
-  try {
-    createSubvolume(path)
-  } catch (error) {
-    if (
-      !(error instanceof NspawnError) ||
-      !['ENOTTY', 'EOPNOTSUPP', 'EINVAL', 'EPERM'].includes(error.code)
-    )
-      throw error
   }
 }

@@ -31,6 +31,12 @@ export const mmdebstrap: Strategy = {
     if (!variants.includes(draft.variant)) {
       return { reason: `it has no variant ${draft.variant}`, hint: `it has ${variants.join(', ')}` }
     }
+    if (draft.architecture !== host.architecture && host.findProgram('arch-test') === undefined) {
+      return {
+        reason: 'it needs arch-test for a foreign architecture',
+        hint: 'install the package arch-test',
+      }
+    }
     return keyringObstacle(draft, host)
   },
 

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdir, rename, rmdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CleanupStack } from '../../cleanup.ts'
-import { describeError, NspawnError } from '../../errors.ts'
+import { describeError, NspawnError, throwIfCanceled } from '../../errors.ts'
 import {
   claimHiddenTree,
   removeStaleHiddenTrees,
@@ -84,7 +84,8 @@ export async function buildDebian(build: DebianBuild): Promise<DebianBuildResult
   const base = await describeDebianTree(build.tree)
   const lock = lockImage(build.tree, 'shared')
   cleanup.defer(`lock of ${build.tree}`, () => lock.release())
-  const made = await prepareOutputDirectory(build.outputDirectory, build.owner)
+  for (const made of await prepareOutputDirectory(build.outputDirectory, build.owner))
+    cleanup.defer(`directory ${made}`, () => removeIfEmpty(made))
   const place = await claimBuildDirectory(build, log, cleanup)
   const recorder = new BuildRecorder('debian', log)
   recorder.facts = { base, options: build.options }
@@ -94,15 +95,13 @@ export async function buildDebian(build: DebianBuild): Promise<DebianBuildResult
   try {
     await run.whole()
   } catch (error) {
-    if (build.signal?.aborted === true) {
-      if (made) await removeIfEmpty(build.outputDirectory)
-      throw error
-    }
+    // Programs that a terminal's Ctrl-C ended too have failures of their own to tell.
+    throwIfCanceled(build.signal, 'the build')
     buildLog.banner(`failed: ${error instanceof Error ? error.message : String(error)}`)
     throw await withLog(error, build, place, recorder.finish(error), log)
   }
   const record = recorder.finish()
-  const files = await publish(build, place, record, recorder.outputs)
+  const files = await publish(build, place, record, recorder.outputs, build.signal)
   return {
     name: run.staged.control.name,
     version: run.staged.control.version,
@@ -208,19 +207,40 @@ class BuildRun {
 
   async whole(): Promise<void> {
     const { recorder, place, build } = this
-    const [indexes] = await Promise.all([
-      build.fresh === true ? undefined : currentIndexes(build.tree, build.signal),
-      recorder.phase('fetch', () => this.fetch()),
-    ])
+    const asking = this.askMirrors()
+    try {
+      // To its end, whatever the mirrors say: nobody may go on writing where the clean-up removes.
+      await recorder.phase('fetch', () => this.fetch())
+    } catch (error) {
+      asking.stop()
+      throw error
+    }
+    const indexes = await asking.answer
     const layers = await recorder.phase('dependencies', () => this.layers(indexes))
     await recorder.phase('unpack', () => this.steps('unpack', layers))
     await recorder.phase('build', () => this.steps('build', layers))
     await recorder.phase('collect', async () => {
       this.buildLog.banner('collect results')
-      recorder.outputs = await collectChanges(place.build.upper, this.staged.control, place.results)
+      recorder.outputs = await collectChanges(
+        place.build.upper,
+        this.staged.control,
+        place.results,
+        build.signal,
+      )
       for (const { name, sizeBytes, sha256 } of recorder.outputs)
         this.buildLog.line(`${sha256} ${sizeBytes} ${name}`)
     })
+  }
+
+  /** Goes on while the source is fetched. */
+  private askMirrors() {
+    const { tree, fresh, signal } = this.build
+    const stop = new AbortController()
+    const signals = signal === undefined ? [stop.signal] : [stop.signal, signal]
+    const answer =
+      fresh === true ? Promise.resolve(undefined) : currentIndexes(tree, AbortSignal.any(signals))
+    answer.catch(() => undefined)
+    return { answer, stop: () => stop.abort() }
   }
 
   private async fetch(): Promise<void> {
@@ -322,11 +342,15 @@ async function publish(
   place: BuildPlace,
   record: BuildRecord,
   outputs: readonly ResultFile[],
+  signal?: AbortSignal,
 ): Promise<readonly string[]> {
-  const names = outputs.map(({ name }) => name)
-  if (names.length > 0) await publishFiles(place.results, build.outputDirectory, names, build.owner)
   await writeFile(join(place.directory, recordName), `${JSON.stringify(record, undefined, 2)}\n`)
-  await publishFiles(place.directory, build.outputDirectory, [logName, recordName], build.owner)
+  const names = outputs.map(({ name }) => name)
+  const sources = [
+    { directory: place.directory, names: [logName, recordName] },
+    { directory: place.results, names },
+  ]
+  await publishFiles(sources, build.outputDirectory, build.owner, signal)
   return names.map((name) => join(build.outputDirectory, name))
 }
 

@@ -15,12 +15,13 @@ const changesLimitBytes = 16 * 1024 ** 2
  *
  * @param upper host directory with what the build wrote
  * @param destination absolute; an existing directory without these names
- * @throws NspawnError `BUILD_RESULTS`
+ * @throws NspawnError `BUILD_RESULTS`, `CANCELED`
  */
 export async function collectChanges(
   upper: string,
   control: SourceControl,
   destination: string,
+  signal?: AbortSignal,
 ): Promise<readonly ResultFile[]> {
   const directory = await ResultDirectory.open(upper, buildDirectory)
   try {
@@ -37,13 +38,13 @@ export async function collectChanges(
     if (paragraph === undefined) throw bad('it is empty', changes)
     const results: ResultFile[] = []
     for (const file of listedFiles(paragraph, changes)) {
-      const copied = await directory.copy(file.name, join(destination, file.name))
+      const copied = await directory.copy(file.name, join(destination, file.name), signal)
       if (copied.sha256 !== file.sha256 || copied.sizeBytes !== file.sizeBytes) {
         throw bad('it is not the file that the .changes names', file.name)
       }
       results.push(copied)
     }
-    results.push(await directory.copy(changes, join(destination, changes)))
+    results.push(await directory.copy(changes, join(destination, changes), signal))
     return results
   } catch (error) {
     if (!(error instanceof NspawnError) || error.code !== 'BAD_CONTROL') throw error

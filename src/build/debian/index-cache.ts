@@ -3,6 +3,7 @@
  * never be out of date; it saves reading tens of megabytes for each build by name.
  */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -34,11 +35,13 @@ export class IndexCache {
   async keep(indexSha256: string, name: string, text: string): Promise<void> {
     await mkdir(this.directory, { recursive: true, mode: 0o700 })
     for (const old of await readdir(this.directory)) {
-      const { mtimeMs } = await stat(join(this.directory, old))
-      if (Date.now() - mtimeMs > ageLimitMs) await rm(join(this.directory, old), { force: true })
+      const facts = await stat(join(this.directory, old)).catch(missing)
+      if (facts === undefined) continue
+      if (Date.now() - facts.mtimeMs > ageLimitMs || isLeftOver(old))
+        await rm(join(this.directory, old), { force: true })
     }
     const path = this.path(indexSha256, name)
-    const temporary = `${path}.${randomBytes(6).toString('hex')}`
+    const temporary = `${path}.${process.pid}-${randomBytes(6).toString('hex')}.part`
     await writeFile(temporary, text, { flag: 'wx', mode: 0o600 })
     await rename(temporary, path)
   }
@@ -46,4 +49,15 @@ export class IndexCache {
   private path(indexSha256: string, name: string): string {
     return join(this.directory, `${indexSha256}-${name}`)
   }
+}
+
+/** Whether a run that was killed left the file half written. */
+function isLeftOver(name: string): boolean {
+  const pid = /\.(\d+)-[0-9a-f]+\.part$/.exec(name)?.[1]
+  return pid !== undefined && !existsSync(`/proc/${pid}`)
+}
+
+function missing(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+  throw error
 }

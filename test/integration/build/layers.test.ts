@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { LayerStore, layerKey, type LayerDraft } from '../../../src/build/layers.ts'
 import { CleanupStack } from '../../../src/cleanup.ts'
+import { lockImage } from '../../../src/images/lock.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
@@ -48,6 +49,26 @@ describe.skipIf(lacks('root'))('kept layers', () => {
     await fill(await (await LayerStore.open(work.path, cleanup)).draft())
     await cleanup.releaseAll()
     expect(await readdir(work.path)).toEqual([])
+  })
+
+  test('lose the locks of killed runs to the next one, which is in nobody’s way', async () => {
+    await using work = await temporaryDirectory()
+    await make(work.path, [one])
+    await writeFile(join(work.path, `.#${one}.lck`), '')
+    await writeFile(join(work.path, `.#${two}.lck`), '')
+    await using cleanup = new CleanupStack()
+    await LayerStore.open(work.path, cleanup)
+    expect(await readdir(work.path)).toEqual([one])
+  })
+
+  test('are found by one who comes while another tries the lock', async () => {
+    await using work = await temporaryDirectory()
+    await make(work.path, [one])
+    await using cleanup = new CleanupStack()
+    const store = await LayerStore.open(work.path, cleanup)
+    const trying = lockImage(join(work.path, one), 'exclusive')
+    setTimeout(() => trying.release(), 15)
+    expect(await store.find(one)).toBe(join(work.path, one, 'upper'))
   })
 
   test('of a slower maker give way to those that are there', async () => {

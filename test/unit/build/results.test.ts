@@ -132,12 +132,14 @@ test.each([
 
 test('an output directory is made with those above it, and told from one that was there', async () => {
   const path = join(directory, 'a/b')
-  expect(await prepareOutputDirectory(path, undefined)).toBe(true)
-  expect(await prepareOutputDirectory(path, undefined)).toBe(false)
+  expect(await prepareOutputDirectory(path, undefined)).toEqual([join(directory, 'a'), path])
+  expect(await prepareOutputDirectory(path, undefined)).toEqual([])
 })
 
 describe('publishing', () => {
   const from = () => join(directory, 'from')
+  const publish = (...names: string[]) =>
+    publishFiles([{ directory: from(), names }], destination, undefined)
   beforeEach(() => {
     mkdirSync(from())
     writeFileSync(join(from(), 'a'), 'new a')
@@ -148,10 +150,7 @@ describe('publishing', () => {
     const precious = join(directory, 'precious')
     writeFileSync(precious, 'keep me')
     symlinkSync(precious, join(destination, 'a'))
-    expect(await publishFiles(from(), destination, ['a', 'b'], undefined)).toEqual([
-      join(destination, 'a'),
-      join(destination, 'b'),
-    ])
+    expect(await publish('a', 'b')).toEqual([join(destination, 'a'), join(destination, 'b')])
     expect(readFileSync(join(destination, 'a'), 'utf8')).toBe('new a')
     expect(readFileSync(precious, 'utf8')).toBe('keep me')
     expect(readdirSync(destination).toSorted()).toEqual(['a', 'b'])
@@ -159,9 +158,15 @@ describe('publishing', () => {
 
   test('is all or nothing', async () => {
     writeFileSync(join(destination, 'a'), 'old a')
+    await expect(publish('a', 'missing')).rejects.toMatchObject({ code: 'BUILD_RESULTS' })
     await expect(
-      publishFiles(from(), destination, ['a', 'missing'], undefined),
-    ).rejects.toMatchObject({ code: 'BUILD_RESULTS' })
+      publishFiles(
+        [{ directory: from(), names: ['a'] }],
+        destination,
+        undefined,
+        AbortSignal.abort(),
+      ),
+    ).rejects.toMatchObject({ code: 'CANCELED' })
     expect(readFileSync(join(destination, 'a'), 'utf8')).toBe('old a')
     expect(readdirSync(destination)).toEqual(['a'])
   })
@@ -169,7 +174,7 @@ describe('publishing', () => {
   test('removes what a killed run left half copied, and no other run', async () => {
     writeFileSync(join(destination, '.#a.999999999.part'), '')
     writeFileSync(join(destination, `.#a.${process.ppid}.part`), '')
-    await publishFiles(from(), destination, ['b'], undefined)
+    await publish('b')
     expect(existsSync(join(destination, '.#a.999999999.part'))).toBe(false)
     expect(existsSync(join(destination, `.#a.${process.ppid}.part`))).toBe(true)
   })
