@@ -3,11 +3,12 @@
  * it. It becomes the destination by one rename, or goes away; what a killed process left is removed by
  * the next one that works in the same place.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
+import { isTreeReadOnly } from '../images/discover.ts'
 import { exchangeTrees } from '../images/exchange-trees.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from '../images/hidden-tree.ts'
 import { lockImage } from '../images/lock.ts'
@@ -56,7 +57,8 @@ export function makeStage(destination: string, cleanup: CleanupStack, log: LogSi
 /**
  * Whether the destination is free, or may be replaced; asked before anything is done.
  *
- * @throws NspawnError `IMAGE_EXISTS`, or `EBUSY` when the tree to be replaced is in use
+ * @throws NspawnError `IMAGE_EXISTS`, or `EBUSY` when the tree to be replaced is in use or something is
+ *   mounted there
  */
 export function checkDestination(destination: string, existing: 'keep' | 'replace'): void {
   if (existsSync(`${destination}.raw`)) {
@@ -66,6 +68,13 @@ export function checkDestination(destination: string, existing: 'keep' | 'replac
       hint: 'choose another name, or remove it first',
     })
   }
+  if (lstatSync(destination, { throwIfNoEntry: false }) === undefined) return
+  if (mountsBelow(destination).length > 0) {
+    throw new NspawnError(`cannot make a tree at ${destination}: something is mounted there`, {
+      code: 'EBUSY',
+      hint: 'unmount it first, or choose another directory',
+    })
+  }
   if (!isTaken(destination)) return
   if (existing === 'keep') {
     throw new NspawnError(`there is something at ${destination} already`, {
@@ -73,9 +82,10 @@ export function checkDestination(destination: string, existing: 'keep' | 'replac
       hint: 'choose another name, or replace it with --force',
     })
   }
-  if (mountsBelow(destination).length > 0) {
-    throw new NspawnError(`cannot replace ${destination}: something is mounted there`, {
-      code: 'EBUSY',
+  if (isTreeReadOnly(destination)) {
+    throw new NspawnError(`cannot replace ${destination}: it is marked read-only`, {
+      code: 'IMAGE_EXISTS',
+      hint: 'choose another name, or remove it first',
     })
   }
   lockImage(destination, 'exclusive').release()
@@ -90,24 +100,8 @@ export async function publishStage(
   destination: string,
   existing: 'keep' | 'replace',
 ): Promise<void> {
-  if (existing === 'replace' && isTaken(destination)) {
-    exchangeTrees(stage.tree, destination)
-  } else {
-    try {
-      renameSync(stage.tree, destination)
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'EIO'
-      const taken = code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR'
-      throw new NspawnError(
-        taken ? `somebody else made ${destination} meanwhile` : 'cannot give the tree its name',
-        {
-          code: taken ? 'IMAGE_EXISTS' : code,
-          operation: 'rename',
-          subject: destination,
-        },
-      )
-    }
-  }
+  if (existing === 'replace' && isTaken(destination)) exchangeTrees(stage.tree, destination)
+  else giveName(stage.tree, destination)
   const parent = await open(dirname(destination), 'r')
   try {
     await parent.sync()
@@ -116,13 +110,29 @@ export async function publishStage(
   }
 }
 
-/** An empty directory is free: a mount point or a prepared directory that waits to be filled. */
-function isTaken(destination: string): boolean {
-  if (!existsSync(destination)) return false
+/** Gives the tree a name that nobody has, or only an empty directory. */
+function giveName(tree: string, destination: string): void {
   try {
-    return readdirSync(destination).length > 0
+    renameSync(tree, destination)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return true
-    throw error
+    const code = (error as NodeJS.ErrnoException).code ?? 'EIO'
+    // No rename replaces a subvolume, not even an empty one.
+    if (code === 'ENOTEMPTY' && !isTaken(destination)) return exchangeTrees(tree, destination)
+    const taken = code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR'
+    throw new NspawnError(
+      taken ? `somebody else made ${destination} meanwhile` : 'cannot give the tree its name',
+      {
+        code: taken ? 'IMAGE_EXISTS' : code,
+        operation: 'rename',
+        subject: destination,
+      },
+    )
   }
+}
+
+/** An empty directory is free: it waits to be filled. A link is not, wherever it leads. */
+function isTaken(destination: string): boolean {
+  const facts = lstatSync(destination, { throwIfNoEntry: false })
+  if (facts === undefined) return false
+  return !facts.isDirectory() || readdirSync(destination).length > 0
 }

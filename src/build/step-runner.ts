@@ -1,6 +1,7 @@
 /** Runs the steps of a build in containers: their output goes to the log, their time into the record. */
 import { statfsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
+import { isatty } from 'node:tty'
 import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { runContainer, type ContainerOutcome } from '../runtime/client.ts'
@@ -101,7 +102,8 @@ async function openShell(settings: Settings, { log, signal }: StepContext): Prom
   const shell: Settings = {
     ...settings,
     command: ['/bin/bash'],
-    console: undefined,
+    // A terminal of its own would not hear what comes from a pipe.
+    console: isatty(0) && isatty(1) ? 'interactive' : 'pipe',
     environment: [...environment.filter(({ name }) => name !== 'TERM'), term],
     root: root.kind === 'layers' ? { ...root, workDirectory: `${root.workDirectory}-shell` } : root,
   }

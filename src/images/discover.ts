@@ -151,6 +151,13 @@ function typeOf(path: string, file: string, facts: Stats): ImageType | undefined
   return facts.isBlockDevice() ? 'block' : undefined
 }
 
+/** Whether a directory is marked read-only: a subvolume by its flag, another tree as immutable. */
+export function isTreeReadOnly(path: string): boolean {
+  const facts = statSync(path)
+  const type = typeOf(path, path, facts)
+  return type !== undefined && isReadOnly(path, type, facts)
+}
+
 function isReadOnly(real: string, type: ImageType, facts: Stats): boolean {
   if (type === 'raw' && (facts.mode & 0o222) === 0) return true
   if (type === 'subvolume' && isSubvolumeReadOnly(real)) return true

@@ -39,7 +39,11 @@ const patterns: readonly (readonly [
   ],
   [
     /Unable to locate package|has no installation candidate|Couldn't find these (debs|packages)/i,
-    { code: 'BOOTSTRAP_PACKAGE', what: 'a package is not in the archive', hint: 'check --include' },
+    {
+      code: 'BOOTSTRAP_PACKAGE',
+      what: 'a package is not in the archive',
+      hint: 'check --include and --exclude',
+    },
   ],
   [
     /Hash Sum mismatch|was corrupt|unexpected size/i,
