@@ -34,3 +34,8 @@ export function brokenPackages(files: TreeFiles): string[] {
     .filter(([, , state]) => !['installed', 'config-files', 'not-installed'].includes(state!))
     .map(([, name, state]) => `${name} (${state})`)
 }
+
+/** The name of a package without its architecture (`libc6:amd64`). */
+export function bareName(name: string): string {
+  return name.replace(/:.*$/, '')
+}

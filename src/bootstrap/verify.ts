@@ -4,7 +4,12 @@ import { NspawnError } from '../errors.ts'
 import { readOsRelease } from '../images/os-release.ts'
 import { mountsBelow } from '../images/remove-tree.ts'
 import type { Architecture } from '../recipe.ts'
-import { brokenPackages, installedPackages, type InstalledPackage } from './dpkg-status.ts'
+import {
+  bareName,
+  brokenPackages,
+  installedPackages,
+  type InstalledPackage,
+} from './dpkg-status.ts'
 import type { TreePlan } from './plan.ts'
 import type { TreeFiles } from './tree-files.ts'
 
@@ -23,6 +28,7 @@ export function verifyTree(files: TreeFiles, plan: TreePlan): readonly Installed
   const packages = installedPackages(files)
   if (packages === undefined || packages.length === 0)
     throw wrong('the package database of the new tree is empty')
+  checkExcluded(packages, plan)
   return packages
 }
 
@@ -84,6 +90,17 @@ function checkInit(files: TreeFiles): void {
   if (!found) throw wrong('the new tree has no init, so it cannot boot')
 }
 
-function wrong(message: string): NspawnError {
-  return new NspawnError(message, { code: 'BOOTSTRAP_VERIFY' })
+/** debootstrap takes what is to be left out all the same where another package needs it. */
+function checkExcluded(packages: readonly InstalledPackage[], plan: TreePlan): void {
+  const excluded = new Set(plan.exclude.map(bareName))
+  const there = packages.filter(({ name }) => excluded.has(name)).map(({ name }) => name)
+  if (there.length === 0) return
+  throw wrong(
+    `the new tree has packages that were to be left out, since others need them: ${there.join(', ')}`,
+    'leave those out too, or do without --exclude',
+  )
+}
+
+function wrong(message: string, hint?: string): NspawnError {
+  return new NspawnError(message, { code: 'BOOTSTRAP_VERIFY', hint })
 }

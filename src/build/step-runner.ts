@@ -2,7 +2,7 @@
 import { statfsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { isatty } from 'node:tty'
-import { NspawnError } from '../errors.ts'
+import { describeError, NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { runContainer, type ContainerOutcome } from '../runtime/client.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -107,8 +107,14 @@ async function openShell(settings: Settings, { log, signal }: StepContext): Prom
     environment: [...environment.filter(({ name }) => name !== 'TERM'), term],
     root: root.kind === 'layers' ? { ...root, workDirectory: `${root.workDirectory}-shell` } : root,
   }
-  await makeWorkDirectory(shell)
-  await runContainer({ settings: shell, stdio: 'inherit', signal })
+  try {
+    await makeWorkDirectory(shell)
+    await runContainer({ settings: shell, stdio: 'inherit', signal })
+  } catch (error) {
+    if (!(error instanceof NspawnError) || error.code === 'CANCELED') throw error
+    // The build's own failure is what has to be told.
+    log({ kind: 'warning', text: `there is no shell: ${describeError(error)}` })
+  }
 }
 
 async function makeWorkDirectory({ root }: Settings): Promise<void> {

@@ -46,6 +46,14 @@ const patterns: readonly (readonly [
     },
   ],
   [
+    /Held packages were changed|Unable to correct problems|have unmet dependencies/i,
+    {
+      code: 'BOOTSTRAP_PACKAGE',
+      what: 'the packages cannot be installed together',
+      hint: 'check --include and --exclude; the log has the words of apt',
+    },
+  ],
+  [
     /Hash Sum mismatch|was corrupt|unexpected size/i,
     {
       code: 'BOOTSTRAP_CORRUPT',

@@ -1,20 +1,22 @@
 /** mmdebstrap: apt itself resolves and downloads, so several suites and versions work. */
 import { join } from 'node:path'
+import { bareName } from '../dpkg-status.ts'
 import type { TreePlan } from '../plan.ts'
 import type { Strategy } from '../strategy.ts'
 import { diagnoseApt } from './apt-failures.ts'
 import { keyringObstacle } from './keyring-obstacle.ts'
 
-const variants = [
-  'essential',
-  'apt',
-  'required',
-  'minbase',
-  'buildd',
-  'important',
-  'debootstrap',
-  'standard',
-]
+/** Its variants, and the priorities of the packages that each installs beyond the essential ones. */
+const variants: Readonly<Record<string, readonly string[]>> = {
+  essential: [],
+  apt: [],
+  required: ['required'],
+  minbase: ['required'],
+  buildd: ['required'],
+  important: ['required', 'important'],
+  debootstrap: ['required', 'important'],
+  standard: ['required', 'important', 'standard'],
+}
 
 /** What it says about itself, or about what we asked it to do. */
 const housekeeping =
@@ -28,8 +30,11 @@ export const mmdebstrap: Strategy = {
     if (host.findProgram('mmdebstrap') === undefined) {
       return { reason: 'mmdebstrap is not installed', hint: 'install the package mmdebstrap' }
     }
-    if (!variants.includes(draft.variant)) {
-      return { reason: `it has no variant ${draft.variant}`, hint: `it has ${variants.join(', ')}` }
+    if (!Object.hasOwn(variants, draft.variant)) {
+      return {
+        reason: `it has no variant ${draft.variant}`,
+        hint: `it has ${Object.keys(variants).join(', ')}`,
+      }
     }
     if (draft.architecture !== host.architecture && host.findProgram('arch-test') === undefined) {
       return {
@@ -41,15 +46,13 @@ export const mmdebstrap: Strategy = {
   },
 
   commandLine(plan, paths) {
-    const packages = [...plan.include, ...plan.exclude.map((name) => `${name}-`)]
     return [
       'mmdebstrap',
       '--mode=root',
       '--format=directory',
       '--verbose',
-      `--variant=${plan.variant}`,
+      ...packageOptions(plan),
       `--architectures=${plan.packageArchitecture}`,
-      ...(packages.length === 0 ? [] : [`--include=${packages.join(',')}`]),
       // Packages that were fetched before are linked in, and stay behind to be fetched back from there.
       '--skip=essential/unlink,cleanup/apt/cache',
       `--setup-hook=${join(paths.templates, 'debian/link-packages')}`,
@@ -93,6 +96,37 @@ export const mmdebstrap: Strategy = {
   },
 
   diagnose: diagnoseApt,
+}
+
+/**
+ * Which packages. Its own choice by priority, which apt reads last, would bring back what is left out: so
+ * a variant that chooses that way is made of the essential packages and the same choice without those.
+ */
+function packageOptions({
+  variant,
+  include,
+  exclude,
+  release,
+  packageArchitecture,
+}: TreePlan): string[] {
+  const priorities = variants[variant]!
+  const chooses = exclude.length > 0 && priorities.length > 0
+  const packages = [
+    ...(chooses && variant === 'buildd' ? ['build-essential'] : []),
+    ...include,
+    ...exclude.map((name) => `${name}-`),
+  ]
+  const listed = packages.length === 0 ? [] : [`--include=${packages.join(',')}`]
+  if (!chooses) return [`--variant=${variant}`, ...listed]
+  const suite = `?or(?archive(^${release}$),?codename(^${release}$))`
+  const wanted = `?or(${priorities.map((priority) => `?priority(${priority})`).join(',')})`
+  const excluded = `?or(${exclude.map((name) => `?exact-name(${bareName(name)})`).join(',')})`
+  const choice = `?and(${wanted},?not(?essential),?not(${excluded}))`
+  return [
+    '--variant=essential',
+    ...listed,
+    `--include=?narrow(${suite},?architecture(${packageArchitecture}),${choice})`,
+  ]
 }
 
 /** sources.list lines; the key is named so that the tree's own apt trusts the same one. */

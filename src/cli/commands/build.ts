@@ -68,6 +68,12 @@ export const define: VerbModule['define'] = (command, run) => {
               hint: 'try again with sudo',
             })
           }
+          if (context.style === 'json' && options.shellOnFailure === true) {
+            throw usageError(
+              'give --json or --shell-on-failure, not both',
+              'the shell would write between the events',
+            )
+          }
           const result = await buildDebian({
             tree: treePath(name, context.machinesDirectory),
             source: readSourceArgument(source, process.cwd()),

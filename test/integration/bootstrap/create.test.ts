@@ -5,12 +5,14 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createTree, planCreate } from '../../../src/bootstrap/create.ts'
+import { inspectHost } from '../../../src/bootstrap/host.ts'
 import type { TreeManifest } from '../../../src/bootstrap/manifest.ts'
 import type { TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { lockImage } from '../../../src/images/lock.ts'
 import { silent, type LogEvent } from '../../../src/log.ts'
 import { testDirectory } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { tsnspawnBuild } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
@@ -80,12 +82,19 @@ describe.skipIf(missing)('create debian', () => {
     { timeout: slow },
     async () => {
       await using dir = await temporaryDirectory()
-      const request = { recipe: 'debian', via: 'debootstrap', updates: 'none' } as const
+      const request = {
+        recipe: 'debian',
+        via: 'debootstrap',
+        updates: 'none',
+        include: ['hello'],
+        exclude: ['tzdata'],
+      } as const
       const made = await create(dir.path, { ...request, name: 'one' })
       expect(made.strategy).toBe('debootstrap')
       expect(
         readFileSync(join(made.path, 'etc/apt/sources.list.d/debian.sources'), 'utf8'),
       ).toContain('Suites: trixie\n')
+      expect(await chosen(made.path)).toEqual(['hello'])
 
       const controller = new AbortController()
       const lines: string[] = []
@@ -111,10 +120,17 @@ describe.skipIf(missing)('create debian', () => {
     { timeout: slow },
     async () => {
       await using dir = await temporaryDirectory()
-      const path = join(dir.path, 'taken')
-      await mkdir(path)
+      const path = join(dir.path, 'elsewhere/taken')
+      await mkdir(path, { recursive: true })
       await writeFile(join(path, 'mine'), '')
-      const request = { ...small, name: 'taken' } as const
+      const request = {
+        ...small,
+        via: 'mmdebstrap',
+        variant: 'minbase',
+        directory: path,
+        include: ['hello'],
+        exclude: ['tzdata'],
+      } as const
       await expect(create(dir.path, request)).rejects.toMatchObject({ code: 'IMAGE_EXISTS' })
 
       const lock = lockImage(path, 'shared')
@@ -133,7 +149,9 @@ describe.skipIf(missing)('create debian', () => {
       expect(nameWasGone).not.toContain(true)
       expect(existsSync(join(path, 'mine'))).toBe(false)
       expect(existsSync(join(path, 'usr/bin/dpkg'))).toBe(true)
-      expect(readdirSync(dir.path)).toEqual(['taken'])
+      expect(await chosen(path)).toEqual(['hello'])
+      expect(readdirSync(dir.path)).toEqual(['elsewhere'])
+      expect(readdirSync(join(dir.path, 'elsewhere'))).toEqual(['taken'])
     },
   )
 
@@ -164,6 +182,38 @@ describe.skipIf(missing)('create debian', () => {
     }
     expect(readdirSync(dir.path)).toEqual([])
   })
+
+  const foreign = ['s390x', 'riscv64', 'ppc64-le', 'arm64'] as const
+  const emulated = inspectHost().emulated
+
+  test.skipIf(foreign.every((one) => emulated.includes(one)))(
+    'a foreign architecture that nothing runs here is refused before anything is made',
+    async () => {
+      await using dir = await temporaryDirectory()
+      const architecture = foreign.find((one) => !emulated.includes(one)) as string
+      const [program, ...args] = tsnspawnBuild(
+        ...['--machines-dir', join(dir.path, 'm'), '--state-dir', join(dir.path, 's')],
+        ...['create', 'debian', '--arch', architecture],
+      )
+      const { exitCode, stderr } = await execa(program, args, { reject: false })
+      expect(exitCode).toBe(8)
+      expect(stderr).toMatch(/do not run on this host\n +hint: install qemu-user-static/)
+      expect(readdirSync(dir.path)).toEqual([])
+    },
+  )
+
+  test.skipIf(!emulated.includes('arm64'))(
+    'a foreign architecture is made with an emulator',
+    { timeout: 900_000 },
+    async () => {
+      await using dir = await temporaryDirectory()
+      const made = await create(dir.path, { ...small, architecture: 'arm64' })
+      expect(made).toMatchObject({ name: 'debian-trixie-arm64', strategy: 'mmdebstrap' })
+      const { stdout } = await execa('chroot', [made.path, 'dpkg', '--print-architecture'])
+      expect(stdout).toBe('arm64')
+      expect(readdirSync(join(made.path, 'usr/bin')).join(' ')).not.toContain('qemu')
+    },
+  )
 
   test(
     'canceled in the middle, the tool is dead and nothing is left',
@@ -217,6 +267,13 @@ describe.skipIf(missing || lacks('loop devices'))('create debian on a small disk
 async function mine(before: Set<string>, directory: string): Promise<string[]> {
   const found = await newLeftOvers(before, { directories: [directory] })
   return found.filter((line) => !line.startsWith('mount ') || line.includes(directory))
+}
+
+/** Which of the packages that the tests ask for, or ask to leave out, are in the tree. */
+async function chosen(tree: string): Promise<string[]> {
+  const argv = [tree, 'dpkg-query', '--show', '--showformat=${Package}\n']
+  const { stdout } = await execa('chroot', argv)
+  return stdout.split('\n').filter((name) => ['hello', 'tzdata'].includes(name))
 }
 
 /** Processes whose command line names `path`. */

@@ -30,6 +30,15 @@ describe.skipIf(lacks('root', 'program:setpriv', 'program:unshare'))('isolated p
     expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(mark)
   })
 
+  test.skipIf(!readFileSync('/proc/filesystems', 'utf8').includes('binfmt_misc'))(
+    'see the emulators of the kernel when they will need them',
+    async () => {
+      const look = ['cat', '/proc/sys/fs/binfmt_misc/status'] as const
+      const { stdout } = await runProgram('x', isolated(look, 'emulated'))
+      expect(stdout).toMatch(/^(enabled|disabled)$/)
+    },
+  )
+
   test('die with the process that started them, even by SIGKILL', async () => {
     await using dir = await temporaryDirectory()
     const mark = join(dir.path, 'mount')

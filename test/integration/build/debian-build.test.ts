@@ -2,7 +2,6 @@
 import { execa } from 'execa'
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import {
   buildDebian,
@@ -14,6 +13,7 @@ import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'
 import { debianBuildTree } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { tsnspawnBuild } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import {
   makeSourceDirectory,
@@ -360,9 +360,11 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
     const dsc = await makeSourcePackage(work.path, {
       build: ['echo kill me now', 'sleep 86397'],
     })
-    const program = fileURLToPath(new URL('../../../bin/tsnspawn-build.cjs', import.meta.url))
     const output = join(work.path, 'out')
-    const child = execa(program, ['--state-dir', state, 'build', tree, dsc, '--output', output], {
+    const [program, ...args] = tsnspawnBuild(
+      ...['--state-dir', state, 'build', tree, dsc, '--output', output],
+    )
+    const child = execa(program, args, {
       all: true,
       reject: false,
       stdin: 'ignore',
@@ -378,6 +380,42 @@ describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
     expect(await leftInState()).not.toEqual([])
     expect(removeStaleBuilds(state)).toHaveLength(1)
     expect(await leftInState()).toEqual([])
+  })
+
+  test('leaves its directories when asked to, which no later build takes away', async () => {
+    await using work = await temporaryDirectory()
+    const { result, events } = await buildPackage(work.path, {}, { keep: true })
+    await result
+    const [kept = '', ...others] = await leftInState()
+    expect(others).toEqual([])
+    try {
+      const text = expect.stringContaining(`kept: ${join(state, 'builds', kept)};`)
+      expect(events).toContainEqual({ kind: 'notice', text })
+      const built = join(state, 'builds', kept, 'upper/build/reproducible-path')
+      expect(await readdir(built)).toContain('tiny_1.0_amd64.deb')
+      expect(removeStaleBuilds(state)).toEqual([])
+      expect(await leftInState()).toEqual([kept])
+    } finally {
+      await rm(join(state, 'builds', kept), { recursive: true })
+    }
+  })
+
+  test('that fails opens a shell right there, which a pipe can feed', async () => {
+    await using work = await temporaryDirectory()
+    const dsc = await makeSourcePackage(work.path, { build: ['echo half > out/half', 'exit 3'] })
+    const [program, ...args] = tsnspawnBuild(
+      ...['--state-dir', state, 'build', tree, dsc, '--output', join(work.path, 'out')],
+      '--shell-on-failure',
+    )
+    const input = 'id -un; pwd; cat out/half; echo "$HOME"; ls /sys/class/net; exit 7\n'
+    const { exitCode, stdout } = await execa(program, args, { reject: false, input })
+    expect(exitCode).toBe(1)
+    expect(stdout).toBe(
+      ['builder', '/build/reproducible-path/tiny-1.0', 'half', '/nonexistent', 'lo'].join('\n'),
+    )
+    expect(await leftInState()).toEqual([])
+    const both = await execa(program, ['--json', ...args], { reject: false })
+    expect(both.exitCode).toBe(2)
   })
 
   test('of a directory makes the source package first, and hands it out when asked', async () => {

@@ -58,7 +58,21 @@ test('mmdebstrap leaves packages out in apt’s way, and reads local archives fr
   const request = { exclude: ['tzdata'], mirror: '/srv/a', updates: 'none' as const }
   const argv = mmdebstrap.commandLine(plan(request), paths, host)
   expect(argv).toContain('--include=tzdata-')
+  expect(argv).toContain('--variant=essential')
+  expect(argv.find((word) => word.startsWith('--include=?'))).toBe(
+    '--include=?narrow(?or(?archive(^trixie$),?codename(^trixie$)),?architecture(amd64),' +
+      '?and(?or(?priority(required)),?not(?essential),?not(?or(?exact-name(tzdata)))))',
+  )
   expect(argv.at(-1)).toContain(' copy:///srv/a trixie main')
+})
+
+test('mmdebstrap needs a program more for a foreign architecture', () => {
+  const without = {
+    ...host,
+    findProgram: (name: string) => (name === 'arch-test' ? undefined : `/usr/bin/${name}`),
+  }
+  expect(mmdebstrap.obstacle(plan({}), without)).toBeUndefined()
+  expect(mmdebstrap.obstacle(plan({ architecture: 'i386' }), without)?.hint).toContain('arch-test')
 })
 
 test('a strategy refuses a variant that its tool does not have', () => {
@@ -74,6 +88,7 @@ test.each([
   ['E: Release signed by unknown key (key id 76)', 'BOOTSTRAP_SIGNATURE'],
   ['E: Unable to locate package nosuch', 'BOOTSTRAP_PACKAGE'],
   ["E: Couldn't find these debs: nosuch", 'BOOTSTRAP_PACKAGE'],
+  ['E: Held packages were changed and -y was used without', 'BOOTSTRAP_PACKAGE'],
   ["E: You don't have enough free space in /m/var/cache/apt/archives/.", 'ENOSPC'],
   ['Write error - write (28: No space left on device)', 'ENOSPC'],
 ])('%s means %s', (line, code) => {

@@ -91,6 +91,11 @@ test.each<[string, () => void, string]>([
   )
 })
 
+test('a tree with a package that was to be left out is refused', () => {
+  expect(verify({ exclude: ['tzdata'] })).toHaveLength(1)
+  expect(() => verify({ exclude: ['tzdata', 'libc6:amd64'] })).toThrow('others need them: libc6')
+})
+
 test('a tree that is to boot needs an init', () => {
   expect(() => verify({ variant: 'boot' })).toThrow('no init')
   files.write('/usr/lib/systemd/systemd', elf(62, 'little'))
