@@ -44,6 +44,8 @@ function supervise(channel: Channel): ContainerEnd {
   // Whoever asked is gone already.
   if (order === undefined) return exitProcess(0)
   const signals = { pollFd: openSignalDescriptor([...SIGNALS.keys()]) }
+  // What came before the order was not meant for this container.
+  readSignals(signals.pollFd)
   const { plan, rootPlace } = order
   const log: LogSink = (event) => channel.answer({ kind: 'event', event })
   const cleanup = new CleanupStack()

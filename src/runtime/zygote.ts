@@ -13,8 +13,12 @@ import { bindAllFunctions } from '../sys/lazy-function.ts'
 import {
   blockSignals,
   exitProcess,
+  ignoreSignals,
   openPidfd,
   restoreSignals,
+  SIGHUP,
+  SIGINT,
+  SIGQUIT,
   waitForChild,
 } from '../sys/process.ts'
 import { superviseByOrder } from './forked-supervisor.ts'
@@ -29,6 +33,8 @@ export function runZygote(socket: number): void {
   // Not to be in the way of whoever wants to unmount the directory that we were started in.
   chdir('/')
   bindAllFunctions()
+  // What a terminal sends is for whoever asks: it decides about its containers, and whether there will be more.
+  ignoreSignals([SIGHUP, SIGINT, SIGQUIT])
   const [taken, sayTaken] = pipe()
   const running = new Set<ForkedSupervisor>()
   let idle = forkSupervisor()
@@ -77,7 +83,11 @@ export function runZygote(socket: number): void {
       channel === undefined
     )
       return exitProcess(0)
-    write(sayTaken, Buffer.alloc(1))
+    try {
+      write(sayTaken, Buffer.alloc(1))
+    } catch {
+      // The zygote was killed; the order stands.
+    }
     close(sayTaken)
     close(socket)
     return superviseByOrder({ stdio: [stdin, stdout, stderr], channel })

@@ -52,6 +52,7 @@ export const PR_SET_NO_NEW_PRIVS = 38
 export const PR_CAP_AMBIENT = 47
 export const SIGHUP = 1
 export const SIGINT = 2
+export const SIGQUIT = 3
 export const SIGKILL = 9
 export const SIGTERM = 15
 export const SIGCHLD = 17
@@ -227,6 +228,14 @@ export function blockSignals(): Buffer {
 export function restoreSignals(mask: Buffer): void {
   const old = Buffer.alloc(SIGSET_BYTES)
   if (sigprocmask(2 /* SIG_SETMASK */, mask, old) < 0) fail('sigprocmask')
+}
+
+/** Lets signals pass by without effect, whichever thread they come to. Undone by `resetSignalHandlers()`. */
+export function ignoreSignals(signals: readonly number[]): void {
+  const action = Buffer.alloc(152)
+  action.writeBigUInt64LE(1n /* SIG_IGN */)
+  for (const signal of signals)
+    if (nativeSigaction(signal, action, null) < 0) fail('sigaction', { path: String(signal) })
 }
 
 /** Every signal back to its default action, as a fresh program expects. */

@@ -156,6 +156,15 @@ describe('the zygote', () => {
     expect((await running).stdout).toBe('done\n')
   })
 
+  it('lets pass by what a terminal sends to all, since that is for its user', async () => {
+    await run(['true'])
+    const before = zygote()
+    for (const { pid } of descendants(before)) process.kill(pid, 'SIGINT')
+    for (const signal of ['SIGINT', 'SIGHUP', 'SIGQUIT'] as const) process.kill(before, signal)
+    expect((await run(['sh', '-c', 'sleep 0.1; echo done'])).stdout).toBe('done\n')
+    expect(zygote()).toBe(before)
+  })
+
   it('replaces the supervisor that waits, when that is killed', async () => {
     await run(['true'])
     const pid = zygote()
