@@ -235,6 +235,9 @@ function tryOverlay(
     mkdirSync(workDirectory, { mode: 0o700 })
     mkdirSync(upper, { mode: 0o700 })
     likeTopOf(lower, upper)
+    // Where owners are mapped at the mount, even root may only enter what belongs to one of them.
+    const { uid, gid } = statAt(AT_FDCWD, nameOf(upper))
+    for (const path of [directory, workDirectory]) chownSync(path, uid, gid)
     const refusal = sure ? undefined : overlayRefusal(lower, upper, workDirectory)
     if (refusal === undefined)
       return { root: { kind: 'overlay', lower, upper, workDirectory, directory }, hidden }

@@ -1,6 +1,7 @@
 /** Settings and facts become the plan of one container. Pure: no root needed, nothing is touched. */
 import { usageError } from '../errors.ts'
 import type { Settings } from '../settings/settings.ts'
+import { bindUserSteps, type HostUser } from './bind-users.ts'
 import { deviceSteps, innerMounts, outerMounts } from './api-mounts.ts'
 import { capabilitySets, keptCapabilities } from './capabilities.ts'
 import {
@@ -12,7 +13,7 @@ import {
 import type { HostFacts } from './host-facts.ts'
 import { decideResolvConf, decideTimezone, resolvConfSource } from './identity.ts'
 import { planLimits } from './limits.ts'
-import { planPayload } from './payload.ts'
+import { CREDENTIALS_DIRECTORY, planPayload } from './payload.ts'
 import type {
   CgroupPlan,
   ContainerPlan,
@@ -36,6 +37,8 @@ export interface PreparedContainer {
   /** With dashes, fresh at each start: what /proc/sys/kernel/random/boot_id says. */
   readonly bootId: string
   readonly temporary: TemporaryDirectories
+  /** The users of `--bind-user=`. */
+  readonly hostUsers: readonly HostUser[]
   /** The host directory that machined moves mounts in through. */
   readonly propagateDirectory: string | undefined
 }
@@ -67,6 +70,8 @@ export function makePlan(
   const custom = sortCustomMounts(settings.mounts)
   const step = (mount: (typeof custom)[number]) => customMountStep(mount, base, prepared.temporary)
   const payload = planPayload(settings, facts)
+  checkSelinux(settings, facts)
+  const label = (steps: readonly Step[]) => labelMounts(steps, settings.selinux.apifsContext)
   const plan: ContainerPlan = {
     machine: prepared.machine,
     hostname: settings.hostname ?? prepared.machine,
@@ -75,24 +80,25 @@ export function makePlan(
     rootAccess: prepared.rootAccess,
     users: prepared.users,
     namespaces: plannedNamespaces(settings, facts),
-    outer: [
+    outer: label([
       ...volatileSteps(settings, base),
       { kind: 'base-filesystem' },
       ...rootAccessSteps(settings, prepared),
       ...outerMounts(settings, facts, base),
       ...hostCgroupSteps(settings, facts),
       ...deviceSteps(facts, base),
-      ...hostDirectorySteps(settings, prepared),
+      ...hostDirectorySteps(settings, prepared, payload.user),
       ...custom.filter((mount) => !belongsToInner(mount)).map(step),
       ...identitySteps(settings, facts, prepared.rootAccess),
-    ],
+    ]),
     receiveOnly: prepared.propagateDirectory === undefined ? [] : ['/run/host/incoming'],
     inner: innerMounts(settings),
-    innerCustom: custom.filter(belongsToInner).map(step),
+    innerCustom: label(custom.filter(belongsToInner).map(step)),
     cgroup: planCgroup(settings, facts),
     maskKernelLog: settings.tuning.apiVfs !== 'writable',
     loopbackUp: settings.privateNetwork,
     console: decideConsole(settings, facts),
+    background: settings.background,
     stubInit: settings.startMode === 'stub-init',
     payload,
     capabilities: capabilitySets(
@@ -101,6 +107,8 @@ export function makePlan(
       payload.user === undefined ? 'root' : 'other-user',
     ),
     noNewPrivileges: settings.noNewPrivileges,
+    selinuxContext: settings.selinux.context,
+    selinuxApifsContext: settings.selinux.apifsContext,
     seccomp: assembleSeccomp({
       architecture: facts.architecture,
       capabilities: kept,
@@ -132,6 +140,29 @@ function planRegistration(settings: Settings): RegistrationPlan {
     slice: settings.slice ?? 'machine.slice',
     properties: settings.properties,
   }
+}
+
+/** Nothing but the kernel could make sense of a label, and one without SELinux would not look at it. */
+function checkSelinux({ selinux }: Settings, facts: HostFacts): void {
+  if (facts.selinux) return
+  const [option, label] =
+    selinux.context === undefined
+      ? (['--selinux-apifs-context=', selinux.apifsContext] as const)
+      : (['--selinux-context=', selinux.context] as const)
+  if (label === undefined) return
+  throw usageError(`${option}${label} needs SELinux, which this host has not`, 'leave it out')
+}
+
+const labeledFileSystems = new Set(['tmpfs', 'devpts'])
+
+/** systemd-nspawn(1), `--selinux-apifs-context=`; quoted, since categories are separated by commas. */
+function labelMounts(steps: readonly Step[], label: string | undefined): Step[] {
+  return steps.map((step) => {
+    if (label === undefined || step.kind !== 'mount' || !labeledFileSystems.has(step.fstype))
+      return step
+    const options = [...(step.options === undefined ? [] : [step.options]), `context="${label}"`]
+    return { ...step, options: options.join(',') }
+  })
 }
 
 function plannedNamespaces(settings: Settings, facts: HostFacts): ContainerPlan['namespaces'] {
@@ -189,7 +220,11 @@ function rootAccessSteps(settings: Settings, prepared: PreparedContainer): Step[
   return [{ kind: 'remount', target: '/', flags: ['ro'], depth, onFailure: 'fail' }]
 }
 
-function hostDirectorySteps(settings: Settings, prepared: PreparedContainer): Step[] {
+function hostDirectorySteps(
+  settings: Settings,
+  prepared: PreparedContainer,
+  user: string | undefined,
+): Step[] {
   const steps: Step[] = [{ kind: 'inaccessible-nodes' }]
   if (prepared.propagateDirectory !== undefined) {
     steps.push(
@@ -208,6 +243,8 @@ function hostDirectorySteps(settings: Settings, prepared: PreparedContainer): St
     )
   }
   steps.push(
+    ...credentialSteps(settings, user),
+    ...bindUserSteps(settings.bindUsers, prepared.hostUsers),
     { kind: 'identity-files', service: settings.tuning.containerService },
     { kind: 'notify-socket', path: '/run/host/notify' },
     {
@@ -218,6 +255,21 @@ function hostDirectorySteps(settings: Settings, prepared: PreparedContainer): St
     },
   )
   return steps
+}
+
+/** systemd-nspawn(1), `--load-credential=`: a payload that cannot gain root any more may read them itself. */
+function credentialSteps(settings: Settings, user: string | undefined): Step[] {
+  const { credentials, noNewPrivileges, startMode } = settings
+  if (credentials.length === 0) return []
+  const neverRoot = user !== undefined && noNewPrivileges && startMode === 'command'
+  return [
+    {
+      kind: 'credentials',
+      path: CREDENTIALS_DIRECTORY,
+      names: credentials.map(({ name }) => name),
+      readers: neverRoot ? 'everybody' : 'root',
+    },
+  ]
 }
 
 function identitySteps(

@@ -4,6 +4,9 @@ import type { Settings } from '../settings/settings.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { PayloadPlan } from './plan.ts'
 
+/** Where the container finds its credentials (container interface, "The host hierarchy"). */
+export const CREDENTIALS_DIRECTORY = '/run/host/credentials'
+
 /** Where programs are looked for in a container. */
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -17,6 +20,9 @@ function baseEnvironment(settings: Settings, facts: HostFacts): string[] {
     ...(facts.passedDescriptors === 0
       ? []
       : [`LISTEN_FDS=${facts.passedDescriptors}`, 'LISTEN_PID=1']),
+    ...(settings.credentials.length === 0
+      ? []
+      : [`CREDENTIALS_DIRECTORY=${CREDENTIALS_DIRECTORY}`]),
     ...(settings.startMode === 'boot' ? [] : ['LANG=C.UTF-8']),
   ]
   for (const key of ['ID', 'VERSION_ID', 'BUILD_ID', 'VARIANT_ID']) {

@@ -5,7 +5,14 @@
  * In: `Settings`, `HostFacts`, the root as `images/` prepared it. Out: this. Paths named `target` are the
  * container's own and are resolved beneath its root; paths named `hostPath` are the host's.
  */
-import type { BindIdMap, ConsoleMode, ResolvConfMode, TimezoneMode } from '../settings/settings.ts'
+import type {
+  BindIdMap,
+  ConsoleMode,
+  Ownership,
+  ResolvConfMode,
+  TimezoneMode,
+} from '../settings/settings.ts'
+import type { HostUser } from './bind-users.ts'
 import type { CapabilitySets } from './capabilities.ts'
 import type { SeccompProgram } from './seccomp/assemble.ts'
 
@@ -84,6 +91,20 @@ export type Step =
   | { readonly kind: 'inaccessible-nodes' }
   /** The socket that the payload's READY=1 comes in by. */
   | { readonly kind: 'notify-socket'; readonly path: string }
+  /** Which id each gets is found out in the tree. */
+  | {
+      readonly kind: 'bind-users'
+      /** `shell` is the one that they get. */
+      readonly users: readonly HostUser[]
+      readonly groups: readonly string[]
+    }
+  /** What is in them is no part of a plan, which anybody may be shown. */
+  | {
+      readonly kind: 'credentials'
+      readonly path: string
+      readonly names: readonly string[]
+      readonly readers: 'root' | 'everybody'
+    }
   /** Container manager and container UUID, read by the payload. */
   | { readonly kind: 'identity-files'; readonly service: string }
   | {
@@ -114,8 +135,8 @@ export interface UsersPlan {
   /** First host id of the container's range; 0 for `identity`. */
   readonly base: number
   readonly length: number
-  /** `auto` is map, and chown where the kernel or file system cannot. */
-  readonly ownership: 'off' | 'chown' | 'map' | 'auto'
+  /** `auto` is map or foreign, and chown where the kernel or file system cannot. */
+  readonly ownership: Ownership
 }
 
 /** Kernel names without the RLIMIT_ prefix. */
@@ -196,10 +217,16 @@ export interface ContainerPlan {
   readonly maskKernelLog: boolean
   readonly loopbackUp: boolean
   readonly console: Exclude<ConsoleMode, 'autopipe'>
+  /** Parameters of SGR. */
+  readonly background: string | undefined
   readonly stubInit: boolean
   readonly payload: PayloadPlan
   readonly capabilities: CapabilitySets
   readonly noNewPrivileges: boolean
+  /** Written to /proc/self/attr/exec before the payload is executed. */
+  readonly selinuxContext: string | undefined
+  /** Of the file systems in memory that the root is made of. */
+  readonly selinuxApifsContext: string | undefined
   readonly seccomp: readonly SeccompProgram[]
   readonly limits: readonly PlannedLimit[]
   readonly oomScoreAdjust: number | undefined
@@ -242,6 +269,10 @@ export function describeStep(step: Step): string {
       return 'make /run/host/inaccessible'
     case 'notify-socket':
       return `make socket ${step.path}`
+    case 'bind-users':
+      return `bring in ${step.users.map(({ name }) => name).join(', ')} with --bind-user=`
+    case 'credentials':
+      return `hand over the credentials in ${step.path}`
     case 'identity-files':
       return 'write /run/host/container-manager and container-uuid'
     case 'resolv-conf':

@@ -25,6 +25,7 @@ import { containerHierarchies } from './cgroup-layout.ts'
 import { KMSG_FIFO } from './host-files.ts'
 import { send, type SupervisorDescriptor } from './messages.ts'
 import { mountRoot } from './root.ts'
+import type { ContainerSecrets } from './secrets.ts'
 import type { StepContext } from './step-context.ts'
 import { executeSteps } from './steps.ts'
 
@@ -55,9 +56,10 @@ export function assembleTree(
   supervisor: number,
   place: string,
   namespaces: number,
+  secrets: ContainerSecrets,
 ): AssembledTree {
   unshare(namespaces, 'cannot make a mount namespace')
-  const root = mountRoot(plan.root, plan.users, place)
+  const root = mountRoot(plan.root, plan.users, place, plan.selinuxApifsContext)
   const owner = plan.users?.base ?? 0
   const uuid = readMachineId(root) ?? plan.fallbackUuid
   const containerUuid = uuid.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
@@ -68,6 +70,7 @@ export function assembleTree(
     owner,
     users: plan.users,
     containerUuid,
+    secrets,
     onNotifySocket: (path, rootFd) => {
       held.push({ name: 'notify', fd: makeNotifySocket(path, rootFd, owner) })
     },

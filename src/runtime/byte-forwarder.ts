@@ -8,13 +8,15 @@ import { ByteRing } from './byte-ring.ts'
 
 const CAPACITY_BYTES = 64 * 1024
 
-/** Looks at what was read and says what is to be passed on, in order; never more than it was given. */
+/** Looks at what was read and says what is to be passed on, in order. */
 export type Inspect = (input: Uint8Array) => readonly Uint8Array[]
 
 export interface ForwarderOptions {
   readonly from: number
   readonly to: number
   readonly inspect?: Inspect | undefined
+  /** `inspect` gives at most this many bytes for each that it gets; default 1. */
+  readonly growth?: number | undefined
   readonly capacityBytes?: number | undefined
 }
 
@@ -35,7 +37,7 @@ export class ByteForwarder {
 
   /** Whether it is worth waiting for `from` to become readable. */
   get wantsInput(): boolean {
-    return this.#input === 'open' && this.#ring.free > 0
+    return this.#input === 'open' && this.#ring.free >= (this.#options.growth ?? 1)
   }
 
   /** Whether it is worth waiting for `to` to become writable. */
@@ -60,14 +62,14 @@ export class ByteForwarder {
    */
   readSome(): number {
     if (!this.wantsInput) return 0
-    const space = this.#ring.space()
+    const { inspect, growth = 1 } = this.#options
+    const space = this.#ring.space().subarray(0, Math.floor(this.#ring.free / growth))
     const count = read(this.#options.from, space)
     if (count === undefined) return 0
     if (count === 0) {
       this.#input = 'ended'
       return 0
     }
-    const { inspect } = this.#options
     if (inspect === undefined) this.#ring.filled(count)
     // The parts are put where they were read to, so they must not be views of that.
     else for (const part of inspect(Buffer.from(space.subarray(0, count)))) this.#ring.push(part)

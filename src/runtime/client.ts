@@ -21,6 +21,7 @@ import { LineSplitter } from './line-splitter.ts'
 import { madeHostChanges } from './made-host-changes.ts'
 import { prepareContainer } from './prepare.ts'
 import type { ContainerAnswer, ContainerOrder, ContainerRequest } from './protocol.ts'
+import { gatherSecrets, type ContainerSecrets } from './secrets.ts'
 import type { ContainerEnd } from './supervisor.ts'
 import { openSupervisor } from './zygote-client.ts'
 
@@ -79,13 +80,14 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
     machinesDirectory: run.machinesDirectory,
     stdio: run.stdio === 'inherit' ? ('own' as const) : ('other' as const),
   }
+  const secrets = await gatherSecrets(run.settings)
   const changes = madeHostChanges(log, cleanup)
   const { plan, warnings } = await prepareContainer(withConsole(run), context, changes)
   throwIfCanceled(run.signal)
   for (const text of warnings) log({ kind: 'warning', text })
   announce(plan, run.settings, log)
   const output = new Output(run)
-  const { end, timedOut } = await supervised(plan, run, log, output)
+  const { end, timedOut } = await supervised(plan, secrets, run, log, output)
   throwIfCanceled(run.signal)
   const reason = end?.kind === 'ended' ? end.reason : undefined
   return {
@@ -120,6 +122,7 @@ function throwIfCanceled(signal: AbortSignal | undefined): void {
 /** Hands the plan to a supervisor and follows it. */
 async function supervised(
   plan: ContainerPlan,
+  secrets: ContainerSecrets,
   run: ContainerRun,
   log: LogSink,
   output: Output,
@@ -156,7 +159,7 @@ async function supervised(
       // What went wrong shows in the answer that is missing.
       channel.on('error', () => {})
       channel.on('close', () => resolve())
-      say({ plan, rootPlace })
+      say({ plan, secrets, rootPlace })
     })
     await output.finish()
   } finally {

@@ -30,6 +30,7 @@ import {
   windowSize,
   type TerminalSettings,
 } from '../sys/termios.ts'
+import { BackgroundPainter } from './background-painter.ts'
 import { ByteForwarder } from './byte-forwarder.ts'
 import { EscapeDetector, type EscapeAction } from './escape-detector.ts'
 
@@ -38,6 +39,8 @@ export interface ConsolePlan {
   readonly console: 'interactive' | 'read-only' | 'passive' | 'pipe'
   /** Without it, a newline is added when the last output did not end a line. */
   readonly quiet: boolean
+  /** Background of the user's terminal meanwhile, as parameters of SGR; undefined leaves it. */
+  readonly background?: string | undefined
 }
 
 /** What the user wants of the supervisor: the container ended, or this signal sent to its leader. */
@@ -69,6 +72,7 @@ export class ConsoleForwarder {
   readonly #saved: [number, TerminalSettings][] = []
   /** Set while nobody has the console open: when to look again. */
   #reopenAt: number | undefined
+  readonly #painter: BackgroundPainter | undefined
   #released = false
 
   /** @param master of the container's console; becomes non-blocking, and is closed by `restore()` */
@@ -78,12 +82,24 @@ export class ConsoleForwarder {
     if (plan.console === 'pipe') return
     setNonBlocking(master)
     this.#output = ownCopy(1, O_WRONLY)
-    this.#shown = new ByteForwarder({ from: master, to: this.#output })
+    const paints = plan.console === 'interactive' && isTerminal(this.#output)
+    this.#painter =
+      plan.background === undefined || !paints ? undefined : new BackgroundPainter(plan.background)
+    const painter = this.#painter
+    this.#shown = new ByteForwarder({
+      from: master,
+      to: this.#output,
+      ...(painter !== undefined && {
+        inspect: (output) => painter.paint(output),
+        growth: BackgroundPainter.GROWTH,
+      }),
+    })
     if (plan.console === 'interactive') {
       this.#input = ownCopy(0, O_RDONLY)
       const inspect = (input: Uint8Array) => this.#inspect(input)
       this.#typed = new ByteForwarder({ from: this.#input, to: master, inspect })
       this.#makeRaw()
+      if (painter !== undefined) write(this.#output, painter.begin())
     }
     this.copyWindowSize()
   }
@@ -156,7 +172,7 @@ export class ConsoleForwarder {
         if (!shown.wantsOutput) break
         poll([{ fd: this.#output, events: POLLOUT }], -1)
       }
-      if (!this.#plan.quiet && shown.lastByte !== NEWLINE) {
+      if (!this.#plan.quiet && (this.#painter ?? shown).lastByte !== NEWLINE) {
         const raw = this.#saved.some(([fd]) => fd === this.#output)
         write(this.#output, Buffer.from(raw ? '\r\n' : '\n'))
       }
@@ -170,6 +186,11 @@ export class ConsoleForwarder {
   restore(): void {
     if (this.#released) return
     this.#released = true
+    try {
+      if (this.#painter !== undefined) write(this.#output as number, this.#painter.end())
+    } catch (error) {
+      if (!isGone(error)) throw error
+    }
     for (const [fd, settings] of this.#saved) {
       try {
         setTerminalSettings(fd, settings)

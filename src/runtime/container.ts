@@ -16,6 +16,7 @@ import { madeHostChanges } from './made-host-changes.ts'
 import { namedHostChanges } from './named-host-changes.ts'
 import { prepareContainer, type ContainerContext } from './prepare.ts'
 import { registerMachine } from './registration.ts'
+import { gatherSecrets } from './secrets.ts'
 import { serviceManager } from './service-manager.ts'
 import { superviseContainer, type ContainerEnd } from './supervisor.ts'
 
@@ -33,6 +34,7 @@ export async function runContainerHere(
   context: ContainerContext,
 ): Promise<FinishedContainer> {
   requireRoot()
+  const secrets = await gatherSecrets(settings)
   // Released last: whoever finds the name free finds the tree free, too.
   await using name = new CleanupStack()
   await using cleanup = new CleanupStack()
@@ -51,6 +53,7 @@ export async function runContainerHere(
       if (fields.includes('READY=1')) registration?.ready()
     },
     rootPlace,
+    secrets,
     onLeader: (pid) => placeLeader(plan, pid, registration?.adopt(pid) ?? 'own', cleanup),
     onStarted: () => registration?.started(),
   })

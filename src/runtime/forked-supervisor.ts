@@ -46,7 +46,7 @@ function supervise(channel: Channel): ContainerEnd {
   const signals = { pollFd: openSignalDescriptor([...SIGNALS.keys()]) }
   // What came before the order was not meant for this container.
   readSignals(signals.pollFd)
-  const { plan, rootPlace } = order
+  const { plan, rootPlace, secrets } = order
   const log: LogSink = (event) => channel.answer({ kind: 'event', event })
   const cleanup = new CleanupStack()
   try {
@@ -59,6 +59,7 @@ function supervise(channel: Channel): ContainerEnd {
           if (fields.includes('READY=1')) registration?.ready()
         },
         rootPlace,
+        secrets,
         onLeader: (pid) => placeLeader(plan, pid, registration?.adopt(pid) ?? 'own', cleanup),
         onStarted: () => registration?.started(),
         alsoWatched: {

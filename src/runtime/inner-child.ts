@@ -4,6 +4,7 @@
  * synchronous, no event loop.
  */
 import { unlinkSync, writeFileSync } from 'node:fs'
+import { NspawnError } from '../errors.ts'
 import type { CgroupHierarchy, ContainerPlan } from '../plan/plan.ts'
 import {
   close,
@@ -53,6 +54,7 @@ import { takeConsole, takeControllingTerminal } from './container-console.ts'
 import { receive, send, sendFailure, type SupervisorMessage } from './messages.ts'
 import { BOOT_ID_FILE, KMSG_FIFO } from './host-files.ts'
 import { executePayload, payloadEnvironment, prepareUser, type PayloadUser } from './payload.ts'
+import { NO_SECRETS } from './secrets.ts'
 import type { StepContext } from './step-context.ts'
 import { executeSteps } from './steps.ts'
 import { startUnderStubInit } from './stub-init.ts'
@@ -92,6 +94,7 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
     owner: 0,
     users: undefined,
     containerUuid: channels.containerUuid,
+    secrets: NO_SECRETS,
     onNotifySocket: () => {},
     warn: (text) => send(supervisor, { kind: 'warning', text }),
   }
@@ -113,9 +116,8 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   createSession()
   if (plan.loopbackUp) bringUpLoopback()
   const console = takeConsole(plan)
-  if (plan.oomScoreAdjust !== undefined)
-    writeFileSync('/proc/self/oom_score_adj', String(plan.oomScoreAdjust))
-  if (plan.cpuAffinity !== undefined) setCpuAffinity(plan.cpuAffinity)
+  if (plan.oomScoreAdjust !== undefined) adjustOomScore(plan.oomScoreAdjust)
+  if (plan.cpuAffinity !== undefined) pinToProcessors(plan.cpuAffinity)
   setHostname(plan.hostname)
   if (plan.personality !== undefined) setPersonality(plan.personality)
   applyLimits(plan)
@@ -130,6 +132,8 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   )
   const begin = () => {
     takeControllingTerminal(plan)
+    if (plan.selinuxContext !== undefined)
+      writeFileSync('/proc/self/attr/exec', plan.selinuxContext)
     if (plan.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1)
     resetSignalHandlers()
     setSignalMask([])
@@ -180,6 +184,33 @@ function resetLoginUid(): void {
     writeFileSync('/proc/self/loginuid', '4294967295')
   } catch {
     // No audit in this kernel, or the id is immutable.
+  }
+}
+
+function adjustOomScore(score: number): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', String(score))
+  } catch (error) {
+    const { code = 'EIO', syscall } = error as NodeJS.ErrnoException
+    throw new NspawnError(`cannot do as --oom-score-adjust=${score} says`, {
+      code,
+      operation: syscall,
+      subject: '/proc/self/oom_score_adj',
+      hint: code === 'EACCES' ? 'only CAP_SYS_RESOURCE may go below the own score' : undefined,
+    })
+  }
+}
+
+function pinToProcessors(processors: readonly number[]): void {
+  try {
+    setCpuAffinity(processors)
+  } catch (error) {
+    if (!(error instanceof NspawnError)) throw error
+    throw new NspawnError(`cannot do as --cpu-affinity=${processors.join(',')} says`, {
+      code: error.code,
+      operation: error.operation,
+      hint: 'name at least one processor that the caller may run on',
+    })
   }
 }
 

@@ -22,6 +22,7 @@ import { assembleTree, beginChild } from './assemble.ts'
 import { runInnerChild } from './inner-child.ts'
 import { send, sendFailure } from './messages.ts'
 import { namespaceFlags } from './namespace-flags.ts'
+import type { ContainerSecrets } from './secrets.ts'
 
 /**
  * @param supervisor the child's end of the socket pair to the supervisor
@@ -32,11 +33,18 @@ export function runOuterChild(
   users: UsersPlan,
   supervisor: number,
   place: string,
+  secrets: ContainerSecrets,
 ): never {
   try {
     setProcessName('(sd-namespace)')
     beginChild()
-    const { containerUuid, hierarchies, held } = assembleTree(plan, supervisor, place, CLONE_NEWNS)
+    const { containerUuid, hierarchies, held } = assembleTree(
+      plan,
+      supervisor,
+      place,
+      CLONE_NEWNS,
+      secrets,
+    )
     pinProcAndSysfs()
     const [fromInner, toOuter] = packetSocketPair()
     const leader = forkChildWithHeap(

@@ -13,6 +13,7 @@ import type { RootPlan, UsersPlan } from '../plan/plan.ts'
 import type { Settings } from '../settings/settings.ts'
 import { hasUserNamespaces } from '../sys/namespaces.ts'
 import type { HostChanges } from './host-changes.ts'
+import { findHostUsers } from './host-users.ts'
 import { gatherHostFacts } from './host.ts'
 
 export interface ContainerContext {
@@ -32,11 +33,13 @@ export async function prepareContainer(
 ): Promise<PlanResult> {
   const tree = await prepareTree(settings, context, changes)
   const users = await prepareUsers(settings, tree.machine, tree.top, changes)
+  const hostUsers = await findHostUsers(settings.bindUsers)
   const result = makePlan(settings, gatherHostFacts(context), {
     machine: tree.machine,
     root: tree.root,
     rootAccess: tree.access,
     users,
+    hostUsers,
     fallbackUuid: changes.uuid(),
     bootId: changes.bootId(),
     temporary: changes.temporaryDirectories(users),

@@ -5,11 +5,13 @@
 import type { SerializedError } from '../errors.ts'
 import type { LogEvent } from '../log.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
+import type { ContainerSecrets } from './secrets.ts'
 import type { ContainerEnd } from './supervisor.ts'
 
 /** Comes first. */
 export interface ContainerOrder {
   readonly plan: ContainerPlan
+  readonly secrets: ContainerSecrets
   /** Empty directory of the host; the root is mounted there in the outer child's namespace. */
   readonly rootPlace: string
 }

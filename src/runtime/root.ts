@@ -27,44 +27,68 @@ import {
 } from '../sys/mount.ts'
 import { openIdMapNamespace } from '../sys/namespaces.ts'
 import { descriptorPath, openInRoot, splitPath } from '../sys/openat2.ts'
-import { idMapLines } from './id-map.ts'
+import { idMapLines, isForeign, FOREIGN_BASE } from './id-map.ts'
 import { mountOverlayAt } from './overlay.ts'
 
 const VOLATILE_OPTIONS = 'mode=0755,size=25%,nr_inodes=1m'
+
+/** What the parts of a root that are kept in memory are given. */
+interface Tmpfs {
+  readonly owner: number
+  /** SELinux label. */
+  readonly label: string | undefined
+}
 
 /**
  * Mounts the root at `place`, an existing directory. Call it in a fresh mount namespace.
  *
  * @returns an O_PATH descriptor of the mounted root
  */
-export function mountRoot(plan: RootPlan, users: UsersPlan | undefined, place: string): number {
+export function mountRoot(
+  plan: RootPlan,
+  users: UsersPlan | undefined,
+  place: string,
+  selinuxLabel: string | undefined,
+): number {
   setPropagation('/', MS_SLAVE | MS_REC)
+  const tmpfs = { owner: users?.base ?? 0, label: selinuxLabel }
   const mapping = users === undefined || users.ownership === 'off' ? undefined : users
   const mapped =
-    mapping !== undefined && mapping.ownership !== 'chown' && mountMapped(plan, mapping, place)
-  if (!mapped) mountPlain(plan, users, place)
+    mapping !== undefined &&
+    mapping.ownership !== 'chown' &&
+    mountMapped(plan, mapping, tmpfs, place)
+  if (!mapped) mountPlain(plan, tmpfs, place)
   setPropagation(place, MS_PRIVATE | MS_REC)
   if (mapping !== undefined && !mapped) patchOwnership(place, mapping)
   return open(place, O_PATH | O_DIRECTORY)
 }
 
 /** @returns false when owners have to be changed on disk, which only `auto` allows */
-function mountMapped(plan: RootPlan, users: UsersPlan, place: string): boolean {
-  const owner = statSync(plan.kind === 'overlay' ? (plan.layers[0] as string) : plan.hostPath).uid
+function mountMapped(plan: RootPlan, users: UsersPlan, tmpfs: Tmpfs, place: string): boolean {
+  const tree = plan.kind === 'overlay' ? (plan.layers[0] as string) : plan.hostPath
+  const owner = statSync(tree).uid
+  const fromForeign = users.ownership !== 'map' && isForeign(owner)
+  if (users.ownership === 'foreign' && !fromForeign) {
+    throw new NspawnError('the tree does not belong to the foreign id range', {
+      code: 'EINVAL',
+      subject: tree,
+      hint: `its owners have to be ${FOREIGN_BASE} and above; or use --private-users-ownership=map`,
+    })
+  }
   if (owner !== 0 && owner - (owner % 65536) === users.base) {
     if (users.ownership === 'auto') return false
     throw new NspawnError(
       'the tree already belongs to the id range, so it cannot be mapped into it',
       {
         code: 'EINVAL',
-        subject: plan.kind === 'overlay' ? plan.layers[0] : plan.hostPath,
+        subject: tree,
         hint: 'use --private-users-ownership=auto or chown',
       },
     )
   }
-  const namespace = openIdMapNamespace(idMapLines(users))
+  const namespace = openIdMapNamespace(idMapLines(users, fromForeign ? FOREIGN_BASE : 0))
   try {
-    mountWith(plan, users, place, (path) => cloneMapped(path, namespace))
+    mountWith(plan, tmpfs, place, (path) => cloneMapped(path, namespace))
     return true
   } catch (error) {
     const unsupported = error instanceof NspawnError && error.operation === 'mount_setattr'
@@ -75,8 +99,8 @@ function mountMapped(plan: RootPlan, users: UsersPlan, place: string): boolean {
   }
 }
 
-function mountPlain(plan: RootPlan, users: UsersPlan | undefined, place: string): void {
-  mountWith(plan, users, place, (path) => cloneMount(path, 'recursive'))
+function mountPlain(plan: RootPlan, tmpfs: Tmpfs, place: string): void {
+  mountWith(plan, tmpfs, place, (path) => cloneMount(path, 'recursive'))
 }
 
 /** A detached copy of the tree's mount, id-mapped with what is mounted below it as far as that can be. */
@@ -97,12 +121,7 @@ function cloneMapped(path: string, namespace: number): number {
 
 type Clone = (path: string) => number
 
-function mountWith(
-  plan: RootPlan,
-  users: UsersPlan | undefined,
-  place: string,
-  clone: Clone,
-): void {
+function mountWith(plan: RootPlan, tmpfs: Tmpfs, place: string, clone: Clone): void {
   switch (plan.kind) {
     case 'directory': {
       const fd = clone(plan.hostPath)
@@ -111,24 +130,27 @@ function mountWith(
       return
     }
     case 'overlay':
-      return mountOverlayRoot(plan, users, place, clone)
+      return mountOverlayRoot(plan, tmpfs, place, clone)
     case 'usr-only':
-      return mountUsrOnly(plan.hostPath, users, place, clone)
+      return mountUsrOnly(plan.hostPath, tmpfs, place, clone)
   }
 }
 
-function tmpfsOptions(users: UsersPlan | undefined): string {
-  const base = users?.base ?? 0
-  return base === 0 ? VOLATILE_OPTIONS : `${VOLATILE_OPTIONS},uid=${base},gid=${base}`
+function tmpfsOptions({ owner, label }: Tmpfs): string {
+  return [
+    VOLATILE_OPTIONS,
+    ...(owner === 0 ? [] : [`uid=${owner},gid=${owner}`]),
+    ...(label === undefined ? [] : [`context="${label}"`]),
+  ].join(',')
 }
 
-function mountTmpfs(place: string, users: UsersPlan | undefined): void {
+function mountTmpfs(place: string, tmpfs: Tmpfs): void {
   mount({
     source: 'tmpfs',
     target: place,
     fstype: 'tmpfs',
     flags: MS_STRICTATIME,
-    options: tmpfsOptions(users),
+    options: tmpfsOptions(tmpfs),
   })
 }
 
@@ -138,7 +160,7 @@ function mountTmpfs(place: string, users: UsersPlan | undefined): void {
  */
 function mountOverlayRoot(
   plan: Extract<RootPlan, { kind: 'overlay' }>,
-  users: UsersPlan | undefined,
+  tmpfs: Tmpfs,
   place: string,
   clone: Clone,
 ): void {
@@ -149,11 +171,11 @@ function mountOverlayRoot(
     let work: string
     if (plan.upper === 'tmpfs') {
       for (const layer of layers) attachMount(layer.fd, layer.path)
-      mountTmpfs(place, users)
-      const tmpfs = open(place, O_PATH | O_DIRECTORY)
-      opened.push(tmpfs)
-      upper = descriptorPath(tmpfs, 'upper')
-      work = descriptorPath(tmpfs, 'work')
+      mountTmpfs(place, tmpfs)
+      const memory = open(place, O_PATH | O_DIRECTORY)
+      opened.push(memory)
+      upper = descriptorPath(memory, 'upper')
+      work = descriptorPath(memory, 'work')
       mkdirSync(upper)
       mkdirSync(work)
       copyTop(fstatSync(layers.at(-1)?.fd as number), upper)
@@ -188,12 +210,7 @@ function copyTop(tree: { uid: number; gid: number; mode: number }, upper: string
   chmodSync(upper, tree.mode & 0o7777)
 }
 
-function mountUsrOnly(
-  tree: string,
-  users: UsersPlan | undefined,
-  place: string,
-  clone: Clone,
-): void {
+function mountUsrOnly(tree: string, tmpfs: Tmpfs, place: string, clone: Clone): void {
   if (lstatSync(join(tree, 'bin'), { throwIfNoEntry: false })?.isDirectory() === true) {
     throw new NspawnError('--volatile=yes needs a tree with merged /usr: its /bin is a directory', {
       code: 'EISDIR',
@@ -205,10 +222,10 @@ function mountUsrOnly(
   const usr = openInRoot(root, '/usr', O_PATH | O_DIRECTORY)
   const mounted = clone(descriptorPath(usr))
   setMountAttributes(mounted, { readOnly: true }, 'recursive', '/usr')
-  mountTmpfs(place, users)
+  mountTmpfs(place, tmpfs)
   const target = join(place, 'usr')
   mkdirSync(target, { mode: 0o755 })
-  chownSync(target, users?.base ?? 0, users?.base ?? 0)
+  chownSync(target, tmpfs.owner, tmpfs.owner)
   attachMount(mounted, target)
   for (const fd of [root, usr, mounted]) close(fd)
 }

@@ -10,16 +10,28 @@ import { assembleTree, beginChild } from './assemble.ts'
 import { runInnerChild } from './inner-child.ts'
 import { send, sendFailure } from './messages.ts'
 import { namespaceFlags } from './namespace-flags.ts'
+import type { ContainerSecrets } from './secrets.ts'
 
 /**
  * @param supervisor the child's end of the socket pair to the supervisor
  * @param place an empty directory of the host to mount the root at
  */
-export function runSoleChild(plan: ContainerPlan, supervisor: number, place: string): never {
+export function runSoleChild(
+  plan: ContainerPlan,
+  supervisor: number,
+  place: string,
+  secrets: ContainerSecrets,
+): never {
   try {
     beginChild()
     const namespaces = CLONE_NEWNS | namespaceFlags(plan, ['uts', 'ipc'])
-    const { containerUuid, hierarchies, held } = assembleTree(plan, supervisor, place, namespaces)
+    const { containerUuid, hierarchies, held } = assembleTree(
+      plan,
+      supervisor,
+      place,
+      namespaces,
+      secrets,
+    )
     send(
       supervisor,
       { kind: 'assembled', leader: undefined, fds: held.map(({ name }) => name) },

@@ -1,4 +1,6 @@
 /** What the steps of a plan are executed with. */
+import type { ContainerSecrets } from './secrets.ts'
+
 export interface StepContext {
   /** Descriptor of the container's root directory, as it is mounted now. */
   readonly root: number
@@ -10,5 +12,6 @@ export interface StepContext {
   readonly containerUuid: string
   /** Called with a bound socket for `notify-socket`. */
   readonly onNotifySocket: (path: string, root: number) => void
+  readonly secrets: ContainerSecrets
   readonly warn: (text: string) => void
 }

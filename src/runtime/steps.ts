@@ -49,7 +49,9 @@ import {
 } from '../sys/openat2.ts'
 import { statAt, S_IFREG, STATX_ATTR_MOUNT_ROOT } from '../sys/statx.ts'
 import { openBindTarget } from './bind-target.ts'
+import { bindUsers } from './bind-users.ts'
 import { makeBaseFilesystem } from './base-filesystem.ts'
+import { layOutCredentials } from './credentials.ts'
 import { idMapLines } from './id-map.ts'
 import { mountOverlayAt } from './overlay.ts'
 import { setUpResolvConf } from './resolv-conf.ts'
@@ -112,6 +114,10 @@ function executeStep(step: Step, context: StepContext): void {
       return makeInaccessibleNodes(context)
     case 'notify-socket':
       return context.onNotifySocket(step.path, root)
+    case 'bind-users':
+      return bindUsers(step, context)
+    case 'credentials':
+      return layOutCredentials(step, context)
     case 'identity-files':
       for (const [name, content] of [
         ['container-manager', step.service],

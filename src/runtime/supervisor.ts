@@ -26,6 +26,7 @@ import { ConsoleForwarder } from './console.ts'
 import { receive, sendIfAlive, type ChildMessage, type SupervisorDescriptor } from './messages.ts'
 import { NotifySocket } from './notify.ts'
 import { runOuterChild } from './outer-child.ts'
+import type { ContainerSecrets } from './secrets.ts'
 import type { ServiceManager } from './service-manager.ts'
 import { SignalInbox } from './signals.ts'
 import { runSoleChild } from './sole-child.ts'
@@ -40,6 +41,7 @@ export interface SupervisorOptions {
   readonly log: LogSink
   /** Empty directory of the host; the root is mounted there in the outer child's namespace. */
   readonly rootPlace: string
+  readonly secrets: ContainerSecrets
   /** Told when the container runs, is ready, and goes. */
   readonly serviceManager: ServiceManager
   /** Called with the leader's pid when its namespaces exist and before it goes on: cgroups, registration. */
@@ -105,8 +107,8 @@ export function startContainer(
   if (child === 0) {
     // Signals stay blocked until the payload starts: their handlers here are the supervisor's.
     close(ours)
-    if (users === undefined) runSoleChild(plan, theirs, options.rootPlace)
-    runOuterChild(plan, users, theirs, options.rootPlace)
+    if (users === undefined) runSoleChild(plan, theirs, options.rootPlace, options.secrets)
+    runOuterChild(plan, users, theirs, options.rootPlace, options.secrets)
   }
   restoreSignals(mask)
   close(theirs)

@@ -25,6 +25,7 @@ export function settle(draft: Draft, environment: EnvironmentSettings, cwd: stri
   if (draft.shareSystem) settings.tuning = { ...settings.tuning, shared: ['ipc', 'pid', 'uts'] }
   settleNamespaces(settings)
   checkAmbientCapabilities(settings)
+  checkBindUsers(settings)
   noticeIdleProperties(draft)
   return settings
 }
@@ -124,6 +125,13 @@ function checkAmbientCapabilities(settings: Settings): void {
       `add --capability=${missing.join(',')}`,
     )
   }
+}
+
+function checkBindUsers({ bindUsers: { names, shell, groups } }: Settings): void {
+  if (names.length > 0) return
+  const option =
+    shell.kind !== 'none' ? '--bind-user-shell=' : groups.length > 0 ? '--bind-user-group=' : ''
+  if (option !== '') throw usageError(`${option} may not be used without --bind-user=`)
 }
 
 function noticeIdleProperties({ settings, events }: Draft): void {

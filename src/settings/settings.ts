@@ -27,7 +27,7 @@ export type RootSource =
     }
 
 export type VolatileMode = 'no' | 'yes' | 'state' | 'overlay'
-export type Ownership = 'off' | 'chown' | 'map' | 'auto'
+export type Ownership = 'off' | 'chown' | 'map' | 'auto' | 'foreign'
 export type ConsoleMode = 'interactive' | 'read-only' | 'passive' | 'pipe' | 'autopipe'
 export type StartMode = 'command' | 'stub-init' | 'boot'
 export type BindIdMap = 'noidmap' | 'idmap' | 'rootidmap' | 'owneridmap'
@@ -74,6 +74,15 @@ export type CustomMount =
       readonly access: 'read-write' | 'read-only'
     }
   | { readonly kind: 'inaccessible'; readonly destination: string }
+
+/** A secret for the container, by the name of its file in $CREDENTIALS_DIRECTORY. */
+export interface Credential {
+  readonly name: string
+  readonly source:
+    | { readonly kind: 'value'; readonly base64: string }
+    /** Absolute: a file, or a stream socket that hands it out. */
+    | { readonly kind: 'file'; readonly path: string }
+}
 
 /** Kernel names without the RLIMIT_ prefix (`NOFILE`); `null` stands for infinity. */
 export interface ResourceLimit {
@@ -149,11 +158,30 @@ export interface Settings {
   readonly oomScoreAdjust: number | undefined
   readonly cpuAffinity: readonly number[] | undefined
   readonly personality: 'x86' | 'x86-64' | 'arm' | 'arm64' | undefined
+  /** Labels of the payload, and of the file systems in memory that are made for it. */
+  readonly selinux: {
+    readonly context: string | undefined
+    readonly apifsContext: string | undefined
+  }
   readonly resolvConf: ResolvConfMode
   readonly timezone: TimezoneMode
   readonly linkJournal: 'no' | 'auto' | 'guest' | 'host' | 'try-guest' | 'try-host'
   readonly mounts: readonly CustomMount[]
+  /** Users of the host that are brought in, and what they are given. Each name once. */
+  readonly bindUsers: {
+    readonly names: readonly string[]
+    /** `host`: the one that each has there. `none`: the container's default. */
+    readonly shell:
+      | { readonly kind: 'none' }
+      | { readonly kind: 'host' }
+      | { readonly kind: 'path'; readonly path: string }
+    readonly groups: readonly string[]
+  }
+  /** Each name once. */
+  readonly credentials: readonly Credential[]
   readonly console: ConsoleMode | undefined
+  /** Of the terminal while the container runs: parameters of SGR, such as `44`. */
+  readonly background: string | undefined
   readonly quiet: boolean
   readonly tuning: Tuning
 }
@@ -191,11 +219,15 @@ export function defaultSettings(): Settings {
     oomScoreAdjust: undefined,
     cpuAffinity: undefined,
     personality: undefined,
+    selinux: { context: undefined, apifsContext: undefined },
     resolvConf: 'auto',
     timezone: 'auto',
     linkJournal: 'auto',
     mounts: [],
+    bindUsers: { names: [], shell: { kind: 'none' }, groups: [] },
+    credentials: [],
     console: undefined,
+    background: undefined,
     quiet: false,
     tuning: {
       apiVfs: 'read-only',

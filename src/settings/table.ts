@@ -1,6 +1,7 @@
 /** All settings, a row each; see option.ts for what a row says. */
 import type { Option } from './option.ts'
 import { additionalOptions } from './options/additions.ts'
+import { credentialOptions } from './options/credentials.ts'
 import { executionOptions } from './options/execution.ts'
 import { generalOptions } from './options/general.ts'
 import { identityOptions } from './options/identity.ts'
@@ -9,6 +10,7 @@ import { integrationOptions } from './options/integration.ts'
 import { mountOptions } from './options/mounts.ts'
 import { networkOptions } from './options/network.ts'
 import { securityOptions } from './options/security.ts'
+import { userOptions } from './options/users.ts'
 import { userNamespaceOptions } from './options/user-namespace.ts'
 
 /** In the order of `--help`. */
@@ -22,6 +24,8 @@ export const options: readonly Option[] = [
   ...securityOptions,
   ...integrationOptions,
   ...mountOptions,
+  ...userOptions,
+  ...credentialOptions,
   ...additionalOptions,
 ]
 

@@ -1,9 +1,9 @@
 /** Namespaces: leaving, joining, and user namespaces that exist only to map ids. <sched.h>, user_namespaces(7) */
 import { lazyFunction } from './lazy-function.ts'
-import { closeSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { addressOf } from './fd.ts'
 import { fail } from './libc.ts'
-import { kill, waitForChild, SIGCHLD, SIGKILL } from './process.ts'
+import { kill, openPidfd, waitForChild, SIGCHLD, SIGKILL } from './process.ts'
 
 export const CLONE_NEWNS = 0x00020000
 export const CLONE_NEWCGROUP = 0x02000000
@@ -51,10 +51,14 @@ export function formatIdMap(lines: readonly IdMapLine[]): string {
  *
  * @param proc where a proc of the pid namespace that `pid` is counted in is mounted
  */
-export function writeIdMaps(pid: number, lines: readonly IdMapLine[], proc = '/proc'): void {
-  const text = formatIdMap(lines)
-  writeFileSync(`${proc}/${pid}/uid_map`, text)
-  writeFileSync(`${proc}/${pid}/gid_map`, text)
+export function writeIdMaps(
+  pid: number,
+  lines: readonly IdMapLine[],
+  proc = '/proc',
+  groups: readonly IdMapLine[] = lines,
+): void {
+  writeFileSync(`${proc}/${pid}/uid_map`, formatIdMap(lines))
+  writeFileSync(`${proc}/${pid}/gid_map`, formatIdMap(groups))
 }
 
 /** How long a helper may live that its owner was killed away from. */
@@ -68,9 +72,13 @@ const HELPER_ATTEMPTS = 10
  * copy of the heap. It is killed once the namespace's descriptor is held; should we be killed first, it ends by
  * itself.
  *
+ * @param groups the map of group ids, where it is another one
  * @returns a close-on-exec descriptor of the namespace
  */
-export function openIdMapNamespace(lines: readonly IdMapLine[]): number {
+export function openIdMapNamespace(
+  lines: readonly IdMapLine[],
+  groups: readonly IdMapLine[] = lines,
+): number {
   for (let attempt = 1; ; attempt++) {
     const stack = Buffer.alloc(64 * 1024)
     const top = (addressOf(stack) + BigInt(stack.length)) & ~0xfn
@@ -78,8 +86,9 @@ export function openIdMapNamespace(lines: readonly IdMapLine[]): number {
     const pid: number = nativeClone(dlsym(null, 'usleep'), top, flags, HELPER_LIFETIME_US)
     if (pid < 0) fail('clone', { step: 'cannot make a user namespace for id mapping' })
     try {
-      writeIdMaps(pid, lines)
-      return openSync(`/proc/${pid}/ns/user`, 'r')
+      const visible = pidInProc(pid)
+      writeIdMaps(visible, lines, '/proc', groups)
+      return openSync(`/proc/${visible}/ns/user`, 'r')
     } catch (error) {
       // On a machine so busy that the helper slept out before we had our turn.
       const ended = (error as NodeJS.ErrnoException).code === 'ENOENT'
@@ -88,6 +97,20 @@ export function openIdMapNamespace(lines: readonly IdMapLine[]): number {
       kill(pid, SIGKILL)
       waitForChild(pid)
     }
+  }
+}
+
+/**
+ * The number under which /proc shows a child of ours. In a fresh pid namespace that still looks at the host's /proc
+ * it is not the one that clone(2) returned.
+ */
+function pidInProc(pid: number): number {
+  const pidfd = openPidfd(pid)
+  try {
+    const line = /^Pid:\s*(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'latin1'))
+    return Number(line?.[1])
+  } finally {
+    closeSync(pidfd)
   }
 }
 

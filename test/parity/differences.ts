@@ -78,7 +78,7 @@ export const differences: readonly Difference[] = [
     title: 'no second, hidden mounts below /run/host',
     reason:
       'the original binds /run/host over itself after the mounts in it were made; we bind it first',
-    keys: /^mount \/run\/host\/(os-release|incoming) #2$/,
+    keys: /^mount \/run\/host\/(os-release|incoming|credentials|home\/[^ ]+) #2$/,
     ours: /^<absent>$/,
   },
   {
@@ -141,6 +141,20 @@ export const differences: readonly Difference[] = [
     keys: /^mount \/(etc\/passwd|opt)$/,
     real: /root=\/systemd\/inaccessible\//,
     ours: /root=\/host\/inaccessible\//,
+  },
+  {
+    title: 'the home of --bind-user= is an ID-mapped mount',
+    reason: newer('259'),
+    keys: /^mount \/run\/host\/home\/[^ ]+$/,
+    real: /rw,relatime \(/,
+    ours: /rw,relatime,idmapped \(/,
+  },
+  {
+    title: 'the ID map of a container with --bind-user= has no holes',
+    reason: newer('259'),
+    keys: /^[ug]id_map$/,
+    real: /\s5432[12]\s+1\\x0a/,
+    ours: /^\s*0\s+\d+\s+65536\\x0a$/,
   },
   {
     title: 'a temporary directory is named after its owner',

@@ -1,6 +1,8 @@
 /** docs/parity.md, written from the table of cases and the list of differences. */
 import { factCases } from './cases/facts.ts'
 import { outcomeCases } from './cases/outcomes.ts'
+import { secretCases } from './cases/secrets.ts'
+import { hostUserCases } from './cases/users-of-the-host.ts'
 import { row } from '../fixtures/table.ts'
 import { differences } from './differences.ts'
 
@@ -12,7 +14,7 @@ const what = {
 
 /** The whole page; a unit test holds the committed one to it. */
 export function parityPage(): string {
-  const cases = [...factCases, ...outcomeCases]
+  const cases = [...factCases, ...outcomeCases, ...secretCases, ...hostUserCases]
   const options = [...new Set(cases.map(({ option }) => option))]
   const rows = options.flatMap((option) =>
     cases

@@ -9,11 +9,13 @@ import { lacks } from '../fixtures/requires.ts'
 import type { ParityCase } from './case.ts'
 import { factCases } from './cases/facts.ts'
 import { outcomeCases } from './cases/outcomes.ts'
+import { secretCases } from './cases/secrets.ts'
+import { hostUserCases } from './cases/users-of-the-host.ts'
 import { differences, explain, type Difference } from './differences.ts'
 import { compareFacts, type Facts } from './facts.ts'
 import { Stage, type Outcome } from './stage.ts'
 
-const cases = [...factCases, ...outcomeCases]
+const cases = [...factCases, ...outcomeCases, ...secretCases, ...hostUserCases]
 const againstItself = process.env['TSNSPAWN_PARITY'] === 'original'
 const ours = againstItself ? systemdNspawn : tsnspawn
 const seen = new Set<Difference>()

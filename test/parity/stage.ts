@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { copyDebianTree } from '../fixtures/debian-tree.ts'
+import { addHostUsers } from '../fixtures/host-users.ts'
 import { restoreTree } from '../fixtures/pristine.ts'
 import { Room } from '../fixtures/room.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../fixtures/temporary.ts'
@@ -101,6 +102,7 @@ export class Stage implements AsyncDisposable {
       join(place.mounts, 'outer-file'),
       join(place.mounts, 'inner/inner-file'),
     ])
+    await addHostUsers(room, top)
     return new Stage(directory, room, pristine, place)
   }
 

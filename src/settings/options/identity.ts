@@ -58,9 +58,12 @@ export const identityOptions: readonly Option[] = [
     help: 'Slice for the scope of the container',
     fallback: '`machine.slice`',
     details: 'No effect with `--keep-unit` or `--register=no`; a notice says so.',
-    differs: 'Names with characters that would need escaping are refused.',
+    differs:
+      'Names of which escaping makes no slice, such as `a--b` or `a.service`, are refused at once.',
     read: (draft, text) => {
-      draft.settings.slice = parseSlice(text)
+      const { name, escaped } = parseSlice(text)
+      draft.settings.slice = name
+      if (escaped) draft.events.push({ kind: 'notice', text: `slice "${text}" is named ${name}` })
     },
   },
   {

@@ -1,8 +1,8 @@
 /** Options for files of the host that the container gets, and for its standard streams. */
-import { usageError } from '../../errors.ts'
 import type { Option } from '../option.ts'
 import type { ConsoleMode, ResolvConfMode, Settings, TimezoneMode } from '../settings.ts'
 import { unsupported } from '../unsupported.ts'
+import { parseBackground } from '../values/background.ts'
 import { parseChoice } from '../values/choice.ts'
 
 const resolvConfModes: readonly ResolvConfMode[] = [
@@ -39,7 +39,6 @@ const consoleModes: readonly ConsoleMode[] = [
   'read-only',
 ]
 const journal = 'read the journal in the container, or bind its directory with --bind='
-const credentials = 'hand secrets over as files with --bind-ro='
 
 export const integrationOptions: readonly Option[] = [
   {
@@ -173,33 +172,14 @@ export const integrationOptions: readonly Option[] = [
     value: 'required',
     placeholder: 'COLOR',
     section: 'Input and output',
-    help: 'Background of the terminal while the container runs; only empty',
-    fallback: 'empty: the terminal keeps its colour',
-    differs: 'The terminal is never coloured, so only the empty value is accepted.',
-    read: (_draft, text) => {
-      if (text === '') return
-      if (!/^\d+(?:[;:]\d+)*$/.test(text)) {
-        throw usageError(`"${text}" is not a colour such as 44 or 48;2;0;0;80`)
-      }
-      throw unsupported('colouring the terminal', 'leave the option out')
+    help: 'Background of the terminal while the container runs',
+    fallback: 'the terminal keeps its own',
+    details:
+      'What ANSI calls an SGR background colour, such as `44`, `104`, `48;5;17` or `48;2;0;0;80`; empty means none. Only on an interactive console. A background that the payload sets itself is left alone.',
+    differs:
+      'Without the option the newest systemd-nspawn asks the terminal for its colour and tints that.',
+    read: (draft, text) => {
+      draft.settings.background = text === '' ? undefined : parseBackground(text)
     },
-  },
-  {
-    name: 'set-credential',
-    value: 'required',
-    placeholder: 'ID:VALUE',
-    section: 'Credentials',
-    group: 'credentials',
-    help: 'Pass a credential to the container',
-    instead: credentials,
-  },
-  {
-    name: 'load-credential',
-    value: 'required',
-    placeholder: 'ID:PATH',
-    section: 'Credentials',
-    group: 'credentials',
-    help: 'Pass a credential from a file to the container',
-    instead: credentials,
   },
 ]

@@ -13,7 +13,6 @@ const bindDetails =
 const bindDiffers = 'An unknown mount option is refused before anything is started.'
 const overlayDetails =
   'Repeatable. Lowest directory first, then the upper one, then the destination; with two paths the second is both. An empty upper directory is a temporary one.'
-const user = 'bind the directories needed with --bind='
 
 export const mountOptions: readonly Option[] = [
   {
@@ -82,34 +81,5 @@ export const mountOptions: readonly Option[] = [
     help: 'The same, read-only',
     details: overlayDetails,
     read: (draft, text, { cwd }) => add(draft, parseOverlay(text, 'read-only', cwd)),
-  },
-  {
-    name: 'bind-user',
-    value: 'required',
-    placeholder: 'NAME',
-    section: 'Mounts',
-    group: 'bind-user',
-    keys: [['Files', 'BindUser']],
-    help: 'Let a user of the host log in to the container',
-    instead: user,
-  },
-  {
-    name: 'bind-user-shell',
-    value: 'required',
-    placeholder: 'BOOLEAN|PATH',
-    section: 'Mounts',
-    group: 'bind-user',
-    keys: [['Files', 'BindUserShell']],
-    help: 'Shell of the user brought in',
-    instead: user,
-  },
-  {
-    name: 'bind-user-group',
-    value: 'required',
-    placeholder: 'GROUP',
-    section: 'Mounts',
-    group: 'bind-user',
-    help: 'Group of the container for the user brought in',
-    instead: user,
   },
 ]

@@ -8,6 +8,7 @@ import { parseChoice } from '../values/choice.ts'
 import { parseCpuList } from '../values/cpu-list.ts'
 import { parseIntegerBetween } from '../values/number.ts'
 import { parseResourceLimit, resourceLimitNames } from '../values/resource-limit.ts'
+import { parseSelinuxLabel } from '../values/selinux-label.ts'
 import { parseSystemCallFilter } from '../values/system-call-filter.ts'
 
 /** Lower case, as `systemd-nspawn --capability=help` prints them. */
@@ -116,7 +117,10 @@ export const securityOptions: readonly Option[] = [
     placeholder: 'LABEL',
     section: 'Security',
     help: 'SELinux label of processes in the container',
-    instead: 'leave the option out: no SELinux label is set',
+    details: 'Refused on hosts without SELinux.',
+    read: (draft, text) => {
+      draft.settings.selinux = { ...draft.settings.selinux, context: parseSelinuxLabel(text) }
+    },
   },
   {
     name: 'selinux-apifs-context',
@@ -124,8 +128,11 @@ export const securityOptions: readonly Option[] = [
     value: 'required',
     placeholder: 'LABEL',
     section: 'Security',
-    help: 'SELinux label of files in the kernel’s and temporary file systems of the container',
-    instead: 'leave the option out: no SELinux label is set',
+    help: 'SELinux label of files in the temporary file systems of the container',
+    details: 'Among them are `/dev`, `/run` and `/tmp`. Refused on hosts without SELinux.',
+    read: (draft, text) => {
+      draft.settings.selinux = { ...draft.settings.selinux, apifsContext: parseSelinuxLabel(text) }
+    },
   },
   {
     name: 'rlimit',
@@ -182,7 +189,7 @@ export const securityOptions: readonly Option[] = [
     group: 'personality',
     keys: [['Exec', 'Personality']],
     help: 'Architecture that uname reports: x86, x86-64, arm, arm64',
-    fallback: 'that of the tree',
+    fallback: 'that of the host',
     details: 'Only the architecture of the host and its 32-bit sibling can be had.',
     read: (draft, text) => {
       draft.settings.personality = parseChoice(text, personalities)

@@ -1,8 +1,9 @@
 /** Options for the user namespace. */
 import type { Option } from '../option.ts'
 import type { Ownership } from '../settings.ts'
-import { unsupported } from '../unsupported.ts'
+import { usageError } from '../../errors.ts'
 import { parseChoice } from '../values/choice.ts'
+import { parseIntegerBetween } from '../values/number.ts'
 import { parsePrivateUsers } from '../values/private-users.ts'
 
 const ownerships: readonly Ownership[] = ['off', 'chown', 'map', 'auto']
@@ -31,13 +32,18 @@ export const userNamespaceOptions: readonly Option[] = [
     section: 'User namespacing',
     group: 'user-namespace',
     keys: [['Files', 'PrivateUsersOwnership']],
-    help: 'How owners of files become those of the range: off, chown, map, auto',
+    help: 'How owners of files become those of the range: off, chown, map, foreign, auto',
     fallback: '`auto` with `--private-users=pick`, else `off`',
-    differs: '`foreign` is refused.',
+    details:
+      '`map` and `foreign` map IDs at the mount, of trees that belong to the IDs from 0 on or to the foreign ones, which are those from 2147352576 on. `auto` takes the one that fits, and `chown` where the kernel or the file system cannot. `chown` changes the owners on disk, `off` does nothing.',
+    differs:
+      '252 does not know `foreign`, which `help` does not list, as there. A tree that does not belong to the foreign IDs is refused.',
     list: () => ownerships,
     read: (draft, text) => {
-      if (text === 'foreign') throw unsupported('ownership mode "foreign"', 'use map or auto')
-      draft.ownership = parseChoice<Ownership>(text, ownerships, { yes: 'auto', no: 'off' })
+      draft.ownership = parseChoice<Ownership>(text, [...ownerships, 'foreign'], {
+        yes: 'auto',
+        no: 'off',
+      })
     },
   },
   {
@@ -73,6 +79,18 @@ export const userNamespaceOptions: readonly Option[] = [
     group: 'user-namespace',
     keys: [['Exec', 'PrivateUsersDelegate']],
     help: 'Ranges of user IDs for user namespaces in the container',
-    instead: 'give one larger range with --private-users=BASE:COUNT',
+    details:
+      'Only with `--private-users=managed`, which is refused, so that only 0 is taken: for more IDs, give one larger range with `--private-users=BASE:COUNT`.',
+    fallback: '0',
+    read: (_draft, text) => {
+      const count = parseIntegerBetween(text, 0, 0xffff)
+      if (count === undefined) throw usageError(`"${text}" is not a number of ranges`)
+      if (count > 0) {
+        throw usageError(
+          'ranges are delegated only with --private-users=managed',
+          'give one larger range with --private-users=BASE:COUNT',
+        )
+      }
+    },
   },
 ]

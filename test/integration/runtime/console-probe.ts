@@ -19,7 +19,11 @@ const [mode, noise, file, command, ...args] = process.argv.slice(2) as [
 ]
 const pty = openPty('/dev/pts')
 const peer = openPtyPeer(pty, '/dev/pts')
-const terminal = new ConsoleForwarder(pty.master, { console: mode, quiet: noise === 'quiet' })
+const terminal = new ConsoleForwarder(pty.master, {
+  console: mode,
+  quiet: noise === 'quiet',
+  background: process.env['PROBE_BACKGROUND'],
+})
 const payload = spawn(command, args, { stdio: [peer, peer, peer] })
 close(peer)
 process.on('SIGWINCH', () => terminal.copyWindowSize())

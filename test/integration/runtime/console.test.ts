@@ -1,6 +1,7 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { text as readText } from 'node:stream/consumers'
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { bundleProgram } from '../../fixtures/bundled-program.ts'
 import { lacks } from '../../fixtures/requires.ts'
@@ -95,6 +96,28 @@ describe('a console without a terminal', () => {
     const both = `{ ${line}; ${flags}; } | cat`
     const { stderr } = spawnSync('bash', ['-c', both], { encoding: 'utf8', env: probe.env })
     expect(stderr).toBe('0')
+  })
+})
+
+describe('a console with a background', () => {
+  const env = { ...probe.env, PROBE_BACKGROUND: '44' }
+  const words = (mode: string) => [script, mode, 'loud', requests, 'printf', '\\033[0mx\\n']
+
+  test('colours a terminal, and gives it back as it was', async () => {
+    const line = [node, ...words('interactive').map((word) => `'${word}'`)].join(' ')
+    const argv = ['--quiet', '--return', '--command', line, '/dev/null']
+    // Its standard input stays open: at its end, script would type an end of file.
+    const running = spawn('script', argv, { env, stdio: ['pipe', 'pipe', 'inherit'] })
+    const stdout = await readText(running.stdout)
+    const [begin, end] = ['\u001b[44m\u001b[K', '\u001b[0m\u001b[J']
+    expect(stdout.replaceAll('\r', '')).toBe(`${begin}\u001b[0m\u001b[44mx\n\u001b[K${end}`)
+  })
+
+  test('adds nothing to what does not go to a terminal, or is not interactive', () => {
+    for (const mode of ['interactive', 'read-only']) {
+      const { stdout } = spawnSync(node, words(mode), { encoding: 'utf8', env, input: '' })
+      expect(stdout).toBe('\u001b[0mx\r\n')
+    }
   })
 })
 

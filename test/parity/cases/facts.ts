@@ -1,9 +1,9 @@
 /** Rows that compare everything the probe sees inside. */
 import type { ParityCase } from '../case.ts'
 
-type Row = Omit<ParityCase, 'compare' | 'args' | 'option' | 'title'>
+export type Row = Omit<ParityCase, 'compare' | 'args' | 'option' | 'title'>
 
-function row(
+export function row(
   option: string,
   title: string,
   args: readonly string[] | ParityCase['args'],

@@ -3,7 +3,7 @@ import type { ParityCase } from '../case.ts'
 
 type Row = Omit<ParityCase, 'compare' | 'args' | 'option' | 'title' | 'command'>
 
-function outcome(
+export function outcome(
   option: string,
   title: string,
   args: readonly string[] | ParityCase['args'],
@@ -14,7 +14,7 @@ function outcome(
   return { option, title, args: make, compare: 'outcome', command, ...more }
 }
 
-function refusal(
+export function refusal(
   option: string,
   title: string,
   args: readonly string[] | ParityCase['args'],

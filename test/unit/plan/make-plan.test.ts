@@ -32,6 +32,7 @@ const prepared: PreparedContainer = {
   fallbackUuid: '0123456789abcdef0123456789abcdef',
   bootId: '11111111-2222-3333-4444-555555555555',
   temporary: { next: () => `/var/tmp/t${++temporaries}`, workName: (upper) => `.#${upper}.w` },
+  hostUsers: [],
   propagateDirectory: '/run/systemd/nspawn/propagate/web',
 }
 
@@ -47,6 +48,55 @@ function plan(
 const targets = (steps: readonly Step[]) =>
   steps.flatMap((step) => ('target' in step && step.kind !== 'symlink' ? [step.target] : []))
 const shifted = { base: 65536 * 20, length: 65536, ownership: 'auto' } as const
+
+const tmpfs = { kind: 'tmpfs', destination: '/mnt', options: '' } as const
+const credential = { name: 'pw', source: { kind: 'value', base64: 'c2VjcmV0' } } as const
+
+describe('credentials', () => {
+  const step = (settings: Partial<Settings>) =>
+    plan({ credentials: [credential], ...settings }).outer.find(
+      ({ kind }) => kind === 'credentials',
+    )
+
+  test('are named in the plan, and their values are not', () => {
+    const made = plan({ credentials: [credential] })
+    expect(step({})).toMatchObject({ path: '/run/host/credentials', names: ['pw'] })
+    expect(JSON.stringify(made)).not.toContain('c2VjcmV0')
+    expect(made.payload.environment).toContain('CREDENTIALS_DIRECTORY=/run/host/credentials')
+    expect(plan().payload.environment.join()).not.toContain('CREDENTIALS_DIRECTORY')
+  })
+
+  test('are for root alone, but where the payload is another user and stays it', () => {
+    expect(step({})).toMatchObject({ readers: 'root' })
+    expect(step({ noNewPrivileges: true })).toMatchObject({ readers: 'root' })
+    expect(step({ user: 'www' })).toMatchObject({ readers: 'root' })
+    expect(step({ user: 'www', noNewPrivileges: true })).toMatchObject({ readers: 'everybody' })
+    const stub = { user: 'www', noNewPrivileges: true, startMode: 'stub-init' } as const
+    expect(step(stub)).toMatchObject({ readers: 'root' })
+  })
+})
+
+describe('SELinux labels', () => {
+  const selinux = { context: 'u:r:t:s0', apifsContext: 'u:r:f:s0:c1,c2' }
+
+  test('go to the payload, and to every file system in memory', () => {
+    const made = plan({ selinux, mounts: [tmpfs] }, { selinux: true })
+    expect(made.selinuxContext).toBe('u:r:t:s0')
+    expect(made.selinuxApifsContext).toBe('u:r:f:s0:c1,c2')
+    for (const step of made.outer) {
+      if (step.kind !== 'mount') continue
+      const labeled = step.options?.endsWith(',context="u:r:f:s0:c1,c2"') === true
+      expect([step.target, labeled]).toEqual([step.target, /tmpfs|devpts/.test(step.fstype)])
+    }
+    expect(made.outer.filter((step) => step.kind === 'mount').length).toBeGreaterThan(4)
+  })
+
+  test('are refused by name where the host has no SELinux', () => {
+    expect(() => plan({ selinux })).toThrow('--selinux-context=u:r:t:s0 needs SELinux')
+    const only = { ...selinux, context: undefined }
+    expect(() => plan({ selinux: only })).toThrow('--selinux-apifs-context=u:r:f:s0:c1,c2 needs')
+  })
+})
 
 describe('the plan of a container', () => {
   test('is plain JSON, so that it can be printed and sent', () => {

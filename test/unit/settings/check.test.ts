@@ -153,6 +153,12 @@ test.each([
   ])
 })
 
+test('a slice that had to be escaped is named as it will be', () => {
+  expect(run('--slice=a/b').events).toEqual([
+    { kind: 'notice', text: 'slice "a/b" is named a-b.slice' },
+  ])
+})
+
 test('a slice with registration, and no slice at all, give no notice', () => {
   expect(run('--slice=a').events).toEqual([])
   expect(run('--keep-unit').events).toEqual([])

@@ -294,10 +294,23 @@ describe('slices', () => {
     ['a.slice', 'a.slice'],
     ['a-b', 'a-b.slice'],
     ['-', '-.slice'],
+    ['a.b', 'a.b.slice'],
+    ['a\\x20b', 'a\\x20b.slice'],
   ])('%s is %s', (text, name) => {
-    expect(parseSlice(text)).toBe(name)
+    expect(parseSlice(text)).toEqual({ name, escaped: false })
   })
-  test.each(['', '.slice', '-a', 'a-', 'a--b', 'a/b', 'a b'])('"%s" is refused', (text) => {
-    expect(() => parseSlice(text)).toThrow('cannot name a slice')
+  test.each([
+    ['a b', 'a\\x20b.slice'],
+    ['a/b.slice', 'a-b.slice'],
+    ['é', '\\xc3\\xa9.slice'],
+    ['a@*', 'a\\x40\\x2a.slice'],
+  ])('%s is escaped: %s', (text, name) => {
+    expect(parseSlice(text)).toEqual({ name, escaped: true })
   })
+  test.each(['', '.slice', '-a', 'a-', 'a--b', '/a', 'a//b', 'a.service', 'a'.repeat(250)])(
+    '"%s" is refused',
+    (text) => {
+      expect(() => parseSlice(text)).toThrow('cannot name a slice')
+    },
+  )
 })
