@@ -1,7 +1,9 @@
 /** Writes the pages of docs/ that are made from tables; unit tests hold the committed ones to it. */
 import { writeFileSync } from 'node:fs'
+import { settingsFilesPage } from '../src/settings/file/page.ts'
 import { optionsPage } from '../src/settings/options-page.ts'
 import { parityPage } from '../test/parity/page.ts'
 
 writeFileSync('docs/options.md', optionsPage())
 writeFileSync('docs/parity.md', parityPage())
+writeFileSync('docs/settings-files.md', settingsFilesPage())

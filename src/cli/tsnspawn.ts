@@ -5,7 +5,8 @@ import type { LogEvent } from '../log.ts'
 import { ensureForkSafe } from '../runtime/fork-safety.ts'
 import { judge } from '../runtime/exit-status.ts'
 import { describeContainer, runContainerHere, type ContainerContext } from '../runtime/container.ts'
-import { parseCommandLine } from '../settings/argv.ts'
+import { settleWithFile } from '../runtime/settle.ts'
+import { readCommandLine } from '../settings/argv.ts'
 import type { Settings } from '../settings/settings.ts'
 import { ownVersion } from '../version.ts'
 
@@ -14,7 +15,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   ensureForkSafe()
   let debug = false
   try {
-    const line = parseCommandLine(argv, {
+    const line = readCommandLine(argv, {
       cwd: process.cwd(),
       env: process.env,
       get version() {
@@ -26,9 +27,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       return 0
     }
     debug = line.program.debug
-    const { settings, program } = line
+    const { settings, program, events } = settleWithFile(line)
     const log = (event: LogEvent) => report(event, settings.quiet)
-    for (const event of line.events) log(event)
+    for (const event of events) log(event)
     const context = {
       log,
       environment: process.env,

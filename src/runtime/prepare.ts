@@ -1,13 +1,11 @@
 /** From settings to a plan: finds and locks the tree, asks for what the container needs on the host, and plans. */
 import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import { NspawnError, usageError } from '../errors.ts'
-import { requireImage, type Image } from '../images/discover.ts'
+import type { Image } from '../images/discover.ts'
 import { ownerIdRange } from '../images/id-range.ts'
 import { ephemeralMachineName, machineNameForRoot } from '../images/names.ts'
 import { checkTree } from '../images/os-release.ts'
 import type { LogSink } from '../log.ts'
-import { machinesDirectory } from '../paths.ts'
 import { makePlan, type PlanResult } from '../plan/make-plan.ts'
 import type { RootPlan, UsersPlan } from '../plan/plan.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -15,6 +13,7 @@ import { hasUserNamespaces } from '../sys/namespaces.ts'
 import type { HostChanges } from './host-changes.ts'
 import { findHostUsers } from './host-users.ts'
 import { gatherHostFacts } from './host.ts'
+import { locateTree } from './locate-tree.ts'
 
 export interface ContainerContext {
   readonly log: LogSink
@@ -143,43 +142,26 @@ interface FoundTree {
   readonly access: Image['access']
 }
 
-/** systemd-nspawn(1): `--directory=`, else the image of `--machine=`, else the current directory. */
 async function findTree(
   settings: Settings,
   context: ContainerContext,
   changes: HostChanges,
 ): Promise<FoundTree> {
-  const { root, template } = settings
-  if (root.kind === 'directory' || root.kind === 'current-directory' || template !== undefined) {
-    const path =
-      root.kind === 'directory'
-        ? root.path
-        : root.kind === 'machine'
-          ? join(machinesDirectory(context.machinesDirectory), root.name)
-          : process.cwd()
-    const lookAt =
-      template === undefined
-        ? path
-        : await changes.populate(template, path, settings.access, settings.quiet)
-    if (statSync(lookAt, { throwIfNoEntry: false }) === undefined) {
-      throw new NspawnError('the root directory does not exist', {
-        code: 'ENOENT',
-        operation: 'stat',
-        subject: path,
-        hint: 'name a directory with an OS tree in it; "tsnspawn-build create debian" makes one',
-      })
-    }
-    return { path, lookAt, access: 'read-write' }
-  }
-  const image = requireImage((root as { name: string }).name, context.machinesDirectory)
-  if (image.type === 'raw' || image.type === 'block') {
-    throw new NspawnError('disk images cannot be run by this version', {
-      code: 'NOT_SUPPORTED',
-      subject: image.path,
-      hint: 'use a directory tree',
+  const { path, access } = locateTree(settings, context.machinesDirectory)
+  const { template } = settings
+  const lookAt =
+    template === undefined
+      ? path
+      : await changes.populate(template, path, settings.access, settings.quiet)
+  if (statSync(lookAt, { throwIfNoEntry: false }) === undefined) {
+    throw new NspawnError('the root directory does not exist', {
+      code: 'ENOENT',
+      operation: 'stat',
+      subject: path,
+      hint: 'name a directory with an OS tree in it; "tsnspawn-build create debian" makes one',
     })
   }
-  return { path: image.path, lookAt: image.path, access: image.access }
+  return { path, lookAt, access }
 }
 
 async function prepareUsers(

@@ -4,31 +4,48 @@
  */
 import { NspawnError, usageError } from '../errors.ts'
 import type { LogEvent } from '../log.ts'
-import { settle } from './check.ts'
-import { emptyDraft, type Caller, type Draft, type ProgramOptions } from './draft.ts'
+import { chosenTree, settle, type TreeChoice } from './check.ts'
+import { emptyDraft, type Caller, type Draft, type Entry, type ProgramOptions } from './draft.ts'
 import { readEnvironment } from './environment.ts'
+import { limitGroup } from './file/keys.ts'
+import type { SettingsFile } from './file/settings-file.ts'
 import { helpText } from './help.ts'
+import { merge } from './merge.ts'
 import { nearest } from './nearest.ts'
 import { optionName, type Option } from './option.ts'
 import type { Settings } from './settings.ts'
 import { byLetter, byName } from './table.ts'
 import { unsupported } from './unsupported.ts'
+import { limitName } from './values/resource-limit.ts'
 
 export interface Invocation extends Caller {
   /** What `--version` shows behind the program's name. */
   readonly version: string
 }
 
-export type CommandLine =
-  | {
-      readonly kind: 'run'
-      readonly settings: Settings
-      readonly program: ProgramOptions
-      /** Notices and warnings, to be shown before anything is done (notices not with `quiet`). */
-      readonly events: readonly LogEvent[]
-    }
-  /** Only something to print on stdout, final newline included; exit status 0. */
-  | { readonly kind: 'text'; readonly text: string }
+/** Settings that are final, and what the user should know of them. */
+export interface SettledCommandLine {
+  readonly settings: Settings
+  readonly program: ProgramOptions
+  /** Notices and warnings, to be shown before anything is done (notices not with `quiet`). */
+  readonly events: readonly LogEvent[]
+}
+
+/** Only something to print on stdout, final newline included; exit status 0. */
+export interface Text {
+  readonly kind: 'text'
+  readonly text: string
+}
+
+/** A command line that a `.nspawn` file may still add to: which one that is follows from the tree. */
+export interface ReadCommandLine {
+  readonly kind: 'run'
+  readonly program: ProgramOptions
+  readonly tree: TreeChoice
+  readonly caller: Caller
+  /** @throws NspawnError (`USAGE`, `NOT_SUPPORTED`) where both together make no sense */
+  settle(file: SettingsFile | undefined): SettledCommandLine
+}
 
 /** One option as it stands on the command line. */
 interface Occurrence {
@@ -53,30 +70,48 @@ interface Word {
  * @throws NspawnError: `USAGE` for what is wrong, `NOT_SUPPORTED` for what systemd-nspawn has and we
  *   have not
  */
-export function parseCommandLine(argv: readonly string[], invocation: Invocation): CommandLine {
+export function readCommandLine(
+  argv: readonly string[],
+  invocation: Invocation,
+): ReadCommandLine | Text {
   const unreadable = argv.find((word) => word.includes('\0'))
   if (unreadable !== undefined) throw usageError('a word of the command line contains a NUL')
   const draft = emptyDraft()
+  const entries: Entry[] = []
   const level = invocation.env['SYSTEMD_LOG_LEVEL']
   draft.program.debug = level === 'debug' || level === '7'
   let at = 0
   for (let word = argv[at]; word !== undefined && isOption(word); word = argv[at]) {
     const { found, next } = word.startsWith('--') ? longOption(argv, at) : shortOptions(argv, at)
     for (const occurrence of found) {
-      const text = apply(draft, occurrence, invocation)
+      const text = printed(occurrence, invocation)
       if (text !== undefined) return { kind: 'text', text }
+      const entry = entryOf(occurrence, invocation)
+      entry.apply(draft)
+      entries.push(entry)
     }
     at = next
   }
   if (argv[at] === '--') at++
-  draft.settings.command = argv.slice(at)
+  const command = argv.slice(at)
+  if (command.length > 0) {
+    const apply = ({ settings }: Draft) => {
+      settings.command = command
+    }
+    entries.push({ group: 'start-mode', apply })
+  }
   const environment = readEnvironment(invocation.env)
-  const settings = settle(draft, environment, invocation.cwd)
+  const { program } = draft
   return {
     kind: 'run',
-    settings,
-    program: draft.program,
-    events: [...environment.events, ...draft.events],
+    program,
+    tree: chosenTree(draft),
+    caller: invocation,
+    settle: (file) => {
+      const merged = merge(program, entries, file)
+      const settings = settle(merged, environment, invocation.cwd)
+      return { settings, program, events: [...environment.events, ...merged.events] }
+    },
   }
 }
 
@@ -152,24 +187,33 @@ function valueAfter(argv: readonly string[], at: number, option: Option): string
   )
 }
 
-/** Changes the draft; the result is what to print and end with, where the option asks for that. */
-function apply(draft: Draft, occurrence: Occurrence, invocation: Invocation): string | undefined {
-  const { option, written, text } = occurrence
-  if (option.read === undefined) throw unsupported(`option ${optionName(option)}`, option.instead)
+/** What to print and end with, where the option asks for that. */
+function printed(
+  { option, text }: Occurrence,
+  { version }: Pick<Invocation, 'version'>,
+): string | undefined {
   if (option.name === 'help') return helpText()
-  if (option.name === 'version') return `tsnspawn ${invocation.version}\n`
-  if (text === 'help' && option.list !== undefined) return `${option.list().join('\n')}\n`
-  try {
-    if (option.value === 'none') option.read(draft)
-    else if (option.value === 'optional') option.read(draft, text, invocation)
-    else option.read(draft, text ?? '', invocation)
-  } catch (error) {
-    if (!(error instanceof NspawnError)) throw error
-    const given = text === undefined ? '' : written.startsWith('--') ? `=${text}` : ` ${text}`
-    throw new NspawnError(`cannot read ${written}${given}: ${error.message}`, {
-      code: error.code,
-      hint: error.hint,
-    })
+  if (option.name === 'version') return `tsnspawn ${version}\n`
+  if (text !== 'help' || option.read === undefined || option.list === undefined) return undefined
+  return `${option.list().join('\n')}\n`
+}
+
+function entryOf({ option, written, text }: Occurrence, caller: Caller): Entry {
+  const apply = (draft: Draft) => {
+    if (option.read === undefined) throw unsupported(`option ${optionName(option)}`, option.instead)
+    try {
+      if (option.value === 'none') option.read(draft)
+      else if (option.value === 'optional') option.read(draft, text, caller)
+      else option.read(draft, text ?? '', caller)
+    } catch (error) {
+      if (!(error instanceof NspawnError)) throw error
+      const given = text === undefined ? '' : written.startsWith('--') ? `=${text}` : ` ${text}`
+      throw new NspawnError(`cannot read ${written}${given}: ${error.message}`, {
+        code: error.code,
+        hint: error.hint,
+      })
+    }
   }
-  return undefined
+  const group = option.group === 'resource-limit' ? limitGroup(limitName(text ?? '')) : option.group
+  return { group, apply }
 }

@@ -32,24 +32,33 @@ export function settle(draft: Draft, environment: EnvironmentSettings, cwd: stri
 
 const isRootMount = (mount: { readonly destination: string }) => mount.destination === '/'
 
+/** What the command line says about the tree. */
+export type TreeChoice = Pick<Settings, 'root' | 'template' | 'machine'>
+
+export function chosenTree({ directory, settings }: Draft): TreeChoice {
+  const { ephemeral, machine, template } = settings
+  // A throw-away copy of a template is a throw-away copy of a tree, whatever it is called.
+  if (ephemeral && template !== undefined && directory === undefined)
+    return { root: { kind: 'directory', path: template }, template: undefined, machine }
+  if (directory !== undefined)
+    return { root: { kind: 'directory', path: directory }, template, machine }
+  if (machine !== undefined) return { root: { kind: 'machine', name: machine }, template, machine }
+  return { root: { kind: 'current-directory' }, template, machine }
+}
+
 function settleRoot(draft: Draft, cwd: string): void {
   const { settings } = draft
-  // A throw-away copy of a template is a throw-away copy of a tree, whatever it is called.
-  if (settings.ephemeral && settings.template !== undefined && draft.directory === undefined) {
-    draft.directory = settings.template
-    settings.template = undefined
-  }
-  const { directory } = draft
-  if (settings.template !== undefined) {
-    if (directory === undefined && settings.machine === undefined) {
+  const { root, template } = chosenTree(draft)
+  settings.root = root
+  settings.template = template
+  if (template !== undefined) {
+    if (root.kind === 'current-directory') {
       throw usageError('--template= needs --directory= or --machine=')
     }
     if (settings.ephemeral) throw usageError('--ephemeral and --template= may not be combined')
   }
-  if (directory !== undefined) settings.root = { kind: 'directory', path: directory }
-  else if (settings.machine !== undefined)
-    settings.root = { kind: 'machine', name: settings.machine }
-  const path = settings.root.kind === 'current-directory' ? cwd : directory
+  const path =
+    root.kind === 'current-directory' ? cwd : root.kind === 'directory' ? root.path : undefined
   const sparesRoot =
     settings.ephemeral || settings.volatile === 'yes' || settings.volatile === 'state'
   if (path === '/' && !sparesRoot) {

@@ -11,8 +11,23 @@ export interface ProgramOptions {
   readonly printPlan: boolean
   /** Where images are searched for and made; undefined leaves it to the environment. */
   readonly machinesDirectory: string | undefined
+  /** `--settings=`: whether a `.nspawn` file is read, and who of file and command line counts more. */
+  readonly settingsFile: SettingsFileMode
   /** Say what is done, step by step, and show the stack of an internal error. */
   readonly debug: boolean
+}
+
+/**
+ * `yes`: the command line counts more, the place decides about trust. `override`: the file counts more. `trusted`:
+ * as `yes`, and the file may say everything.
+ */
+export type SettingsFileMode = 'no' | 'yes' | 'override' | 'trusted'
+
+/** One thing that was said, to be applied to a draft in its turn. */
+export interface Entry {
+  /** What it takes part in deciding; undefined for what only the command line can say. */
+  readonly group: string | undefined
+  readonly apply: (draft: Draft) => void
 }
 
 type Writable<T> = { -readonly [Key in keyof T]: T[Key] }
@@ -48,7 +63,7 @@ export function emptyDraft(): Draft {
     ownership: undefined,
     suppressSync: undefined,
     shareSystem: false,
-    program: { printPlan: false, machinesDirectory: undefined, debug: false },
+    program: { printPlan: false, machinesDirectory: undefined, settingsFile: 'yes', debug: false },
     events: [],
   }
 }

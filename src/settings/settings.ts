@@ -1,7 +1,6 @@
 /**
- * What was asked for: one readonly value, fully checked, plain JSON. The readers (command line, later
- * `.nspawn` files and OCI bundles) make it, `merge` combines it, and after that nobody looks at
- * strings again. Builds and tests make the same value directly (`defaultSettings()` and a spread).
+ * What was asked for: one readonly value, fully checked, plain JSON. Command line and `.nspawn` file
+ * are merged into it, and after that nobody looks at strings again. Builds and tests make the same value directly (`defaultSettings()` and a spread).
  */
 
 /** Where the root tree comes from; `images/` turns it into a path that exists. */

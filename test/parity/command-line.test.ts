@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { describeError } from '../../src/errors.ts'
-import { parseCommandLine } from '../../src/settings/argv.ts'
+import { parseCommandLine } from '../fixtures/command-line.ts'
 import { options } from '../../src/settings/table.ts'
 import { lacks } from '../fixtures/requires.ts'
 

@@ -2,7 +2,8 @@
 import { usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
 import { runContainer } from '../../runtime/client.ts'
-import { parseCommandLine } from '../../settings/argv.ts'
+import { settleWithFile } from '../../runtime/settle.ts'
+import { readCommandLine } from '../../settings/argv.ts'
 import type { Settings } from '../../settings/settings.ts'
 import type { CliContext, VerbModule } from '../context.ts'
 
@@ -63,8 +64,9 @@ function runSettings(
     ...(options.network ? [] : ['--private-network']),
     ...words,
   ]
-  const read = parseCommandLine(argv, { cwd: process.cwd(), env: process.env, version: '' })
-  if (read.kind === 'text') throw usageError('this option is for tsnspawn itself, not for run')
-  for (const event of read.events) context.log(event)
-  return read.settings
+  const line = readCommandLine(argv, { cwd: process.cwd(), env: process.env, version: '' })
+  if (line.kind === 'text') throw usageError('this option is for tsnspawn itself, not for run')
+  const { settings, events } = settleWithFile(line)
+  for (const event of events) context.log(event)
+  return settings
 }

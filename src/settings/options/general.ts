@@ -1,8 +1,9 @@
 /** General options. `--help` and `--version` are read in argv.ts, since they end the reading. */
+import type { SettingsFileMode } from '../draft.ts'
 import type { Option } from '../option.ts'
-import { unsupported } from '../unsupported.ts'
-import { booleanWord } from '../values/boolean.ts'
 import { parseChoice } from '../values/choice.ts'
+
+const settingsFileModes: readonly SettingsFileMode[] = ['yes', 'no', 'override', 'trusted']
 
 export const generalOptions: readonly Option[] = [
   {
@@ -50,14 +51,15 @@ export const generalOptions: readonly Option[] = [
     value: 'required',
     placeholder: 'MODE',
     section: 'General',
-    help: 'Whether a .nspawn file is read: no',
-    fallback: '`no`',
-    differs:
-      'This version reads no `.nspawn` files, so every value but `no` is refused. systemd-nspawn’s default is `yes`.',
-    read: (_draft, text) => {
-      if (booleanWord(text) === false) return
-      if (booleanWord(text) === undefined) parseChoice(text, ['yes', 'no', 'override', 'trusted'])
-      throw unsupported('reading .nspawn files', 'say it with options, and use --settings=no')
+    help: 'Whether a .nspawn file is read: yes, no, override, trusted',
+    fallback: '`yes`',
+    details:
+      'With `override` the file counts more than the command line, with `trusted` a file beside the image may say what else only one in /etc or /run may. See [settings files](settings-files.md).',
+    read: (draft, text) => {
+      draft.program.settingsFile = parseChoice<SettingsFileMode>(text, settingsFileModes, {
+        yes: 'yes',
+        no: 'no',
+      })
     },
   },
   {

@@ -42,7 +42,7 @@ const largest = 2 ** 64 - 2048
 export function parseResourceLimit(text: string): { name: string; limit: ResourceLimit } {
   const at = text.indexOf('=')
   if (at < 0) throw usageError('a limit is written NAME=VALUE or NAME=SOFT:HARD')
-  const name = text.slice(0, at).replace(/^(?:RLIMIT_|Limit)/, '')
+  const name = limitName(text)
   const unit = Object.hasOwn(units, name) ? units[name] : undefined
   if (unit === undefined) {
     const guess = nearest(name, resourceLimitNames)
@@ -52,6 +52,11 @@ export function parseResourceLimit(text: string): { name: string; limit: Resourc
     )
   }
   return { name, limit: parsePair(text.slice(at + 1), unit) }
+}
+
+/** The name in front of the `=`, without the prefixes it may have. */
+export function limitName(text: string): string {
+  return text.replace(/=.*$/s, '').replace(/^(?:RLIMIT_|Limit)/, '')
 }
 
 function parsePair(text: string, unit: Unit): ResourceLimit {

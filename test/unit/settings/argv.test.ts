@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { describeError, NspawnError } from '../../../src/errors.ts'
-import { parseCommandLine } from '../../../src/settings/argv.ts'
+import { parseCommandLine } from '../../fixtures/command-line.ts'
 import { defaultSettings, type Settings } from '../../../src/settings/settings.ts'
 import { byLetter, byName, options } from '../../../src/settings/table.ts'
 
@@ -39,7 +39,12 @@ describe('the end of the options', () => {
     expect(run()).toEqual({
       kind: 'run',
       settings: defaultSettings(),
-      program: { printPlan: false, machinesDirectory: undefined, debug: false },
+      program: {
+        printPlan: false,
+        machinesDirectory: undefined,
+        settingsFile: 'yes',
+        debug: false,
+      },
       events: [],
     })
   })
@@ -439,9 +444,6 @@ describe('what systemd-nspawn has and this version has not', () => {
     ['--forward-journal-keep-free=1'],
     ['--forward-journal-max-file-size=1'],
     ['--forward-journal-max-files=1'],
-    ['--settings=yes'],
-    ['--settings=override'],
-    ['--settings=trusted'],
     ['--link-journal=host'],
     ['--link-journal=guest'],
     ['--private-users=managed'],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseCommandLine } from '../../../src/settings/argv.ts'
+import { parseCommandLine } from '../../fixtures/command-line.ts'
 import type { Settings } from '../../../src/settings/settings.ts'
 
 function run(argv: string, env: Record<string, string> = {}, cwd = '/home/me') {

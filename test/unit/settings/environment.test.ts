@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseCommandLine } from '../../../src/settings/argv.ts'
+import { parseCommandLine } from '../../fixtures/command-line.ts'
 import { readEnvironment } from '../../../src/settings/environment.ts'
 import { variables } from '../../../src/settings/options-page.ts'
 import { defaultSettings, type Tuning } from '../../../src/settings/settings.ts'

@@ -1,0 +1,17 @@
+/** The settings of a command line with the machine's `.nspawn` file in them: the one place that joins the two. */
+import { machineNameForRoot } from '../images/names.ts'
+import { findSettingsFile } from '../images/settings-file.ts'
+import type { ReadCommandLine, SettledCommandLine } from '../settings/argv.ts'
+import { parseSettingsFile, type SettingsFile } from '../settings/file/settings-file.ts'
+import { locateTree } from './locate-tree.ts'
+
+/** @throws NspawnError for a file that cannot be read, and where file and command line make no sense together */
+export function settleWithFile(line: ReadCommandLine): SettledCommandLine {
+  return line.settle(line.program.settingsFile === 'no' ? undefined : settingsFileOf(line))
+}
+
+function settingsFileOf({ tree, program, caller }: ReadCommandLine): SettingsFile | undefined {
+  const { path } = locateTree(tree, program.machinesDirectory)
+  const found = findSettingsFile(tree.machine ?? machineNameForRoot(path, 'directory'), path)
+  return found === undefined ? undefined : parseSettingsFile(found, caller)
+}
