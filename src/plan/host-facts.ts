@@ -38,6 +38,8 @@ export interface HostFacts {
   readonly stdin: 'terminal' | 'other'
   readonly stdout: 'terminal' | 'other'
   readonly selinux: boolean
+  /** Booted with systemd (sd_booted(3)). */
+  readonly systemd: boolean
   /** Descriptors from 3 on that a service manager passed to us (sd_listen_fds(3)). */
   readonly passedDescriptors: number
   readonly seccomp: boolean

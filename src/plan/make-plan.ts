@@ -71,6 +71,7 @@ export function makePlan(
   const step = (mount: (typeof custom)[number]) => customMountStep(mount, base, prepared.temporary)
   const payload = planPayload(settings, facts)
   checkSelinux(settings, facts)
+  checkScope(settings, facts)
   const label = (steps: readonly Step[]) => labelMounts(steps, settings.selinux.apifsContext)
   const plan: ContainerPlan = {
     machine: prepared.machine,
@@ -138,8 +139,23 @@ function planRegistration(settings: Settings): RegistrationPlan {
     init: inits[settings.startMode],
     id: settings.uuid,
     slice: settings.slice ?? 'machine.slice',
+    scope: asksForScope(settings) ? 'required' : 'optional',
     properties: settings.properties,
   }
+}
+
+const asksForScope = ({ slice, properties, keepUnit }: Settings) =>
+  !keepUnit && (slice !== undefined || properties.length > 0)
+
+/** A limit that would not hold is no limit. */
+function checkScope(settings: Settings, facts: HostFacts): void {
+  if (facts.systemd || !asksForScope(settings)) return
+  const [property] = settings.properties
+  const option = property === undefined ? `--slice=${settings.slice}` : `--property=${property}`
+  throw usageError(
+    `${option} needs systemd, which this host does not run`,
+    'leave it out, or stay in the unit of the caller with --keep-unit',
+  )
 }
 
 /** Nothing but the kernel could make sense of a label, and one without SELinux would not look at it. */

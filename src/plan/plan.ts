@@ -191,6 +191,8 @@ export interface RegistrationPlan {
   readonly id: string | undefined
   /** Where systemd puts the scope of the machine, and what it sets there: `NAME=VALUE`. */
   readonly slice: string
+  /** `required` where slice or properties were asked for: then a scope is made without machined, too. */
+  readonly scope: 'required' | 'optional'
   readonly properties: readonly string[]
 }
 

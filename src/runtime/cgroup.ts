@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { isOwnerAlive, ownOwner, parseOwner } from './owner.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
+import { makeScope } from './scope.ts'
 
 const delegated = [
   'cgroup.clone_children',
@@ -64,7 +65,12 @@ export function placeLeader(
   cleanup: CleanupStack,
 ): void {
   if (plan.keepUnit) return
-  if (scope === 'given') return placeInScope(plan, leader)
+  if (scope === 'own' && plan.registration.scope === 'required') makeScope(plan, leader)
+  else if (scope === 'own') return placeBelowCaller(plan, leader, cleanup)
+  return placeInScope(plan, leader)
+}
+
+function placeBelowCaller(plan: ContainerPlan, leader: number, cleanup: CleanupStack): void {
   const own = readFileSync('/proc/self/cgroup', 'latin1')
   for (const { root, line } of trackingHierarchies(plan.cgroup.host)) {
     const path = line.exec(own)?.[1]

@@ -39,6 +39,7 @@ export function gatherHostFacts({ environment, log, stdio }: FactsContext): Host
     stdin: stdio === 'own' && isTerminal(0) ? 'terminal' : 'other',
     stdout: stdio === 'own' && isTerminal(1) ? 'terminal' : 'other',
     selinux: existsSync('/sys/fs/selinux/enforce'),
+    systemd: existsSync('/run/systemd/system'),
     passedDescriptors: passedDescriptors(environment),
     seccomp: seccompAvailable(),
   }

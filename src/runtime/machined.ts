@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import { runHostProgram } from './host-program.ts'
+import { scopeProperties } from './scope.ts'
 
 const SERVICE = 'org.freedesktop.machine1'
 const MANAGER = [SERVICE, '/org/freedesktop/machine1', `${SERVICE}.Manager`] as const
@@ -50,9 +51,11 @@ export function registerInScope(
   slice: string,
   properties: readonly string[],
 ): void {
+  const scope = scopeProperties(slice)
   call('CreateMachineWithNetwork', 'sayssusaia(sv)', [
     ...registerArguments(entry),
-    ...scopeProperties(slice),
+    String(scope.length),
+    ...scope.flat(),
   ])
   if (properties.length === 0) return
   const unit = unitOf(entry.name)
@@ -100,16 +103,5 @@ export function registerArguments(entry: MachinedEntry): string[] {
     entry.rootDirectory,
     String(entry.interfaces.length),
     ...entry.interfaces.map(String),
-  ]
-}
-
-/** What the scope of a container is: delegated, gone when it is empty, and with few devices (systemd-nspawn@.service). */
-function scopeProperties(slice: string): string[] {
-  return [
-    ...['5', 'Slice', 's', slice],
-    ...['Delegate', 'b', 'true'],
-    ...['CollectMode', 's', 'inactive-or-failed'],
-    ...['DevicePolicy', 's', 'closed'],
-    ...['DeviceAllow', 'a(ss)', '3', '/dev/net/tun', 'rwm', 'char-pts', 'rw', '/dev/fuse', 'rwm'],
   ]
 }

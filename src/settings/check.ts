@@ -144,11 +144,10 @@ function checkBindUsers({ bindUsers: { names, shell, groups } }: Settings): void
 }
 
 function noticeIdleProperties({ settings, events }: Draft): void {
-  if (settings.slice === undefined && settings.properties.length === 0) return
-  if (!settings.keepUnit && settings.register !== 'no') return
-  const because = settings.keepUnit ? '--keep-unit' : 'no registration'
+  if (!settings.keepUnit || (settings.slice === undefined && settings.properties.length === 0))
+    return
   events.push({
     kind: 'notice',
-    text: `--slice= and --property= have no effect with ${because}: no scope unit is made`,
+    text: '--slice= and --property= have no effect with --keep-unit: no scope unit is made',
   })
 }

@@ -57,7 +57,8 @@ export const identityOptions: readonly Option[] = [
     group: 'slice',
     help: 'Slice for the scope of the container',
     fallback: '`machine.slice`',
-    details: 'No effect with `--keep-unit` or `--register=no`; a notice says so.',
+    details:
+      'Refused where the host does not run systemd. No effect with `--keep-unit`; a notice says so.',
     differs:
       'Names of which escaping makes no slice, such as `a--b` or `a.service`, are refused at once.',
     read: (draft, text) => {
@@ -72,7 +73,8 @@ export const identityOptions: readonly Option[] = [
     placeholder: 'NAME=VALUE',
     section: 'Properties',
     help: 'Property of the scope of the container',
-    details: 'Repeatable. No effect with `--keep-unit` or `--register=no`; a notice says so.',
+    details:
+      'Repeatable, as `systemctl set-property` takes it. Refused where the host does not run systemd. No effect with `--keep-unit`; a notice says so.',
     differs: 'An assignment without `=` is refused at once.',
     read: (draft, text) => {
       if (!/^[A-Za-z]+=/.test(text)) throw usageError(`"${text}" is not written NAME=VALUE`)

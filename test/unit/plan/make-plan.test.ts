@@ -19,6 +19,7 @@ const facts: HostFacts = {
   stdin: 'other',
   stdout: 'other',
   selinux: false,
+  systemd: true,
   passedDescriptors: 0,
   seccomp: true,
 }
@@ -73,6 +74,25 @@ describe('credentials', () => {
     expect(step({ user: 'www', noNewPrivileges: true })).toMatchObject({ readers: 'everybody' })
     const stub = { user: 'www', noNewPrivileges: true, startMode: 'stub-init' } as const
     expect(step(stub)).toMatchObject({ readers: 'root' })
+  })
+})
+
+describe('a scope unit', () => {
+  const scope = (settings: Partial<Settings>) => plan(settings).registration.scope
+
+  test('is a must where slice or properties are asked for, registered or not', () => {
+    expect(scope({})).toBe('optional')
+    expect(scope({ slice: 'a.slice' })).toBe('required')
+    expect(scope({ properties: ['MemoryMax=1G'], register: 'no' })).toBe('required')
+    expect(scope({ properties: ['MemoryMax=1G'], keepUnit: true })).toBe('optional')
+  })
+
+  test('that cannot be is refused, not left out', () => {
+    const host = { systemd: false }
+    const properties = ['MemoryMax=1G']
+    expect(() => plan({ properties }, host)).toThrow('--property=MemoryMax=1G needs systemd')
+    expect(() => plan({ slice: 'a.slice' }, host)).toThrow('--slice=a.slice needs systemd')
+    expect(plan({ properties, keepUnit: true }, host).keepUnit).toBe(true)
   })
 })
 
