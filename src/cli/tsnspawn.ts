@@ -3,7 +3,6 @@ import { writeSync } from 'node:fs'
 import { describeError, NspawnError } from '../errors.ts'
 import type { LogEvent } from '../log.ts'
 import { ensureForkSafe } from '../runtime/fork-safety.ts'
-import { judge } from '../runtime/exit-status.ts'
 import { describeContainer, runContainerHere, type ContainerContext } from '../runtime/container.ts'
 import { settleWithFile } from '../runtime/settle.ts'
 import { readCommandLine } from '../settings/argv.ts'
@@ -36,6 +35,11 @@ export async function main(argv: readonly string[]): Promise<number> {
       machinesDirectory: program.machinesDirectory,
       stdio: 'own' as const,
     }
+    if (program.cleanUp) {
+      const { cleanMachine } = await import('../runtime/clean-machine.ts')
+      await cleanMachine(settings, context)
+      return 0
+    }
     return program.printPlan ? await printPlan(settings, context) : await run(settings, context)
   } catch (error) {
     print(2, `tsnspawn: ${describeError(error)}\n`)
@@ -46,13 +50,10 @@ export async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function run(settings: Settings, context: ContainerContext): Promise<number> {
-  for (;;) {
-    const { end, plan } = await runContainerHere(settings, context)
-    const verdict = judge(end, plan.machine, settings.keepUnit)
-    if (verdict.urgent) print(2, `${verdict.text}\n`)
-    else context.log({ kind: 'notice', text: verdict.text })
-    if (!verdict.reboot || settings.keepUnit) return verdict.status
-  }
+  const { verdict } = await runContainerHere(settings, context)
+  if (verdict.urgent) print(2, `${verdict.text}\n`)
+  else context.log({ kind: 'notice', text: verdict.text })
+  return verdict.status
 }
 
 async function printPlan(settings: Settings, context: ContainerContext): Promise<number> {

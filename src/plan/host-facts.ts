@@ -31,6 +31,8 @@ export interface HostFacts {
   readonly initLimits: { readonly processes: number | null; readonly pendingSignals: number | null }
   /** /proc/sys/fs/nr_open */
   readonly maxOpenFiles: number
+  /** 32 hexadecimal digits (machine-id(5)); undefined on a host that has none yet. */
+  readonly machineId: string | undefined
   readonly localtime: 'missing' | 'file' | 'symlink'
   /** Which of the sources of resolv.conf exist. */
   readonly resolvConf: { readonly host: boolean; readonly stub: boolean }

@@ -1,4 +1,5 @@
 /** Settings and facts become the plan of one container. Pure: no root needed, nothing is touched. */
+import { join } from 'node:path'
 import { usageError } from '../errors.ts'
 import type { Settings } from '../settings/settings.ts'
 import { bindUserSteps, type HostUser } from './bind-users.ts'
@@ -34,8 +35,6 @@ export interface PreparedContainer {
   readonly users: UsersPlan | undefined
   /** 32 hexadecimal digits, for trees without a machine ID. */
   readonly fallbackUuid: string
-  /** With dashes, fresh at each start: what /proc/sys/kernel/random/boot_id says. */
-  readonly bootId: string
   readonly temporary: TemporaryDirectories
   /** The users of `--bind-user=`. */
   readonly hostUsers: readonly HostUser[]
@@ -79,6 +78,7 @@ export function makePlan(
     fallbackUuid: settings.uuid ?? prepared.fallbackUuid,
     root: prepared.root,
     rootAccess: prepared.rootAccess,
+    pivotRoot: pivotedRoot(settings),
     users: prepared.users,
     namespaces: plannedNamespaces(settings, facts),
     outer: label([
@@ -91,6 +91,7 @@ export function makePlan(
       ...hostDirectorySteps(settings, prepared, payload.user),
       ...custom.filter((mount) => !belongsToInner(mount)).map(step),
       ...identitySteps(settings, facts, prepared.rootAccess),
+      ...journalSteps(settings, facts, prepared.root),
     ]),
     receiveOnly: prepared.propagateDirectory === undefined ? [] : ['/run/host/incoming'],
     inner: innerMounts(settings),
@@ -192,6 +193,11 @@ function plannedNamespaces(settings: Settings, facts: HostFacts): ContainerPlan[
   ]
 }
 
+/** Where a throw-away layer covers the root, the layer begins at the new root already. */
+function pivotedRoot({ pivotRoot, volatile }: Settings): Settings['pivotRoot'] {
+  return volatile === 'yes' || volatile === 'overlay' ? undefined : pivotRoot
+}
+
 /** `--volatile=state` covers /var; the other modes are a matter of the root. */
 function volatileSteps(settings: Settings, base: number): Step[] {
   if (settings.volatile !== 'state') return []
@@ -263,12 +269,6 @@ function hostDirectorySteps(
     ...bindUserSteps(settings.bindUsers, prepared.hostUsers),
     { kind: 'identity-files', service: settings.tuning.containerService },
     { kind: 'notify-socket', path: '/run/host/notify' },
-    {
-      kind: 'file',
-      path: '/run/host/proc-sys-kernel-random-boot-id',
-      content: `${prepared.bootId}\n`,
-      mode: 0o444,
-    },
   )
   return steps
 }
@@ -309,11 +309,32 @@ function identitySteps(
   ]
 }
 
+/** systemd-nspawn(1), `--link-journal=`. What is thrown away with its tree leaves no journal. */
+function journalSteps(settings: Settings, facts: HostFacts, root: RootPlan): Step[] {
+  const { linkJournal } = settings
+  if (linkJournal === 'no' || settings.ephemeral || settings.root.kind === 'layers') return []
+  const mode = linkJournal.replace('try-', '') as 'auto' | 'guest' | 'host'
+  return [
+    {
+      kind: 'link-journal',
+      mode,
+      tree: join(
+        root.kind === 'overlay' ? (root.layers[0] as string) : root.hostPath,
+        pivotedRoot(settings)?.newRoot ?? '/',
+      ).replace(/(?<=.)\/$/, ''),
+      hostMachineId: facts.machineId,
+      onFailure: mode === linkJournal && mode !== 'auto' ? 'fail' : 'skip',
+    },
+  ]
+}
+
 function planCgroup(settings: Settings, facts: HostFacts): CgroupPlan {
   const { layout, hierarchies, namespaces } = facts.cgroup
   const { unifiedCgroup } = settings.tuning
   return {
     host: layout,
+    // An init that rules over control groups must not rule over those of the caller.
+    group: settings.keepUnit && settings.startMode !== 'boot' ? 'caller' : 'own',
     container:
       unifiedCgroup === true
         ? 'unified'

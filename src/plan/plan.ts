@@ -9,6 +9,7 @@ import type {
   BindIdMap,
   ConsoleMode,
   Ownership,
+  PivotRoot,
   ResolvConfMode,
   TimezoneMode,
 } from '../settings/settings.ts'
@@ -105,7 +106,7 @@ export type Step =
       readonly names: readonly string[]
       readonly readers: 'root' | 'everybody'
     }
-  /** Container manager and container UUID, read by the payload. */
+  /** Container manager and container UUID, read by the payload, and a boot ID, fresh at each start. */
   | { readonly kind: 'identity-files'; readonly service: string }
   | {
       readonly kind: 'resolv-conf'
@@ -113,6 +114,16 @@ export type Step =
       readonly hostPath: string
     }
   | { readonly kind: 'timezone'; readonly mode: Exclude<TimezoneMode, 'off' | 'auto'> }
+  /** /var/log/journal/MACHINE-ID of container and host become one. */
+  | {
+      readonly kind: 'link-journal'
+      readonly mode: 'auto' | 'guest' | 'host'
+      /** The tree as the host sees it: where a link of the host leads. */
+      readonly tree: string
+      /** Without dashes; undefined on a host that has none. */
+      readonly hostMachineId: string | undefined
+      readonly onFailure: 'fail' | 'skip'
+    }
   /** The six parts of sysfs that a private network leaves visible. */
   | { readonly kind: 'private-sysfs'; readonly access: 'read-only' | 'read-write' }
 
@@ -173,6 +184,8 @@ export interface CgroupHierarchy {
 
 export interface CgroupPlan {
   readonly host: 'unified' | 'hybrid' | 'legacy' | 'none'
+  /** A group of its own, or the one that the caller is in. */
+  readonly group: 'own' | 'caller'
   /** `by-tree` looks at the systemd version in the tree. */
   readonly container: 'unified' | 'as-host' | 'by-tree'
   readonly namespace: boolean
@@ -203,6 +216,8 @@ export interface ContainerPlan {
   readonly fallbackUuid: string
   readonly root: RootPlan
   readonly rootAccess: 'read-write' | 'read-only'
+  /** Directories of the tree that become the root and hold the rest. */
+  readonly pivotRoot: PivotRoot | undefined
   /** Undefined: no user namespace. */
   readonly users: UsersPlan | undefined
   /** Namespaces made besides mount. */
@@ -281,6 +296,8 @@ export function describeStep(step: Step): string {
       return `set up /etc/resolv.conf (${step.mode})`
     case 'timezone':
       return `set up /etc/localtime (${step.mode})`
+    case 'link-journal':
+      return `link the journal (${step.mode})`
     case 'private-sysfs':
       return 'set up /sys for a private network'
   }

@@ -24,6 +24,7 @@ import { prctl, setUmask, PR_SET_PDEATHSIG, SIGKILL } from '../sys/process.ts'
 import { containerHierarchies } from './cgroup-layout.ts'
 import { KMSG_FIFO } from './host-files.ts'
 import { send, type SupervisorDescriptor } from './messages.ts'
+import { pivotTree } from './pivot-root.ts'
 import { mountRoot } from './root.ts'
 import type { ContainerSecrets } from './secrets.ts'
 import type { StepContext } from './step-context.ts'
@@ -59,7 +60,8 @@ export function assembleTree(
   secrets: ContainerSecrets,
 ): AssembledTree {
   unshare(namespaces, 'cannot make a mount namespace')
-  const root = mountRoot(plan.root, plan.users, place, plan.selinuxApifsContext)
+  const tree = mountRoot(plan.root, plan.users, place, plan.selinuxApifsContext)
+  const root = plan.pivotRoot === undefined ? tree : pivotTree(plan.pivotRoot, tree, place)
   const owner = plan.users?.base ?? 0
   const uuid = readMachineId(root) ?? plan.fallbackUuid
   const containerUuid = uuid.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')

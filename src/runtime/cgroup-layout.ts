@@ -5,11 +5,14 @@ import { close, O_DIRECTORY, O_PATH } from '../sys/fd.ts'
 import { descriptorPath, openInRootIfPresent } from '../sys/openat2.ts'
 
 const HYBRID_SINCE = 233
+/** From here on systemd refuses to run on anything but the unified hierarchy. */
+const ONLY_UNIFIED_SINCE = 258
 const libraryDirectories = [
   '/lib/systemd',
   '/lib64/systemd',
   '/usr/lib/systemd',
   '/usr/lib64/systemd',
+  `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/systemd`,
 ]
 
 /**
@@ -18,12 +21,15 @@ const libraryDirectories = [
  */
 export function containerHierarchies(plan: CgroupPlan, root: number): readonly CgroupHierarchy[] {
   if (plan.host === 'none') return []
-  if (plan.host === 'unified' || plan.container === 'unified') {
+  const version = plan.container === 'by-tree' ? (systemdVersion(root) ?? 0) : 0
+  if (
+    plan.host === 'unified' ||
+    plan.container === 'unified' ||
+    (plan.host === 'hybrid' && version >= ONLY_UNIFIED_SINCE)
+  ) {
     return [{ name: '', fstype: 'cgroup2', options: undefined, controllers: [] }]
   }
-  const hybrid =
-    plan.host === 'hybrid' &&
-    (plan.container === 'as-host' || (systemdVersion(root) ?? 0) >= HYBRID_SINCE)
+  const hybrid = plan.host === 'hybrid' && (plan.container === 'as-host' || version >= HYBRID_SINCE)
   return hybrid ? plan.hierarchies : plan.hierarchies.filter(({ fstype }) => fstype === 'cgroup')
 }
 

@@ -1,6 +1,6 @@
 /**
  * A control group of its own for each container, below the caller's: so that it can be delegated, and what is left
- * of a killed run be found. With `--keep-unit` the container stays where the caller is.
+ * of a killed run be found. With `--keep-unit` the container stays where the caller is, unless it boots.
  *
  * Groups are named after the machine and the owner (pid and start time); those of dead owners are removed by the
  * next run.
@@ -64,18 +64,14 @@ export function placeLeader(
   scope: 'own' | 'given',
   cleanup: CleanupStack,
 ): void {
-  if (plan.keepUnit) return
+  if (plan.cgroup.group === 'caller') return
   if (scope === 'own' && plan.registration.scope === 'required') makeScope(plan, leader)
   else if (scope === 'own') return placeBelowCaller(plan, leader, cleanup)
   return placeInScope(plan, leader)
 }
 
 function placeBelowCaller(plan: ContainerPlan, leader: number, cleanup: CleanupStack): void {
-  const own = readFileSync('/proc/self/cgroup', 'latin1')
-  for (const { root, line } of trackingHierarchies(plan.cgroup.host)) {
-    const path = line.exec(own)?.[1]
-    if (path === undefined || !existsSync(root)) continue
-    const parent = join(root, path)
+  for (const parent of ownGroups(plan.cgroup.host)) {
     removeStale(parent)
     const group = join(parent, `tsnspawn-${plan.machine}.${ownOwner()}.scope`)
     try {
@@ -89,6 +85,20 @@ function placeBelowCaller(plan: ContainerPlan, leader: number, cleanup: CleanupS
     cleanup.defer(`control group ${group}`, () => removeGroup(group))
     fillGroup(group, plan, leader)
   }
+}
+
+/** Removes what dead runs left below the caller's groups. */
+export function removeStaleGroups(layout: ContainerPlan['cgroup']['host']): void {
+  for (const parent of ownGroups(layout)) removeStale(parent)
+}
+
+/** The caller's group in each tracking hierarchy. */
+function ownGroups(layout: ContainerPlan['cgroup']['host']): string[] {
+  const own = readFileSync('/proc/self/cgroup', 'latin1')
+  return trackingHierarchies(layout).flatMap(({ root, line }) => {
+    const path = line.exec(own)?.[1]
+    return path === undefined || !existsSync(root) ? [] : [join(root, path)]
+  })
 }
 
 function placeInScope(plan: ContainerPlan, leader: number): void {

@@ -12,23 +12,37 @@ import type { PlanResult } from '../plan/make-plan.ts'
 import type { ContainerPlan, RootPlan } from '../plan/plan.ts'
 import type { Settings } from '../settings/settings.ts'
 import { placeLeader } from './cgroup.ts'
+import { judge, type Verdict } from './exit-status.ts'
 import { madeHostChanges } from './made-host-changes.ts'
 import { namedHostChanges } from './named-host-changes.ts'
+import { admitLayerAgain } from './overlay.ts'
 import { prepareContainer, type ContainerContext } from './prepare.ts'
-import { registerMachine } from './registration.ts'
+import { registerMachine, type Registration } from './registration.ts'
 import { gatherSecrets } from './secrets.ts'
-import { serviceManager } from './service-manager.ts'
-import { superviseContainer, type ContainerEnd } from './supervisor.ts'
+import { serviceManager, Watchdog } from './service-manager.ts'
+import { SignalInbox } from './signals.ts'
+import {
+  superviseContainer,
+  SUPERVISOR_SIGNALS,
+  type ContainerEnd,
+  type SupervisorOptions,
+} from './supervisor.ts'
 
 export type { ContainerContext } from './prepare.ts'
 
-/** How a container ended, with what was planned for it. */
+/** How a container ended at last, with what was planned for it. */
 export interface FinishedContainer {
   readonly end: ContainerEnd
   readonly plan: ContainerPlan
+  readonly verdict: Verdict
 }
 
-/** Plans and runs one container. @throws NspawnError when it could not be started */
+/**
+ * Plans and runs one container, again and again while it reboots, unless a service manager does that
+ * (`keepUnit`). Its throw-away copy and temporary directories stay the same; volatile ones are fresh.
+ *
+ * @throws NspawnError when it could not be started
+ */
 export async function runContainerHere(
   settings: Settings,
   context: ContainerContext,
@@ -42,23 +56,46 @@ export async function runContainerHere(
   const { plan, warnings } = await prepareContainer(settings, context, changes)
   for (const text of warnings) context.log({ kind: 'warning', text })
   const registration = registerMachine(plan, context.log, name)
+  const signals = new SignalInbox(SUPERVISOR_SIGNALS)
+  cleanup.defer('signal handlers', () => signals.close())
   announce(plan, settings, context.log)
   const rootPlace = join(runtimeDirectory(), 'root')
   mkdirSync(rootPlace, { recursive: true, mode: 0o755 })
   const manager = serviceManager(context.environment['NOTIFY_SOCKET'])
-  const end = await superviseContainer(plan, {
+  const supervision = {
     log: context.log,
-    serviceManager: (...fields) => {
+    serviceManager: (...fields: readonly string[]) => {
       manager(...fields)
       if (fields.includes('READY=1')) registration?.ready()
     },
+    watchdog: new Watchdog(manager, context.environment),
     rootPlace,
     secrets,
-    onLeader: (pid) => placeLeader(plan, pid, registration?.adopt(pid) ?? 'own', cleanup),
     onStarted: () => registration?.started(),
-  })
-  manager('STOPPING=1', 'STATUS=Terminating...')
-  return { end, plan }
+  }
+  for (;;) {
+    const end = await runOnce(plan, supervision, signals, registration)
+    const verdict = judge(end, plan.machine, settings.keepUnit)
+    if (!verdict.reboot || settings.keepUnit) {
+      manager('STOPPING=1', `STATUS=${verdict.reboot ? 'Restarting' : 'Terminating'}...`)
+      return { end, plan, verdict }
+    }
+    context.log({ kind: 'notice', text: verdict.text })
+    admitLayerAgain(plan.root)
+  }
+}
+
+/** One start of the container, to its end; its control groups are made and removed each time. */
+async function runOnce(
+  plan: ContainerPlan,
+  supervision: Omit<SupervisorOptions, 'onLeader'>,
+  signals: SignalInbox,
+  registration: Registration | undefined,
+): Promise<ContainerEnd> {
+  await using cleanup = new CleanupStack()
+  const onLeader = (pid: number) =>
+    placeLeader(plan, pid, registration?.adopt(pid) ?? 'own', cleanup)
+  return await superviseContainer(plan, { ...supervision, onLeader }, signals)
 }
 
 /**

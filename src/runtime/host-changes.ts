@@ -42,6 +42,4 @@ export interface HostChanges {
   suffix(): string
   /** A random 128-bit ID, as 32 hexadecimal digits. */
   uuid(): string
-  /** A random UUID with dashes. */
-  bootId(): string
 }

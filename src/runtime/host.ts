@@ -30,6 +30,7 @@ export function gatherHostFacts({ environment, log, stdio }: FactsContext): Host
     boundingSet: statusField('CapBnd'),
     initLimits: initLimits(log),
     maxOpenFiles: Number(readFileSync('/proc/sys/fs/nr_open', 'utf8')),
+    machineId: machineId(),
     localtime: localtimeKind(),
     resolvConf: {
       host: existsSync('/etc/resolv.conf'),
@@ -115,6 +116,17 @@ function passedDescriptors(environment: Readonly<Record<string, string | undefin
   if (environment['LISTEN_PID'] !== String(process.pid)) return 0
   const count = Number(environment['LISTEN_FDS'])
   return Number.isInteger(count) && count > 0 ? count : 0
+}
+
+function machineId(): string | undefined {
+  let text: string
+  try {
+    text = readFileSync('/etc/machine-id', 'latin1').trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  return /^[0-9a-f]{32}$/.test(text) ? text : undefined
 }
 
 function localtimeKind(): HostFacts['localtime'] {

@@ -1,5 +1,5 @@
 /** Makes what a container needs on the host; each thing is registered with the `CleanupStack` that releases it. */
-import { chownSync, mkdirSync, readFileSync } from 'node:fs'
+import { chownSync, mkdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { prepareEphemeral } from '../images/ephemeral.ts'
@@ -42,7 +42,6 @@ export function madeHostChanges(log: LogSink, cleanup: CleanupStack): HostChange
     propagateDirectory: (machine) => makePropagateDirectory(machine, cleanup),
     suffix: randomSuffix,
     uuid: randomUuid,
-    bootId: () => readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trim(),
   }
 }
 

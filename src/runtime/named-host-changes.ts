@@ -42,6 +42,5 @@ export function namedHostChanges(): HostChanges {
     propagateDirectory: sharedPropagateDirectory,
     suffix: () => ZERO_SUFFIX,
     uuid: () => '00000000000040008000000000000000',
-    bootId: () => '00000000-0000-4000-8000-000000000000',
   }
 }

@@ -2,6 +2,8 @@
 import { close, receiveMessage } from '../sys/fd.ts'
 import type { ServiceManager } from './service-manager.ts'
 
+const MESSAGES_AT_ONCE = 64
+
 export class NotifySocket {
   readonly fd: number
   private readonly leader: number
@@ -14,8 +16,9 @@ export class NotifySocket {
     this.forward = forward
   }
 
+  /** Takes what has come in, up to a limit: a payload that never stops talking shall not stop us. */
   receive(): void {
-    for (;;) {
+    for (let i = 0; i < MESSAGES_AT_ONCE; i++) {
       const message = receiveMessage(this.fd)
       if (message === 'again' || message === undefined) return
       for (const fd of message.fds) close(fd)

@@ -5,6 +5,7 @@ import type { Image } from '../images/discover.ts'
 import { ownerIdRange } from '../images/id-range.ts'
 import { ephemeralMachineName, machineNameForRoot } from '../images/names.ts'
 import { checkTree } from '../images/os-release.ts'
+import { resolveInRoot } from '../images/resolve-in-root.ts'
 import type { LogSink } from '../log.ts'
 import { makePlan, type PlanResult } from '../plan/make-plan.ts'
 import type { RootPlan, UsersPlan } from '../plan/plan.ts'
@@ -40,7 +41,6 @@ export async function prepareContainer(
     users,
     hostUsers,
     fallbackUuid: changes.uuid(),
-    bootId: changes.bootId(),
     temporary: changes.temporaryDirectories(users),
     propagateDirectory: changes.propagateDirectory(tree.machine),
   })
@@ -80,8 +80,9 @@ async function prepareTree(
       'consider --ephemeral, --volatile=yes or --volatile=state',
     )
   }
+  const newRoot = settings.pivotRoot?.newRoot ?? '/'
   if (settings.tuning.checkOsTree)
-    checkTree(lookAt, settings.startMode === 'boot' ? 'boot' : 'command')
+    checkTree(resolveInRoot(lookAt, newRoot), settings.startMode === 'boot' ? 'boot' : 'command')
   const name = settings.machine ?? machineNameForRoot(path, 'directory')
   const machine =
     settings.ephemeral && settings.machine === undefined
@@ -90,7 +91,12 @@ async function prepareTree(
   if (settings.tuning.lockImages) {
     changes.lock(path, access === 'read-only' || throwAway ? 'shared' : 'exclusive')
   }
-  if (!settings.ephemeral) return { machine, root: rootOf(path, settings), access, top: lookAt }
+  // Nothing is written to a tree below a volatile layer, so it needs no copy.
+  const layered = settings.volatile === 'yes' || settings.volatile === 'overlay'
+  if (layered || !settings.ephemeral) {
+    const root = rootOf(layered ? resolveInRoot(path, newRoot) : path, settings)
+    return { machine, root, access, top: lookAt }
+  }
   const copy = await changes.throwAwayCopy(path)
   if (copy.kind === 'overlay') {
     const root: RootPlan = {
@@ -142,7 +148,7 @@ interface FoundTree {
   readonly access: Image['access']
 }
 
-async function findTree(
+export async function findTree(
   settings: Settings,
   context: ContainerContext,
   changes: HostChanges,

@@ -4,7 +4,7 @@
  * which the next run finds what a killed one left; it serves as the source itself while another run of the same
  * name is alive.
  */
-import { mkdirSync, readdirSync, rmdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { runtimeDirectory } from '../paths.ts'
@@ -32,6 +32,13 @@ export function makePropagateDirectory(machine: string, cleanup: CleanupStack): 
   mkdirSync(byName, { recursive: true, mode: MODE })
   cleanup.defer(`propagation directory ${byName}`, () => removeIfEmpty(byName))
   return byName
+}
+
+/** Removes what dead runs left, of `machine` also what the original left. Nobody runs it meanwhile. */
+export function removeStalePropagateDirectories(machine: string): void {
+  const runs = join(runtimeDirectory(), 'propagate')
+  if (existsSync(runs) && removeDead(runs, machine)) return
+  removeIfEmpty(join(BY_NAME, machine))
 }
 
 /**

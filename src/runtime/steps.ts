@@ -13,10 +13,12 @@ import {
   lchownSync,
   lstatSync,
   mkdirSync,
+  readFileSync,
   rmdirSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { basename } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { describeStep, type MountFlag, type PlannedSource, type Step } from '../plan/plan.ts'
 import { close, open, O_DIRECTORY, O_PATH } from '../sys/fd.ts'
@@ -52,7 +54,9 @@ import { openBindTarget } from './bind-target.ts'
 import { bindUsers } from './bind-users.ts'
 import { makeBaseFilesystem } from './base-filesystem.ts'
 import { layOutCredentials } from './credentials.ts'
+import { BOOT_ID_FILE } from './host-files.ts'
 import { idMapLines } from './id-map.ts'
+import { linkJournal } from './link-journal.ts'
 import { mountOverlayAt } from './overlay.ts'
 import { setUpResolvConf } from './resolv-conf.ts'
 import type { StepContext } from './step-context.ts'
@@ -122,6 +126,7 @@ function executeStep(step: Step, context: StepContext): void {
       for (const [name, content] of [
         ['container-manager', step.service],
         ['container-uuid', context.containerUuid],
+        [basename(BOOT_ID_FILE), readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trim()],
       ]) {
         executeStep(
           { kind: 'file', path: `/run/host/${name}`, content: `${content}\n`, mode: 0o444 },
@@ -133,6 +138,8 @@ function executeStep(step: Step, context: StepContext): void {
       return setUpResolvConf(step, context)
     case 'timezone':
       return setUpTimezone(step.mode, context)
+    case 'link-journal':
+      return linkJournal(step, context)
     case 'private-sysfs':
       return fillPrivateSysfs(step.access)
   }

@@ -27,8 +27,9 @@ import { receive, sendIfAlive, type ChildMessage, type SupervisorDescriptor } fr
 import { NotifySocket } from './notify.ts'
 import { runOuterChild } from './outer-child.ts'
 import type { ContainerSecrets } from './secrets.ts'
-import type { ServiceManager } from './service-manager.ts'
-import { SignalInbox } from './signals.ts'
+import type { ServiceManager, Watchdog } from './service-manager.ts'
+import { readinessFor } from './signal-readiness.ts'
+import type { SignalInbox } from './signals.ts'
 import { runSoleChild } from './sole-child.ts'
 
 export type ContainerEnd =
@@ -44,6 +45,8 @@ export interface SupervisorOptions {
   readonly secrets: ContainerSecrets
   /** Told when the container runs, is ready, and goes. */
   readonly serviceManager: ServiceManager
+  /** Undefined when nobody watches whether this process is alive. */
+  readonly watchdog?: Watchdog | undefined
   /** Called with the leader's pid when its namespaces exist and before it goes on: cgroups, registration. */
   readonly onLeader: (pid: number) => void
   /** Called when the payload takes over. */
@@ -61,29 +64,36 @@ export interface SignalSource {
 /** What to make the first child with: how depends on whether this process has threads. */
 export type Fork = (pidNamespace: 'same' | 'new') => number
 
+/** What a supervisor acts on: an end in good order or at once, and a new size of the terminal. */
+export const SUPERVISOR_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGWINCH'] as const
+
+/** An init that is being started is looked at this often. */
+const HALT_RETRY_MS = 20
+/** A process that blocks every signal this often in a row does not merely fork. */
+const UNCLEAR_LOOKS = 10
+
 /** When the signal pipe could not be found, look for signals this often. */
 const SIGNAL_FALLBACK_MS = 50
 
-/** Supervises one container from a process with an event loop. */
+/**
+ * Supervises one container from a process with an event loop.
+ *
+ * @param signals SUPERVISOR_SIGNALS, which may have come in before the container was there
+ */
 export async function superviseContainer(
   plan: ContainerPlan,
   options: SupervisorOptions,
+  signals: SignalInbox,
 ): Promise<ContainerEnd> {
-  const signals = new SignalInbox(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGWINCH'])
+  const supervisor = startContainer(plan, options, signals, forkWithHeap)
   try {
-    const supervisor = startContainer(plan, options, signals, forkWithHeap)
-    try {
-      for (;;) {
-        if (supervisor.turn())
-          for (const signal of await signals.take()) supervisor.onSignal(signal)
-        const end = supervisor.end()
-        if (end !== undefined) return end
-      }
-    } finally {
-      supervisor.release()
+    for (;;) {
+      if (supervisor.turn()) for (const signal of await signals.take()) supervisor.onSignal(signal)
+      const end = supervisor.end()
+      if (end !== undefined) return end
     }
   } finally {
-    signals.close()
+    supervisor.release()
   }
 }
 
@@ -133,7 +143,9 @@ export class Supervisor {
   private started = false
   private failure: Error | undefined
   private killed: 'escape' | 'signal' | undefined
-  private haltRequested = false
+  /** `waiting` for the leader to be ready for the signal. */
+  private halt: 'no' | 'waiting' | 'requested' = 'no'
+  private unclearLooks = 0
   private console: ConsoleForwarder | undefined
   private notify: NotifySocket | undefined
   private readonly held: number[] = []
@@ -158,16 +170,27 @@ export class Supervisor {
   turn(): boolean {
     const sources = this.pollSources()
     const entries = sources.map((source) => source.entry)
-    const timeoutMs =
-      this.signals.pollFd < 0 ? SIGNAL_FALLBACK_MS : (this.console?.timeoutMs() ?? -1)
-    const events = poll(entries, timeoutMs)
+    const events = poll(entries, this.timeoutMs())
     let signaled = this.signals.pollFd < 0
     for (const [i, source] of sources.entries()) {
       if (events[i] === 0) continue
       if (source.handle === 'signals') signaled = true
       else source.handle(events[i] as number)
     }
+    this.options.watchdog?.keepAlive()
+    if (this.halt === 'waiting') this.tryHalt()
     return signaled
+  }
+
+  /** Until the next thing that comes by itself; -1 when there is none. */
+  private timeoutMs(): number {
+    const times = [
+      this.signals.pollFd < 0 ? SIGNAL_FALLBACK_MS : -1,
+      this.halt === 'waiting' ? HALT_RETRY_MS : -1,
+      this.console?.timeoutMs() ?? -1,
+      this.options.watchdog?.timeoutMs() ?? -1,
+    ].filter((ms) => ms >= 0)
+    return times.length === 0 ? -1 : Math.min(...times)
   }
 
   private pollSources(): { entry: PollEntry; handle: ((events: number) => void) | 'signals' }[] {
@@ -282,22 +305,30 @@ export class Supervisor {
       this.console?.copyWindowSize()
       return
     }
-    const { killSignal } = this.plan
-    if (
-      killSignal !== undefined &&
-      this.started &&
-      !this.haltRequested &&
-      this.leader !== undefined
-    ) {
-      this.haltRequested = true
-      this.options.log({
-        kind: 'notice',
-        text: `Trying to halt container. Send SIGTERM again to trigger immediate termination.`,
-      })
-      this.killLeader(killSignal)
+    if (this.plan.killSignal === undefined || this.halt !== 'no') {
+      this.killNow('signal')
       return
     }
-    this.killNow('signal')
+    this.options.log({
+      kind: 'notice',
+      text: `Trying to halt container. Send SIGTERM again to trigger immediate termination.`,
+    })
+    this.halt = 'waiting'
+    this.tryHalt()
+  }
+
+  private tryHalt(): void {
+    const { killSignal } = this.plan
+    if (killSignal === undefined || this.leader === undefined || this.leader.reaped) return
+    // While the children's end is open the leader is still a child of ours, which blocks everything.
+    if (this.control !== undefined) return
+    if (!this.plan.stubInit) {
+      const readiness = readinessFor(killSignal, this.leader.pid)
+      this.unclearLooks = readiness === 'unclear' ? this.unclearLooks + 1 : 0
+      if (readiness !== 'ready' && this.unclearLooks < UNCLEAR_LOOKS) return
+    }
+    this.halt = 'requested'
+    this.killLeader(killSignal)
   }
 
   /** Ends the container without asking it. */

@@ -7,6 +7,7 @@ import type { Draft } from './draft.ts'
 import type { EnvironmentSettings } from './environment.ts'
 import type { Ownership, Settings } from './settings.ts'
 import { defaultCapabilities } from './values/capability.ts'
+import { parseSignal } from './values/signal.ts'
 
 /**
  * The finished settings; what the user should know besides is added to `draft.events`.
@@ -16,6 +17,7 @@ import { defaultCapabilities } from './values/capability.ts'
  */
 export function settle(draft: Draft, environment: EnvironmentSettings, cwd: string): Settings {
   const { settings } = draft
+  if (draft.program.cleanUp) settleCleanUp(draft)
   settleRoot(draft, cwd)
   settings.ownership = settleOwnership(draft)
   if (settings.mounts.some(isRootMount)) settings.access = 'read-only'
@@ -24,6 +26,7 @@ export function settle(draft: Draft, environment: EnvironmentSettings, cwd: stri
   settings.tuning = environment.tuning
   if (draft.shareSystem) settings.tuning = { ...settings.tuning, shared: ['ipc', 'pid', 'uts'] }
   settleNamespaces(settings)
+  settleBoot(settings)
   checkAmbientCapabilities(settings)
   checkBindUsers(settings)
   noticeIdleProperties(draft)
@@ -44,6 +47,14 @@ export function chosenTree({ directory, settings }: Draft): TreeChoice {
     return { root: { kind: 'directory', path: directory }, template, machine }
   if (machine !== undefined) return { root: { kind: 'machine', name: machine }, template, machine }
   return { root: { kind: 'current-directory' }, template, machine }
+}
+
+function settleCleanUp({ directory, settings }: Draft): void {
+  if (settings.ephemeral) throw usageError('--cleanup and --ephemeral may not be combined')
+  if (directory === undefined && settings.machine === undefined) {
+    throw usageError('--cleanup needs --directory= or --machine=')
+  }
+  settings.template = undefined
 }
 
 function settleRoot(draft: Draft, cwd: string): void {
@@ -102,7 +113,8 @@ function settleNamespaces(settings: Draft['settings']): void {
   if (shared.includes('pid') || shared.includes('uts')) {
     settings.register = 'no'
     if (settings.startMode !== 'command') {
-      throw usageError('--as-pid2 cannot be used without PID and UTS namespaces')
+      const option = settings.startMode === 'boot' ? '--boot' : '--as-pid2'
+      throw usageError(`${option} cannot be used without PID and UTS namespaces`)
     }
   }
   if (settings.privateUsers.mode === 'no') return
@@ -119,6 +131,21 @@ function settleNamespaces(settings: Draft['settings']): void {
       'add --private-network, or unset $SYSTEMD_NSPAWN_API_VFS_WRITABLE',
     )
   }
+}
+
+function settleBoot(settings: Draft['settings']): void {
+  if (settings.ephemeral && (settings.linkJournal === 'host' || settings.linkJournal === 'guest')) {
+    throw usageError(
+      `--ephemeral and --link-journal=${settings.linkJournal} may not be combined`,
+      `use --link-journal=try-${settings.linkJournal}`,
+    )
+  }
+  if (settings.startMode !== 'boot') return
+  if (settings.capabilities.ambient.length > 0) {
+    throw usageError('--ambient-capability= is not useful with --boot')
+  }
+  // systemd(1), "Signals": halt.
+  settings.killSignal ??= parseSignal('RTMIN+3')
 }
 
 function checkAmbientCapabilities(settings: Settings): void {

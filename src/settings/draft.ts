@@ -9,6 +9,8 @@ import { defaultSettings, type Ownership, type Settings } from './settings.ts'
 export interface ProgramOptions {
   /** Print the plan as JSON and start nothing. */
   readonly printPlan: boolean
+  /** Remove what a crashed run left, and start nothing. */
+  readonly cleanUp: boolean
   /** Where images are searched for and made; undefined leaves it to the environment. */
   readonly machinesDirectory: string | undefined
   /** `--settings=`: whether a `.nspawn` file is read, and who of file and command line counts more. */
@@ -63,7 +65,13 @@ export function emptyDraft(): Draft {
     ownership: undefined,
     suppressSync: undefined,
     shareSystem: false,
-    program: { printPlan: false, machinesDirectory: undefined, settingsFile: 'yes', debug: false },
+    program: {
+      printPlan: false,
+      cleanUp: false,
+      machinesDirectory: undefined,
+      settingsFile: 'yes',
+      debug: false,
+    },
     events: [],
   }
 }

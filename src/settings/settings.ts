@@ -28,6 +28,13 @@ export type RootSource =
 export type VolatileMode = 'no' | 'yes' | 'state' | 'overlay'
 export type Ownership = 'off' | 'chown' | 'map' | 'auto' | 'foreign'
 export type ConsoleMode = 'interactive' | 'read-only' | 'passive' | 'pipe' | 'autopipe'
+/** `--pivot-root=`: absolute paths in the tree. */
+export interface PivotRoot {
+  readonly newRoot: string
+  /** In the new root; undefined drops the rest of the tree. */
+  readonly oldRoot: string | undefined
+}
+
 export type StartMode = 'command' | 'stub-init' | 'boot'
 export type BindIdMap = 'noidmap' | 'idmap' | 'rootidmap' | 'owneridmap'
 export type TimezoneMode = 'off' | 'copy' | 'bind' | 'symlink' | 'delete' | 'auto'
@@ -124,13 +131,14 @@ export interface Settings {
   readonly ephemeral: boolean
   readonly access: 'read-write' | 'read-only'
   readonly volatile: VolatileMode
+  readonly pivotRoot: PivotRoot | undefined
   readonly startMode: StartMode
   /** Program and arguments, or init's arguments with `boot`; empty means the user's shell. */
   readonly command: readonly string[]
   readonly workingDirectory: string | undefined
   readonly environment: readonly { readonly name: string; readonly value: string }[]
   readonly user: string | undefined
-  /** Signal number for the leader at SIGTERM/SIGINT; undefined means kill at once. */
+  /** Signal number for the leader at SIGTERM, SIGINT or SIGHUP; undefined means kill at once. */
   readonly killSignal: number | undefined
   readonly notifyReady: boolean
   readonly suppressSync: boolean
@@ -193,6 +201,7 @@ export function defaultSettings(): Settings {
     ephemeral: false,
     access: 'read-write',
     volatile: 'no',
+    pivotRoot: undefined,
     startMode: 'command',
     command: [],
     workingDirectory: undefined,

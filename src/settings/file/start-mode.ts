@@ -2,8 +2,6 @@
 import { usageError } from '../../errors.ts'
 import type { Draft } from '../draft.ts'
 import type { StartMode } from '../settings.ts'
-import { byName } from '../table.ts'
-import { unsupported } from '../unsupported.ts'
 import { parseBoolean } from '../values/boolean.ts'
 
 export const startModeKeys = ['Boot', 'ProcessTwo', 'Parameters'] as const
@@ -52,13 +50,8 @@ export class FileStartMode {
     return this.parameters.length > 0
   }
 
-  /** @throws NspawnError (`NOT_SUPPORTED`) where this version cannot boot */
   apply(draft: Draft): void {
-    if (this.mode === 'boot') {
-      const boot = byName.get('boot')
-      if (boot?.read === undefined) throw unsupported('this setting', boot?.instead)
-      if (boot.value === 'none') boot.read(draft)
-    } else draft.settings.startMode = this.mode ?? 'command'
+    draft.settings.startMode = this.mode ?? 'command'
     draft.settings.command = this.parameters
   }
 }

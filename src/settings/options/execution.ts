@@ -1,9 +1,21 @@
 /** Options that say what runs in the container and how. */
+import { usageError } from '../../errors.ts'
+import type { Draft } from '../draft.ts'
 import type { Option } from '../option.ts'
+import type { StartMode } from '../settings.ts'
 import { parseBoolean } from '../values/boolean.ts'
 import { parseAssignment } from '../values/environment-assignment.ts'
 import { parseWorkingDirectory } from '../values/path.ts'
 import { parseSignal, signalNames } from '../values/signal.ts'
+
+/** Neither start mode gives way to the other: a booted system has an init of its own. */
+function startAs(draft: Draft, mode: Exclude<StartMode, 'command'>): void {
+  const { startMode } = draft.settings
+  if (startMode !== 'command' && startMode !== mode) {
+    throw usageError('--boot and --as-pid2 may not be combined')
+  }
+  draft.settings.startMode = mode
+}
 
 export const executionOptions: readonly Option[] = [
   {
@@ -14,9 +26,7 @@ export const executionOptions: readonly Option[] = [
     group: 'start-mode',
     keys: [['Exec', 'ProcessTwo']],
     help: 'Run the program as process 2, below a small init',
-    read: (draft) => {
-      draft.settings.startMode = 'stub-init'
-    },
+    read: (draft) => startAs(draft, 'stub-init'),
   },
   {
     name: 'boot',
@@ -26,7 +36,9 @@ export const executionOptions: readonly Option[] = [
     group: 'start-mode',
     keys: [['Exec', 'Boot']],
     help: 'Look for an init program and boot the system',
-    instead: 'name a program to run, and use --as-pid2 to have an init above it',
+    details:
+      'The first of `/usr/lib/systemd/systemd`, `/lib/systemd/systemd` and `/sbin/init` that can be executed; the words after the options are its arguments. The tree needs an os-release file. See [booting](booting.md).',
+    read: (draft) => startAs(draft, 'boot'),
   },
   {
     name: 'chdir',
@@ -88,8 +100,11 @@ export const executionOptions: readonly Option[] = [
     group: 'kill-signal',
     keys: [['Exec', 'KillSignal']],
     help: 'Signal for process 1 when tsnspawn is told to end',
-    fallback: 'none: the container is killed at once',
-    details: 'A number or a name with or without `SIG`; also `RTMIN+N` and `RTMAX-N`.',
+    fallback: '`RTMIN+3` with `--boot`; else none: the container is killed at once',
+    details:
+      'A number or a name with or without `SIG`; also `RTMIN+N` and `RTMAX-N`. It is sent as soon as process 1 can take it; a second SIGTERM or SIGINT kills the container.',
+    differs:
+      'systemd-nspawn 252 sends the signal at once, and loses it when process 1 is not ready for it.',
     list: signalNames,
     read: (draft, text) => {
       draft.settings.killSignal = parseSignal(text)
@@ -104,6 +119,8 @@ export const executionOptions: readonly Option[] = [
     keys: [['Exec', 'NotifyReady']],
     help: 'Wait until process 1 says that it is ready',
     fallback: '`no`',
+    details:
+      'With `yes` the service manager of tsnspawn gets `READY=1` when process 1 sends it to `/run/host/notify`, else when the container has been started. `STATUS=` is passed on in both cases; other fields, and what other processes send, are not.',
     read: (draft, text) => {
       draft.settings.notifyReady = parseBoolean(text)
     },

@@ -67,7 +67,11 @@ export const generalOptions: readonly Option[] = [
     value: 'none',
     section: 'General',
     help: 'Remove what a crashed run of this machine left, and exit',
-    instead: 'the next run of the same machine removes what a crashed one left',
+    details:
+      'Needs `--directory=` or `--machine=`. The next run of the same machine does the same by itself. Refused while the tree is in use.',
+    read: (draft) => {
+      draft.program.cleanUp = true
+    },
   },
   {
     name: 'system',

@@ -3,6 +3,7 @@ import type { Option } from '../option.ts'
 import type { VolatileMode } from '../settings.ts'
 import { parseChoice } from '../values/choice.ts'
 import { absolutePath } from '../values/path.ts'
+import { parsePivotRoot } from '../values/pivot-root.ts'
 
 const volatileModes: readonly VolatileMode[] = ['no', 'yes', 'state', 'overlay']
 const unpack = 'use --directory= with a tree'
@@ -143,6 +144,13 @@ export const imageOptions: readonly Option[] = [
     group: 'pivot-root',
     keys: [['Exec', 'PivotRoot']],
     help: 'Use a directory of the tree as root directory',
-    instead: 'give the directory itself as --directory=',
+    fallback: 'the top of the tree',
+    details:
+      'Both paths are absolute and lie in the tree. The rest of the tree is mounted at `OLD`, a directory below `NEW` that must exist, or is out of sight without it. With `--volatile=yes` or `overlay` it is out of sight in any case.',
+    differs:
+      'The directory is looked for before anything is started, and without `OLD` nothing stays mounted beneath it.',
+    read: (draft, text) => {
+      draft.settings.pivotRoot = parsePivotRoot(text)
+    },
   },
 ]

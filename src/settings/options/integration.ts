@@ -1,7 +1,6 @@
 /** Options for files of the host that the container gets, and for its standard streams. */
 import type { Option } from '../option.ts'
 import type { ConsoleMode, ResolvConfMode, Settings, TimezoneMode } from '../settings.ts'
-import { unsupported } from '../unsupported.ts'
 import { parseBackground } from '../values/background.ts'
 import { parseChoice } from '../values/choice.ts'
 
@@ -38,7 +37,7 @@ const consoleModes: readonly ConsoleMode[] = [
   'pipe',
   'read-only',
 ]
-const journal = 'read the journal in the container, or bind its directory with --bind='
+const journal = 'use --link-journal=host to have the journal of the container on the host'
 
 export const integrationOptions: readonly Option[] = [
   {
@@ -79,16 +78,14 @@ export const integrationOptions: readonly Option[] = [
     section: 'Integration',
     group: 'link-journal',
     keys: [['Exec', 'LinkJournal']],
-    help: 'Show the journal of the container on the host: no, auto, try-guest, try-host',
+    help: 'Show the journal of the container on the host: no, auto, guest, host, try-guest, try-host',
     fallback: '`auto`',
-    details: 'Journals are not linked yet, which `no`, `auto` and the `try-` modes allow.',
-    differs: '`guest` and `host`, which insist on the link, are refused.',
+    details:
+      'The journal lies in `/var/log/journal/MACHINE-ID`. `guest` makes it a directory of the tree with a link to it on the host; `host` makes it a directory of the host, mounted in the container. With `try-` it is no failure when that cannot be done. `auto` mounts the directory of the host if it exists. Never done with `--ephemeral`.',
+    differs:
+      'The directory of the host is mapped to the root of a user namespace, which the original does from 258 on. Without a machine ID of the host `auto` and the `try-` modes do nothing, where the original fails.',
     read: (draft, text) => {
-      const mode = parseChoice(text, linkJournalModes, { yes: 'auto', no: 'no' })
-      if (mode === 'guest' || mode === 'host') {
-        throw unsupported(`journal mode "${mode}"`, `use no, or try-${mode}`)
-      }
-      draft.settings.linkJournal = mode
+      draft.settings.linkJournal = parseChoice(text, linkJournalModes, { yes: 'auto', no: 'no' })
     },
   },
   {

@@ -52,6 +52,25 @@ const start: ParityCase[] = [
   }),
 ]
 
+/** The probe in place of an init: it gets the arguments. */
+const probeAsInit = `printf '#!/bin/sh\\nexec perl /usr/lib/tsnspawn-probe.pl "$@"\\n' > "$TREE/usr/sbin/init"
+chmod +x "$TREE/usr/sbin/init"`
+/** A tree within the tree. */
+const inner = `mkdir -p "$TREE/inner"; cd "$TREE"; cp -a bin lib lib64 usr etc inner`
+
+const boot: ParityCase[] = [
+  row('-b, --boot', 'an init without a terminal', ['--boot', '--pipe'], { prepare: probeAsInit }),
+  row('-b, --boot', 'an init on a console, with a user namespace', ['--boot', '-U'], {
+    prepare: probeAsInit,
+    terminal: {},
+    freshTree: true,
+  }),
+  row('--pivot-root=', 'another root', ['--pipe', '--pivot-root=/inner'], {
+    prepare: inner,
+    freshTree: true,
+  }),
+]
+
 const identity: ParityCase[] = [
   row('-M, --machine=', 'the name becomes the host name', ['--pipe', '--machine=some-name']),
   row('-M, --machine=', 'finds the tree in the machines directory', ['--pipe', '-M', 'parity'], {
@@ -479,6 +498,7 @@ const integration: ParityCase[] = [
 
 export const factCases: readonly ParityCase[] = [
   ...start,
+  ...boot,
   ...identity,
   ...image,
   ...users,

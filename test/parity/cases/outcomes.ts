@@ -1,4 +1,5 @@
 /** Rows that compare exit statuses and output, and rows where both programs refuse. */
+import { existsSync, readFileSync } from 'node:fs'
 import type { ParityCase } from '../case.ts'
 
 type Row = Omit<ParityCase, 'compare' | 'args' | 'option' | 'title' | 'command'>
@@ -128,6 +129,48 @@ const statuses: ParityCase[] = [
   ),
 ]
 
+/** A shell script in place of an init. */
+const init = (script: string) =>
+  `printf '%s\\n' '#!/bin/sh' '${script}' > "$TREE/usr/sbin/init"; chmod +x "$TREE/usr/sbin/init"`
+
+const boots: ParityCase[] = [
+  outcome(
+    '-b, --boot',
+    'the words after the options are for the init',
+    ['-q', '--boot'],
+    ['3', '--x'],
+    {
+      prepare: init('echo "$0 $*"; exit 7'),
+    },
+  ),
+  outcome('-b, --boot', 'is an init that says 133 itself a failure', ['-q', '-b'], [], {
+    prepare: init('exit 133'),
+  }),
+  outcome('-b, --boot', 'SIGTERM becomes SIGRTMIN+3', ['-q', '--pipe', '-b'], [], {
+    prepare: init('trap "echo halted; exit 3" 37; echo ready; while :; do sleep 0.05; done'),
+    signal: { name: 'SIGTERM' },
+  }),
+  outcome(
+    '-b, --boot',
+    'with a signal to end of its own',
+    ['-q', '--pipe', '-b', '--kill-signal=USR1'],
+    [],
+    {
+      prepare: init('trap "echo halted; exit 3" USR1; echo ready; while :; do sleep 0.05; done'),
+      signal: { name: 'SIGTERM' },
+    },
+  ),
+  outcome('-b, --boot', 'is killed by a second SIGTERM', ['-q', '--pipe', '-b'], [], {
+    prepare: init('trap : 37; echo ready; while :; do sleep 0.05; done'),
+    signal: { name: 'SIGTERM', times: 2 },
+  }),
+  outcome('-b, --boot', 'three times ^] kills it', ['-q', '-b'], [], {
+    prepare: init('echo ready; while :; do sleep 1; done'),
+    terminal: {},
+    input: '\u001d\u001d\u001d',
+  }),
+]
+
 const signals: ParityCase[] = [
   outcome(
     '--kill-signal=',
@@ -206,7 +249,35 @@ const lists: ParityCase[] = [
   // Not --kill-signal=help: the list of the original begins with 0, which it refuses.
 ]
 
+const hostId = existsSync('/etc/machine-id') ? readFileSync('/etc/machine-id', 'utf8').trim() : ''
+
 const refusals: ParityCase[] = [
+  refusal('-b, --boot', 'a tree without an init', ['-q', '--boot'], /sbin\/init/),
+  refusal('-b, --boot', 'a tree without an os-release file', ['-q', '-b'], /os-release/, {
+    prepare: 'rm -f "$TREE/etc/os-release" "$TREE/usr/lib/os-release"',
+  }),
+  refusal('-b, --boot', 'together with a stub init', ['-b', '-a'], /--boot and --as-pid2/),
+  refusal(
+    '-b, --boot',
+    'with ambient capabilities',
+    ['-b', '--ambient-capability=CAP_CHOWN'],
+    /boot/,
+  ),
+  refusal('--pivot-root=', 'a relative path', ['--pivot-root=inner'], /inner/),
+  refusal('--pivot-root=', 'a directory that is not there', ['--pivot-root=/nowhere'], /nowhere/),
+  refusal('--pivot-root=', 'a place that is not there', ['--pivot-root=/:/nowhere'], /nowhere/),
+  refusal(
+    '--link-journal=',
+    'a throw-away copy',
+    ['-x', '--link-journal=host'],
+    /--link-journal=host/,
+  ),
+  refusal(
+    '--link-journal=',
+    'the machine ID of the host',
+    ['--link-journal=host', `--uuid=${hostId}`],
+    /ids are equal/,
+  ),
   refusal('COMMAND', 'a program that is not there', ['-q'], /no-such-program/, {
     command: ['no-such-program'],
   }),
@@ -344,6 +415,7 @@ const refusals: ParityCase[] = [
 
 export const outcomeCases: readonly ParityCase[] = [
   ...statuses,
+  ...boots,
   ...signals,
   ...terminals,
   ...lists,

@@ -13,6 +13,7 @@ const facts: HostFacts = {
   boundingSet: '000001ffffffffff',
   initLimits: { processes: 1000, pendingSignals: 1000 },
   maxOpenFiles: 1_048_576,
+  machineId: 'fedcba9876543210fedcba9876543210',
   localtime: 'symlink',
   resolvConf: { host: true, stub: false },
   term: 'xterm',
@@ -31,7 +32,6 @@ const prepared: PreparedContainer = {
   rootAccess: 'read-write',
   users: undefined,
   fallbackUuid: '0123456789abcdef0123456789abcdef',
-  bootId: '11111111-2222-3333-4444-555555555555',
   temporary: { next: () => `/var/tmp/t${++temporaries}`, workName: (upper) => `.#${upper}.w` },
   hostUsers: [],
   propagateDirectory: '/run/systemd/nspawn/propagate/web',
@@ -133,6 +133,51 @@ describe('the plan of a container', () => {
       ...['/dev/pts', '/run/host/incoming'],
     ])
     expect(targets(plan().inner).slice(0, 3)).toEqual(['/proc', '/proc/sys', '/proc/sys'])
+  })
+
+  test('boots with the first init of the tree, its own arguments, and no locale', () => {
+    const { payload, cgroup } = plan({ startMode: 'boot', command: ['--unit=x', '3'] })
+    expect(payload.candidates.map(({ argv }) => argv)).toEqual([
+      ['/usr/lib/systemd/systemd', '--unit=x', '3'],
+      ['/lib/systemd/systemd', '--unit=x', '3'],
+      ['/sbin/init', '--unit=x', '3'],
+    ])
+    expect(payload.environment.filter((item) => item.startsWith('LANG='))).toEqual([])
+    expect(cgroup.container).toBe('by-tree')
+  })
+
+  test('an init never rules over the control group of the caller', () => {
+    expect(plan({ startMode: 'boot', keepUnit: true }).cgroup.group).toBe('own')
+    expect(plan({ keepUnit: true }).cgroup.group).toBe('caller')
+    expect(plan({}).cgroup.group).toBe('own')
+  })
+
+  test('a new root is pivoted to, unless a throw-away layer begins there already', () => {
+    const pivotRoot = { newRoot: '/new', oldRoot: undefined }
+    expect(plan({ pivotRoot }).pivotRoot).toEqual(pivotRoot)
+    expect(plan({ pivotRoot, volatile: 'state' }).pivotRoot).toEqual(pivotRoot)
+    expect(plan({ pivotRoot, volatile: 'yes' }).pivotRoot).toBeUndefined()
+    expect(plan({ pivotRoot, volatile: 'overlay' }).pivotRoot).toBeUndefined()
+  })
+
+  test('links the journal of what stays, and insists on it only when asked to', () => {
+    const journal = (settings: Partial<Settings>) =>
+      plan(settings).outer.find((step) => step.kind === 'link-journal')
+    expect(journal({})).toMatchObject({
+      mode: 'auto',
+      tree: '/var/lib/machines/web',
+      onFailure: 'skip',
+    })
+    expect(journal({ linkJournal: 'host' })).toMatchObject({ mode: 'host', onFailure: 'fail' })
+    expect(journal({ linkJournal: 'try-guest' })).toMatchObject({
+      mode: 'guest',
+      onFailure: 'skip',
+    })
+    expect(journal({ pivotRoot: { newRoot: '/new', oldRoot: undefined } })).toMatchObject({
+      tree: '/var/lib/machines/web/new',
+    })
+    expect(journal({ linkJournal: 'no' })).toBeUndefined()
+    expect(journal({ ephemeral: true })).toBeUndefined()
   })
 
   test('makes everything below /dev and /run the shifted root’s', () => {

@@ -41,6 +41,7 @@ describe('the end of the options', () => {
       settings: defaultSettings(),
       program: {
         printPlan: false,
+        cleanUp: false,
         machinesDirectory: undefined,
         settingsFile: 'yes',
         debug: false,
@@ -181,6 +182,13 @@ const good: readonly [readonly string[], Partial<Settings>][] = [
   [['--volatile=overlay'], { volatile: 'overlay' }],
   [['--volatile=off'], { volatile: 'no' }],
   [['-a'], { startMode: 'stub-init' }],
+  [['-a', '-a'], { startMode: 'stub-init' }],
+  // An init is asked to halt, not killed.
+  [['-b', '3'], { startMode: 'boot', command: ['3'], killSignal: 37 }],
+  [['--boot', '--kill-signal=TERM'], { startMode: 'boot', killSignal: 15 }],
+  [['--pivot-root=/ostree/../x/'], { pivotRoot: { newRoot: '/ostree/../x', oldRoot: undefined } }],
+  [['--pivot-root=/a\\:b:/old'], { pivotRoot: { newRoot: '/a:b', oldRoot: '/old' } }],
+  [['--link-journal=host'], { linkJournal: 'host' }],
   [['--chdir=/srv'], { workingDirectory: '/srv' }],
   [
     ['-E', 'A=1', '-E', 'B=2', '-EA=3', '-EHERE'],
@@ -406,6 +414,7 @@ test('every supported option is covered above, or has a test of its own', () => 
   expect(untested.map(({ name }) => name)).toEqual([
     'help',
     'version',
+    'cleanup',
     'share-system',
     'template',
     'print-plan',
@@ -416,8 +425,6 @@ test('every supported option is covered above, or has a test of its own', () => 
 
 describe('what systemd-nspawn has and this version has not', () => {
   test.each([
-    ['-b'],
-    ['--boot'],
     ['-i', 'x'],
     ['--image=x'],
     ['--image-policy=x'],
@@ -426,8 +433,6 @@ describe('what systemd-nspawn has and this version has not', () => {
     ['--root-hash=x'],
     ['--root-hash-sig=x'],
     ['--verity-data=x'],
-    ['--pivot-root=/x'],
-    ['--cleanup'],
     ['--network-interface=x'],
     ['--network-macvlan=x'],
     ['--network-ipvlan=x'],
@@ -444,8 +449,6 @@ describe('what systemd-nspawn has and this version has not', () => {
     ['--forward-journal-keep-free=1'],
     ['--forward-journal-max-file-size=1'],
     ['--forward-journal-max-files=1'],
-    ['--link-journal=host'],
-    ['--link-journal=guest'],
     ['--private-users=managed'],
   ])('%j %s is refused by name, with something to do instead', (...argv) => {
     const error = failure(...argv.filter((word) => word !== undefined))
@@ -457,8 +460,8 @@ describe('what systemd-nspawn has and this version has not', () => {
     expect(failure('-i', 'x').message).toBe(
       'option --image= is not supported by this version of tsnspawn',
     )
-    expect(failure('-xb').message).toBe(
-      'option --boot is not supported by this version of tsnspawn',
+    expect(failure('-xn').message).toBe(
+      'option --network-veth is not supported by this version of tsnspawn',
     )
   })
 })
@@ -468,6 +471,12 @@ test.each([
   ['--settings=perhaps'],
   ['--settings='],
   ['--volatile='],
+  ['--pivot-root='],
+  ['--pivot-root=usr'],
+  ['--pivot-root=/usr:'],
+  ['--pivot-root=/usr:old'],
+  ['-a', '-b'],
+  ['--boot', '--as-pid2'],
   ['--volatile=some'],
   ['--chdir='],
   ['--chdir=x'],
