@@ -43,7 +43,9 @@ export function becomeCommand(
   machine: RunningMachine,
   control: number,
 ): never {
-  const user = findUser(command.user) ?? (command.user === 'root' ? nobody : undefined)
+  const confineAsRoot = () => confine(machine, nobody)
+  const user =
+    findUser(command.user, confineAsRoot) ?? (command.user === 'root' ? nobody : undefined)
   if (user === undefined) {
     throw new NspawnError(`machine ${machine.name} has no user ${command.user}`, {
       code: 'NO_SUCH_USER',

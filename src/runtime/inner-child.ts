@@ -15,14 +15,7 @@ import {
   sendMessage,
   O_PATH,
 } from '../sys/fd.ts'
-import {
-  currentHardLimit,
-  keepCapabilitiesOverUserChange,
-  limitBoundingSet,
-  setCapabilities,
-  setIds,
-  trySetResourceLimit,
-} from '../sys/credentials.ts'
+import { currentHardLimit, setIds, trySetResourceLimit } from '../sys/credentials.ts'
 import { bringUpLoopback } from '../sys/loopback.ts'
 import {
   attachMount,
@@ -48,12 +41,12 @@ import {
   PR_SET_PDEATHSIG,
   SIGKILL,
 } from '../sys/process.ts'
-import { loadSeccompProgram } from '../sys/seccomp.ts'
 import { mountCgroups } from './cgroup-mounts.ts'
 import { takeConsole, takeControllingTerminal } from './container-console.ts'
 import { receive, send, sendFailure, type SupervisorMessage } from './messages.ts'
 import { BOOT_ID_FILE, KMSG_FIFO } from './host-files.ts'
-import { executePayload, payloadEnvironment, prepareUser, type PayloadUser } from './payload.ts'
+import { executePayload, payloadEnvironment, prepareUser } from './payload.ts'
+import { dropPrivileges } from './privileges.ts'
 import { NO_SECRETS } from './secrets.ts'
 import type { StepContext } from './step-context.ts'
 import { executeSteps } from './steps.ts'
@@ -121,7 +114,8 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   setHostname(plan.hostname)
   if (plan.personality !== undefined) setPersonality(plan.personality)
   applyLimits(plan)
-  const user = prepareUser(plan)
+  const asRoot = { uid: 0, gid: 0, groups: [] }
+  const user = prepareUser(plan, () => dropPrivileges(plan, asRoot))
   dropPrivileges(plan, user)
   const environment = payloadEnvironment(plan, user, channels.containerUuid)
   setUmask(0o022)
@@ -223,20 +217,4 @@ function applyLimits(plan: ContainerPlan): void {
       own === null ? value : value === null ? own : Math.min(value, own)
     trySetResourceLimit(resource, cut(soft), cut(hard))
   }
-}
-
-function dropPrivileges(plan: ContainerPlan, user: PayloadUser): void {
-  const set = (hex: string) => BigInt(`0x${hex}`)
-  const { bounding, permitted, effective, inheritable, ambient } = plan.capabilities
-  for (const program of plan.seccomp) loadSeccompProgram(program)
-  limitBoundingSet(set(bounding))
-  keepCapabilitiesOverUserChange()
-  setIds(user.uid, user.gid, user.groups)
-  setCapabilities({
-    bounding: set(bounding),
-    permitted: set(permitted),
-    effective: set(effective),
-    inheritable: set(inheritable),
-    ambient: set(ambient),
-  })
 }

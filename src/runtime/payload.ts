@@ -34,11 +34,15 @@ export interface DatabaseUser extends Omit<PayloadUser, 'name'> {
 
 const root: PayloadUser = { uid: 0, gid: 0, groups: [], home: '/root', name: 'root' }
 
-/** Finds the user within the tree, makes the home directory, and hands the console over. */
-export function prepareUser(plan: ContainerPlan): PayloadUser {
+/**
+ * Finds the user within the tree, makes the home directory, and hands the console over.
+ *
+ * @param confine as for `findUser()`
+ */
+export function prepareUser(plan: ContainerPlan, confine: () => void): PayloadUser {
   const { user: name } = plan.payload
   if (name === undefined) return root
-  const entry = findUser(name)
+  const entry = findUser(name, confine)
   if (entry === undefined) {
     throw new NspawnError(`cannot find user ${name} in the container`, {
       code: 'NO_SUCH_USER',
@@ -56,19 +60,21 @@ export function prepareUser(plan: ContainerPlan): PayloadUser {
 /**
  * A user by name or number, for a process that has the tree as its root. Looks into the tree's own files first, which
  * hold nearly every user; other databases (LDAP, userdb) are asked through its getent.
+ *
+ * @param confine leaves a process no more than the payload will have: the tree's getent is a stranger's program
  */
-export function findUser(name: string): DatabaseUser | undefined {
+export function findUser(name: string, confine: () => void): DatabaseUser | undefined {
   const byNumber = /^[0-9]+$/.test(name)
   const line =
     readLines('/etc/passwd').find((fields) => fields[byNumber ? 2 : 0] === name) ??
-    queryDatabase('passwd', name)?.split(':')
+    queryDatabase('passwd', name, confine)?.split(':')
   if (line === undefined) return undefined
   const [login = name, , uid, gid, , home, shell] = line
   if (!isId(uid) || !isId(gid)) return undefined
   return {
     uid: Number(uid),
     gid: Number(gid),
-    groups: supplementaryGroups(login),
+    groups: supplementaryGroups(login, confine),
     home: home === undefined || home === '' ? '/' : home,
     login,
     shell: shell === '' ? undefined : shell,
@@ -80,14 +86,15 @@ function isId(text: string | undefined): boolean {
 }
 
 /** Those beside the primary group, which the kernel keeps apart. */
-function supplementaryGroups(login: string): number[] {
+function supplementaryGroups(login: string, confine: () => void): number[] {
   const groups = new Set<number>()
   for (const [, , gid, members = ''] of readLines('/etc/group')) {
     if (isId(gid) && members.split(',').includes(login)) groups.add(Number(gid))
   }
   if (usesOtherGroupDatabases()) {
     // "name gid gid …", as initgroups(3) would set them.
-    for (const gid of queryDatabase('initgroups', login)?.trim().split(/\s+/).slice(1) ?? []) {
+    const line = queryDatabase('initgroups', login, confine)
+    for (const gid of line?.trim().split(/\s+/).slice(1) ?? []) {
       if (isId(gid)) groups.add(Number(gid))
     }
   }

@@ -3,6 +3,7 @@ import { readSync } from 'node:fs'
 import { close, closeOnExecAllBut, duplicateTo, open, pipe, O_RDWR } from '../sys/fd.ts'
 import { forkChildWithHeap } from '../sys/fork.ts'
 import {
+  endAfter,
   execute,
   exitProcess,
   resetSignalHandlers,
@@ -12,11 +13,20 @@ import {
 
 const MAX_ANSWER_BYTES = 64 * 1024
 
+/** A tree that does not answer in this time has no such entry. */
+const MAX_SECONDS = 10
+
 /**
  * The first line of `getent DATABASE KEY`, run with an empty environment; undefined when it knows no such entry, or
- * the tree has no getent. Call it in the inner child, before privileges are dropped.
+ * the tree has no getent.
+ *
+ * @param confine called in the process that becomes getent, to leave it no more than the payload will have
  */
-export function queryDatabase(database: 'passwd' | 'initgroups', key: string): string | undefined {
+export function queryDatabase(
+  database: 'passwd' | 'initgroups',
+  key: string,
+  confine: () => void,
+): string | undefined {
   const [output, input] = pipe()
   const pid = forkChildWithHeap()
   if (pid === 0) {
@@ -28,6 +38,8 @@ export function queryDatabase(database: 'passwd' | 'initgroups', key: string): s
       closeOnExecAllBut([])
       resetSignalHandlers()
       setSignalMask([])
+      confine()
+      endAfter(MAX_SECONDS)
       for (const program of ['/usr/bin/getent', '/bin/getent']) {
         try {
           execute(program, ['getent', database, key], [])

@@ -23,6 +23,7 @@ const sigtimedwait = lazyFunction(
   'int sigtimedwait(const uint8_t *set, uint8_t *info, const uint8_t *timeout)',
 )
 const pidfdOpen = lazyFunction('long syscall(long nr, int pid, unsigned int flags)')
+const nativeAlarm = lazyFunction('unsigned int alarm(unsigned int seconds)')
 const nativeUmask = lazyFunction('unsigned int umask(unsigned int mask)')
 const nativePersonality = lazyFunction('int personality(unsigned long persona)')
 const nativeReboot = lazyFunction('int reboot(int command)')
@@ -169,6 +170,11 @@ export function openPidfd(pid: number): number {
 export function signalPidfd(pidfd: number, signal: number): void {
   if (Number(pidfdSendSignal(SYS_pidfd_send_signal, pidfd, signal, null, 0)) >= 0) return
   if (lastErrno() !== ESRCH) fail('pidfd_send_signal')
+}
+
+/** alarm(2): SIGALRM ends this process, or what it executes, after so many seconds. */
+export function endAfter(seconds: number): void {
+  nativeAlarm(seconds)
 }
 
 export function setUmask(mask: number): void {
