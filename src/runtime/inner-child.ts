@@ -126,8 +126,7 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   )
   const begin = () => {
     takeControllingTerminal(plan)
-    if (plan.selinuxContext !== undefined)
-      writeFileSync('/proc/self/attr/exec', plan.selinuxContext)
+    if (plan.selinuxContext !== undefined) labelNextProgram(plan.selinuxContext)
     if (plan.noNewPrivileges) prctl(PR_SET_NO_NEW_PRIVS, 1)
     resetSignalHandlers()
     setSignalMask([])
@@ -178,6 +177,20 @@ function resetLoginUid(): void {
     writeFileSync('/proc/self/loginuid', '4294967295')
   } catch {
     // No audit in this kernel, or the id is immutable.
+  }
+}
+
+function labelNextProgram(label: string): void {
+  try {
+    writeFileSync('/proc/self/attr/exec', label)
+  } catch (error) {
+    const { code = 'EIO', syscall } = error as NodeJS.ErrnoException
+    throw new NspawnError(`cannot do as --selinux-context=${label} says`, {
+      code,
+      operation: syscall,
+      subject: '/proc/self/attr/exec',
+      hint: code === 'EINVAL' ? 'the policy of the host knows no such label' : undefined,
+    })
   }
 }
 

@@ -1,6 +1,7 @@
 /** docs/parity.md, written from the table of cases and the list of differences. */
 import { factCases } from './cases/facts.ts'
 import { outcomeCases } from './cases/outcomes.ts'
+import { scopeAndLimitCases } from './cases/scope-and-limits.ts'
 import { secretCases } from './cases/secrets.ts'
 import { hostUserCases } from './cases/users-of-the-host.ts'
 import { row } from '../fixtures/table.ts'
@@ -14,7 +15,13 @@ const what = {
 
 /** The whole page; a unit test holds the committed one to it. */
 export function parityPage(): string {
-  const cases = [...factCases, ...outcomeCases, ...secretCases, ...hostUserCases]
+  const cases = [
+    ...factCases,
+    ...outcomeCases,
+    ...secretCases,
+    ...scopeAndLimitCases,
+    ...hostUserCases,
+  ]
   const options = [...new Set(cases.map(({ option }) => option))]
   const rows = options.flatMap((option) =>
     cases

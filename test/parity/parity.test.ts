@@ -9,13 +9,20 @@ import { lacks } from '../fixtures/requires.ts'
 import type { ParityCase } from './case.ts'
 import { factCases } from './cases/facts.ts'
 import { outcomeCases } from './cases/outcomes.ts'
+import { scopeAndLimitCases } from './cases/scope-and-limits.ts'
 import { secretCases } from './cases/secrets.ts'
 import { hostUserCases } from './cases/users-of-the-host.ts'
 import { differences, explain, type Difference } from './differences.ts'
 import { compareFacts, type Facts } from './facts.ts'
 import { Stage, type Outcome } from './stage.ts'
 
-const cases = [...factCases, ...outcomeCases, ...secretCases, ...hostUserCases]
+const cases = [
+  ...factCases,
+  ...outcomeCases,
+  ...secretCases,
+  ...scopeAndLimitCases,
+  ...hostUserCases,
+]
 const againstItself = process.env['TSNSPAWN_PARITY'] === 'original'
 const ours = againstItself ? systemdNspawn : tsnspawn
 const seen = new Set<Difference>()

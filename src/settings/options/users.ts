@@ -34,6 +34,7 @@ export const userOptions: readonly Option[] = [
     help: 'Shell of users brought in: that of the host (yes), or this one',
     fallback: '`no`: the container’s own default',
     details: 'Needs `--bind-user=`.',
+    differs: '252 does not know it.',
     read: (draft, text) => {
       const truth = booleanWord(text)
       const shell =
@@ -51,6 +52,7 @@ export const userOptions: readonly Option[] = [
     group: 'bind-user',
     help: 'Make users brought in members of this group of the container',
     details: 'Repeatable. Needs `--bind-user=`.',
+    differs: '252 does not know it.',
     read: (draft, text) => {
       if (!isAccountName(text)) throw usageError(`"${text}" cannot name a group`)
       const { bindUsers } = draft.settings
