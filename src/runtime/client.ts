@@ -24,6 +24,7 @@ import type { ContainerAnswer, ContainerOrder, ContainerRequest } from './protoc
 import { gatherSecrets, type ContainerSecrets } from './secrets.ts'
 import type { ContainerEnd } from './supervisor.ts'
 import { openSupervisor } from './zygote-client.ts'
+import { admitLayerAgain } from './overlay.ts'
 
 export interface ContainerRun {
   readonly settings: Settings
@@ -87,11 +88,11 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
   for (const text of warnings) log({ kind: 'warning', text })
   announce(plan, run.settings, log)
   const output = new Output(run)
-  const { end, timedOut } = await supervised(plan, secrets, run, log, output)
+  const { end, timedOut } = await untilItEnds(plan, secrets, run, log, output)
   throwIfCanceled(run.signal)
   const reason = end?.kind === 'ended' ? end.reason : undefined
   return {
-    status: end === undefined || timedOut ? 1 : judge(end, plan.machine, true).status,
+    status: end === undefined ? 1 : judge(end, plan.machine, run.settings.keepUnit).status,
     signal: reason?.kind === 'signaled' ? reason.signal : undefined,
     timedOut,
     durationMs: performance.now() - began,
@@ -119,6 +120,32 @@ function throwIfCanceled(signal: AbortSignal | undefined): void {
   })
 }
 
+/** `end` is missing when the run was given up. */
+interface Supervised {
+  readonly end: ContainerEnd | undefined
+  readonly timedOut: boolean
+}
+
+/** Starts the container again when it reboots, unless a service manager does that. */
+async function untilItEnds(
+  plan: ContainerPlan,
+  secrets: ContainerSecrets,
+  run: ContainerRun,
+  log: LogSink,
+  output: Output,
+): Promise<Supervised> {
+  const deadlineMs = performance.now() + (run.timeoutMs ?? Infinity)
+  for (;;) {
+    const leftMs = deadlineMs - performance.now()
+    const timeoutMs = leftMs === Infinity ? undefined : Math.max(1, leftMs)
+    const supervision = await supervised(plan, secrets, { ...run, timeoutMs }, log, output)
+    const { keepUnit } = run.settings
+    if (supervision.end === undefined || keepUnit) return supervision
+    if (!judge(supervision.end, plan.machine, keepUnit).reboot) return supervision
+    admitLayerAgain(plan.root)
+  }
+}
+
 /** Hands the plan to a supervisor and follows it. */
 async function supervised(
   plan: ContainerPlan,
@@ -126,7 +153,7 @@ async function supervised(
   run: ContainerRun,
   log: LogSink,
   output: Output,
-): Promise<{ readonly end: ContainerEnd | undefined; readonly timedOut: boolean }> {
+): Promise<Supervised> {
   const rootPlace = join(runtimeDirectory(), 'root')
   mkdirSync(rootPlace, { recursive: true, mode: 0o755 })
   const channel = output.withDescriptors(openSupervisor)

@@ -2,26 +2,27 @@
  * The supervisor of one container, forked by the zygote. Synchronous, as all that is forked: it has no event loop, so
  * what comes in on the channel and as signals is read where the container is watched.
  */
+import { constants } from 'node:os'
 import { CleanupStack } from '../cleanup.ts'
 import { serializeError, type SerializedError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { close, duplicateTo, read, write } from '../sys/fd.ts'
 import { forkChildWithHeap } from '../sys/fork.ts'
 import { CLONE_NEWPID } from '../sys/namespaces.ts'
-import { exitProcess, SIGHUP, SIGINT, SIGTERM, SIGWINCH } from '../sys/process.ts'
+import { exitProcess } from '../sys/process.ts'
 import { openSignalDescriptor, readSignals } from '../sys/signalfd.ts'
 import { placeLeader } from './cgroup.ts'
 import { registerMachine } from './registration.ts'
 import { LineSplitter } from './line-splitter.ts'
 import type { ContainerAnswer, ContainerOrder, ContainerRequest } from './protocol.ts'
-import { startContainer, type ContainerEnd, type Supervisor } from './supervisor.ts'
+import {
+  startContainer,
+  SUPERVISOR_SIGNALS,
+  type ContainerEnd,
+  type Supervisor,
+} from './supervisor.ts'
 
-const SIGNALS = new Map<number, NodeJS.Signals>([
-  [SIGTERM, 'SIGTERM'],
-  [SIGINT, 'SIGINT'],
-  [SIGHUP, 'SIGHUP'],
-  [SIGWINCH, 'SIGWINCH'],
-])
+const SIGNALS = new Map(SUPERVISOR_SIGNALS.map((name) => [constants.signals[name], name]))
 
 /** Reads the order from the channel, carries it out, answers, and ends this process. */
 export function superviseByOrder(given: {

@@ -111,6 +111,21 @@ describe('an outcome', () => {
   })
 })
 
+it('starts a container again that reboots, with what it had written', async () => {
+  const script = `if [ -e /seen ]; then echo again; else touch /seen; echo first
+    exec perl -e 'syscall 169, 0xfee1dead, 672274793, 0x1234567, 0; sleep 5'; fi`
+  const settings = {
+    ...defaultSettings(),
+    root: { kind: 'directory' as const, path: tree },
+    ephemeral: true,
+    register: 'no' as const,
+    quiet: true,
+    command: ['sh', '-c', script],
+  }
+  const outcome = await runContainer({ settings, stdio: 'capture' })
+  expect(outcome).toMatchObject({ status: 0, stdout: 'first\nagain\n' })
+})
+
 describe('the zygote', () => {
   it('starts containers at the same time', async () => {
     const outcomes = await Promise.all(
