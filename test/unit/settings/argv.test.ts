@@ -188,6 +188,7 @@ const good: readonly [readonly string[], Partial<Settings>][] = [
   [['--boot', '--kill-signal=TERM'], { startMode: 'boot', killSignal: 15 }],
   [['--pivot-root=/ostree/../x/'], { pivotRoot: { newRoot: '/ostree/../x', oldRoot: undefined } }],
   [['--pivot-root=/a\\:b:/old'], { pivotRoot: { newRoot: '/a:b', oldRoot: '/old' } }],
+  [['--pivot-root=/a:'], { pivotRoot: { newRoot: '/a', oldRoot: undefined } }],
   [['--link-journal=host'], { linkJournal: 'host' }],
   [['--chdir=/srv'], { workingDirectory: '/srv' }],
   [
@@ -473,7 +474,6 @@ test.each([
   ['--volatile='],
   ['--pivot-root='],
   ['--pivot-root=usr'],
-  ['--pivot-root=/usr:'],
   ['--pivot-root=/usr:old'],
   ['-a', '-b'],
   ['--boot', '--as-pid2'],
