@@ -171,6 +171,32 @@ const boots: ParityCase[] = [
   }),
 ]
 
+const withoutJournals = { prepare: 'rm -rf "$TREE/var/log/journal"' }
+
+const journals: ParityCase[] = [
+  outcome(
+    '--link-journal=',
+    'makes the directory of journals',
+    ['-q'],
+    ['ls', '/var/log'],
+    withoutJournals,
+  ),
+  outcome(
+    '--link-journal=',
+    'makes none in a read-only tree',
+    ['-q', '--read-only'],
+    ['ls', '/var/log'],
+    withoutJournals,
+  ),
+  outcome(
+    '--link-journal=',
+    'makes none when it is off',
+    ['-q', '--link-journal=no'],
+    ['ls', '/var/log'],
+    withoutJournals,
+  ),
+]
+
 const signals: ParityCase[] = [
   outcome(
     '--kill-signal=',
@@ -416,6 +442,7 @@ const refusals: ParityCase[] = [
 export const outcomeCases: readonly ParityCase[] = [
   ...statuses,
   ...boots,
+  ...journals,
   ...signals,
   ...terminals,
   ...lists,
