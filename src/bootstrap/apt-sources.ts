@@ -2,8 +2,9 @@
  * Reads the host's own apt sources, to take packages from where this host takes them. Both formats
  * of sources.list(5): one line a source in `*.list`, deb822 stanzas in `*.sources`.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { readIfThere } from '../read-if-there.ts'
 
 export interface AptSource {
   readonly types: readonly string[]
@@ -108,15 +109,6 @@ export function hostMirrors(
 
 function words(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== '')
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw error
-  }
 }
 
 function listIfThere(path: string): string[] {

@@ -8,12 +8,12 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   statSync,
   type Stats,
 } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import { sipHash24 } from '../siphash.ts'
+import { readIfThere } from '../read-if-there.ts'
 import { tryLockFile } from '../sys/lock.ts'
 import { isLockedByAnyone, tryLockFileAt, type LockFile } from './lock.ts'
 import { randomBytes } from './random-suffix.ts'
@@ -251,13 +251,4 @@ export function remoteDatabases(nsswitch: string): ReadonlySet<string> {
 /** The ids in the text of passwd or group: the third field of both. */
 function idsIn(text: string): ReadonlySet<number> {
   return new Set(text.split('\n').map((line) => Number.parseInt(line.split(':')[2] ?? '', 10)))
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
-    throw error
-  }
 }

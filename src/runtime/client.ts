@@ -88,7 +88,7 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
   for (const text of warnings) log({ kind: 'warning', text })
   announce(plan, run.settings, log)
   const output = new Output(run)
-  const { end, timedOut } = await untilItEnds(plan, secrets, run, log, output)
+  const { end, timedOut } = await untilItEnds({ plan, secrets, run, log, output })
   throwIfCanceled(run.signal)
   const reason = end?.kind === 'ended' ? end.reason : undefined
   return {
@@ -126,19 +126,22 @@ interface Supervised {
   readonly timedOut: boolean
 }
 
+interface Prepared {
+  readonly plan: ContainerPlan
+  readonly secrets: ContainerSecrets
+  readonly run: ContainerRun
+  readonly log: LogSink
+  readonly output: Output
+}
+
 /** Starts the container again when it reboots, unless a service manager does that. */
-async function untilItEnds(
-  plan: ContainerPlan,
-  secrets: ContainerSecrets,
-  run: ContainerRun,
-  log: LogSink,
-  output: Output,
-): Promise<Supervised> {
+async function untilItEnds(prepared: Prepared): Promise<Supervised> {
+  const { plan, run } = prepared
   const deadlineMs = performance.now() + (run.timeoutMs ?? Infinity)
   for (;;) {
     const leftMs = deadlineMs - performance.now()
     const timeoutMs = leftMs === Infinity ? undefined : Math.max(1, leftMs)
-    const supervision = await supervised(plan, secrets, { ...run, timeoutMs }, log, output)
+    const supervision = await supervised({ ...prepared, run: { ...run, timeoutMs } })
     const { keepUnit } = run.settings
     if (supervision.end === undefined || keepUnit) return supervision
     if (!judge(supervision.end, plan.machine, keepUnit).reboot) return supervision
@@ -147,13 +150,7 @@ async function untilItEnds(
 }
 
 /** Hands the plan to a supervisor and follows it. */
-async function supervised(
-  plan: ContainerPlan,
-  secrets: ContainerSecrets,
-  run: ContainerRun,
-  log: LogSink,
-  output: Output,
-): Promise<Supervised> {
+async function supervised({ plan, secrets, run, log, output }: Prepared): Promise<Supervised> {
   const rootPlace = join(runtimeDirectory(), 'root')
   mkdirSync(rootPlace, { recursive: true, mode: 0o755 })
   const channel = output.withDescriptors(openSupervisor)

@@ -1,6 +1,6 @@
 /** Users of the host who are to be brought into a container (systemd-nspawn(1), `--bind-user=`). */
-import { readFileSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
+import { readIfThere } from '../read-if-there.ts'
 import type { HostUser } from '../plan/bind-users.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { ContainerSecrets } from './secrets.ts'
@@ -83,15 +83,6 @@ async function askNameService(
     return found.status === 0 ? found.stdout.split('\n')[0]?.split(':') : undefined
   } catch (error) {
     if (error instanceof NspawnError && error.code === 'PROGRAM_NOT_FOUND') return undefined
-    throw error
-  }
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
     throw error
   }
 }
