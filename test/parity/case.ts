@@ -39,6 +39,8 @@ export interface ParityCase {
   readonly prepare?: string
   /** Sent to the runtime when the payload has printed `ready`. */
   readonly signal?: { readonly name: NodeJS.Signals; readonly times?: number }
+  /** `parity.nspawn` beside the tree, and in /run/systemd/nspawn, where it is trusted. */
+  readonly settings?: (place: Place) => { readonly beside?: string; readonly trusted?: string }
   /** The whole tree is changed by it, so each side gets a copy of its own. */
   readonly freshTree?: boolean
   /** For a refusal: what the message of ours has to name. */

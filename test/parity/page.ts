@@ -3,6 +3,7 @@ import { factCases } from './cases/facts.ts'
 import { outcomeCases } from './cases/outcomes.ts'
 import { scopeAndLimitCases } from './cases/scope-and-limits.ts'
 import { secretCases } from './cases/secrets.ts'
+import { settingsFileCases } from './cases/settings-files.ts'
 import { hostUserCases } from './cases/users-of-the-host.ts'
 import { row } from '../fixtures/table.ts'
 import { differences } from './differences.ts'
@@ -21,6 +22,7 @@ export function parityPage(): string {
     ...secretCases,
     ...scopeAndLimitCases,
     ...hostUserCases,
+    ...settingsFileCases,
   ]
   const options = [...new Set(cases.map(({ option }) => option))]
   const rows = options.flatMap((option) =>

@@ -11,6 +11,7 @@ import { factCases } from './cases/facts.ts'
 import { outcomeCases } from './cases/outcomes.ts'
 import { scopeAndLimitCases } from './cases/scope-and-limits.ts'
 import { secretCases } from './cases/secrets.ts'
+import { settingsFileCases } from './cases/settings-files.ts'
 import { hostUserCases } from './cases/users-of-the-host.ts'
 import { differences, explain, type Difference } from './differences.ts'
 import { compareFacts, type Facts } from './facts.ts'
@@ -22,6 +23,7 @@ const cases = [
   ...secretCases,
   ...scopeAndLimitCases,
   ...hostUserCases,
+  ...settingsFileCases,
 ]
 const againstItself = process.env['TSNSPAWN_PARITY'] === 'original'
 const ours = againstItself ? systemdNspawn : tsnspawn

@@ -116,7 +116,9 @@ export class Stage implements AsyncDisposable {
       env: { TREE: place.tree, FILES: place.files },
       stdin: 'ignore',
     })
+    await this.placeSettings(parityCase.settings?.(place) ?? {})
     const result = await this.start(parityCase, program)
+    await this.placeSettings({})
     const treeChanges = await this.restore(parityCase, since)
     const facts = readFacts(result.stdout, this.setting())
     return { ...result, facts, treeFacts: new Map(treeChanges) }
@@ -130,6 +132,18 @@ export class Stage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.room[Symbol.asyncDispose]()
     await this.temporary[Symbol.asyncDispose]()
+  }
+
+  private async placeSettings(
+    files: ReturnType<NonNullable<ParityCase['settings']>>,
+  ): Promise<void> {
+    const write = 'rm -rf "$1"; test -z "$2" || { mkdir -p "${1%/*}"; printf %s "$2" > "$1"; }'
+    for (const [path, text = ''] of [
+      [`${this.place.tree}.nspawn`, files.beside],
+      ['/run/systemd/nspawn/parity.nspawn', files.trusted],
+    ] as const) {
+      await this.room.run(['sh', '-ec', write, 'write', path, text])
+    }
   }
 
   private async restore(parityCase: ParityCase, since: number): Promise<[string, string][]> {

@@ -55,6 +55,8 @@ export const generalOptions: readonly Option[] = [
     fallback: '`yes`',
     details:
       'With `override` the file counts more than the command line, with `trusted` a file beside the image may say what else only one in /etc or /run may. See [settings files](settings-files.md).',
+    differs:
+      'With `no`, systemd-nspawn 252 leaves the resource limits as the caller has them; here the same defaults hold as always.',
     read: (draft, text) => {
       draft.program.settingsFile = parseChoice<SettingsFileMode>(text, settingsFileModes, {
         yes: 'yes',
