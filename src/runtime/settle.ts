@@ -7,7 +7,9 @@ import { locateTree } from './locate-tree.ts'
 
 /** @throws NspawnError for a file that cannot be read, and where file and command line make no sense together */
 export function settleWithFile(line: ReadCommandLine): SettledCommandLine {
-  return line.settle(line.program.settingsFile === 'no' ? undefined : settingsFileOf(line))
+  // What is left over of a machine does not depend on how the next run is set.
+  const unread = line.program.settingsFile === 'no' || line.program.cleanUp
+  return line.settle(unread ? undefined : settingsFileOf(line))
 }
 
 function settingsFileOf({ tree, program, caller }: ReadCommandLine): SettingsFile | undefined {

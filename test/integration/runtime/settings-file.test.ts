@@ -110,6 +110,12 @@ describe.skipIf(lacks('root'))('the settings file of a machine', () => {
     expect((await start(['-D', tree, '--settings=no'])).status).toBe(0)
   })
 
+  test('is not looked at by --cleanup', async () => {
+    beside('box.nspawn', '[Exec')
+    const { status, stderr } = await room.run(tsnspawn('-D', tree, '--cleanup'))
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  })
+
   test('that only root can read is named to others', async () => {
     beside('box.nspawn', host('beside'))
     await chmod(join(machines, 'box.nspawn'), 0o600)

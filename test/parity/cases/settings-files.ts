@@ -102,6 +102,10 @@ export const settingsFileCases: readonly ParityCase[] = [
       ...['[Exec]', 'ProcessTwo=yes', `Parameters=sh -c 'echo "$$ $0 $1"' "a b" c`, 'Boot=yes'],
     ),
   }),
+  outcome(file, 'an init with its arguments', ['--pipe'], [], {
+    prepare: `printf '%s\\n' '#!/bin/sh' 'echo "$$ $*"; exit 7' > "$TREE/usr/sbin/init"; chmod +x "$TREE/usr/sbin/init"`,
+    settings: trusted('[Exec]', 'Boot=yes', 'Parameters=3 "a  b"'),
+  }),
   outcome(file, 'parameters that were taken back', ['--pipe'], [], {
     settings: beside(
       ...[

@@ -112,6 +112,7 @@ describe('values', () => {
     ],
     [exec('Boot=no', 'Parameters=a', 'Parameters=b\\x "" '), { command: ['a', 'b\\x', ''] }],
     [exec('Boot=no', 'Parameters=a', 'Parameters=', 'Parameters=c'), { command: ['c'] }],
+    [exec('Boot=yes', 'Parameters=a'), { startMode: 'boot', command: ['a'], killSignal: 37 }],
     [exec('Ephemeral=on'), { ephemeral: true }],
     [exec('User=1'), { user: '1' }],
     [exec('User=b%H'), { user: 'b%H' }],
