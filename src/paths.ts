@@ -18,6 +18,11 @@ export function runtimeDirectory(): string {
   return process.env['TSNSPAWN_RUNTIME_DIR'] ?? '/run/tsnspawn'
 }
 
+/** What an administrator decides: TSNSPAWN_CONFIG_DIR, else /etc/tsnspawn. */
+export function configDirectory(): string {
+  return process.env['TSNSPAWN_CONFIG_DIR'] ?? '/etc/tsnspawn'
+}
+
 /** Where supervisors say which machines run. */
 export function registryDirectory(): string {
   return join(runtimeDirectory(), 'machines')

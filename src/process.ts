@@ -123,6 +123,36 @@ export async function runProgram(
   return { status: result.exitCode, stdout, stderr }
 }
 
+/** A program that runs on without us. */
+export interface DetachedProgram {
+  readonly pid: number
+  /** Settles when it has ended, should we still be there, with how; never rejects. */
+  readonly ended: Promise<string>
+}
+
+/**
+ * Starts a program in a session of its own, which goes on when this process ends.
+ *
+ * @param log descriptor for stdout and stderr; stdin is empty
+ * @throws NspawnError when it cannot be started
+ */
+export function startDetached(
+  step: string,
+  argv: readonly [string, ...string[]],
+  options: { readonly log: number; readonly env: Readonly<Record<string, string>> },
+): DetachedProgram {
+  const [file, ...args] = argv
+  const { log, env } = options
+  const running = spawn(file, args, { cwd: '/', detached: true, env, stdio: ['ignore', log, log] })
+  running.unref()
+  const ended = new Promise<string>((resolve) => {
+    running.on('error', (error) => resolve(error.message))
+    running.on('exit', (status, signal) => resolve(signal ?? `exit status ${status}`))
+  })
+  if (running.pid === undefined) throw new NspawnError(step, { code: 'ENOENT', operation: file })
+  return { pid: running.pid, ended }
+}
+
 /** A program of ours that waits for orders, for as long as this process lives. */
 export interface Attendant {
   /** Settles when it has ended, with how; never rejects. */

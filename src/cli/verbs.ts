@@ -88,4 +88,39 @@ export const verbs: readonly Verb[] = [
     summary: 'get a login prompt in a machine',
     load: () => import('./commands/login.ts'),
   },
+  {
+    name: 'start',
+    summary: 'start machines in the background',
+    load: () => import('./commands/start.ts'),
+  },
+  {
+    name: 'enable',
+    summary: 'have machines start with the host',
+    load: () => import('./commands/enable.ts'),
+  },
+  {
+    name: 'disable',
+    summary: 'have machines no longer start with the host',
+    load: () => import('./commands/disable.ts'),
+  },
+  {
+    name: 'copy-to',
+    summary: 'copy files from the host to a machine',
+    load: () => import('./commands/copy-to.ts'),
+  },
+  {
+    name: 'copy-from',
+    summary: 'copy files from a machine to the host',
+    load: () => import('./commands/copy-from.ts'),
+  },
+  {
+    name: 'bind',
+    summary: 'show a file or directory of the host in a machine',
+    load: () => import('./commands/bind.ts'),
+  },
+  {
+    name: 'completion',
+    summary: 'print completion for bash, zsh or fish',
+    load: () => import('./commands/completion.ts'),
+  },
 ]

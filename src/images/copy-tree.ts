@@ -10,6 +10,7 @@ import {
   linkAt,
   makeDirectoryAt,
   makeNodeAt,
+  nameOf,
   nameOfEntry,
   openDirectoryAt,
   openFileAt,
@@ -18,10 +19,13 @@ import {
   setTimesAt,
   setTimesOf,
   symlinkAt,
+  tryUnlinkAt,
   type Name,
 } from '../sys/at.ts'
 import { copyContents, type CopyState } from '../sys/reflink.ts'
 import {
+  S_IFBLK,
+  S_IFCHR,
   S_IFDIR,
   S_IFLNK,
   S_IFMT,
@@ -37,6 +41,21 @@ export interface CopyOptions {
   readonly signal?: AbortSignal | undefined
   /** Called now and then with what has been copied. */
   readonly progress?: ((copied: CopiedAmount) => void) | undefined
+}
+
+/** For copies between two systems that do not trust each other, or have different users. */
+export interface EntryCopyOptions extends CopyOptions {
+  /** What becomes of an owner's or group's id. */
+  readonly owner: (id: number) => number
+  /**
+   * What is there already: `merge` leaves it, and goes into directories; `replace` does too, and puts everything else in
+   * the place of what is there.
+   */
+  readonly existing: 'merge' | 'replace'
+  /** `leave`: no set-id bits come along, and device nodes are refused. */
+  readonly rights: 'keep' | 'leave'
+  /** `users`: those that name no ids and give no rights. */
+  readonly xattrs: 'all' | 'users'
 }
 
 export interface CopiedAmount {
@@ -57,8 +76,74 @@ export async function copyTree(
   options: CopyOptions = {},
 ): Promise<CopiedAmount> {
   const copied = { inodes: 0, bytes: 0 }
+  await inTurns(copying(source, target, copied), copied, options, source)
+  return copied
+}
+
+/** An entry of an open directory. */
+export interface EntryPlace {
+  readonly directory: number
+  readonly name: string
+}
+
+/**
+ * Copies one entry, whatever it is, with all that is below, to a new name. Symlinks are copied, not followed, and other
+ * mounts are not entered. A directory goes into one of the same name; a single file is put where there is none.
+ *
+ * @throws NspawnError; `EEXIST` when there is something and it is not to be replaced, `EPERM` for device nodes that are
+ *   not to come along, `CANCELED`
+ */
+export async function copyEntry(
+  from: EntryPlace,
+  to: EntryPlace,
+  options: EntryCopyOptions,
+): Promise<CopiedAmount> {
+  const copied = { inodes: 0, bytes: 0 }
+  await inTurns(copyingEntry(from, to, options, copied), copied, options, from.name)
+  return copied
+}
+
+function* copyingEntry(
+  from: EntryPlace,
+  to: EntryPlace,
+  options: EntryCopyOptions,
+  copied: Copy['copied'],
+): Generator<undefined> {
+  const name = nameOf(from.name)
+  const top = statAt(from.directory, name)
+  const isDirectory = (top.mode & S_IFMT) === S_IFDIR
+  const kept = new Set<number>([to.directory])
+  try {
+    yield* copyOne(
+      {
+        copied,
+        state: { clone: true, range: true },
+        top,
+        targetTop: undefined,
+        linked: new Map(),
+        rules: {
+          ...options,
+          existing: options.existing === 'merge' && !isDirectory ? 'fail' : options.existing,
+        },
+      },
+      { from: from.directory, name, to: to.directory, newName: nameOf(to.name) },
+      kept,
+    )
+  } finally {
+    kept.delete(to.directory)
+    for (const fd of kept) closeSync(fd)
+  }
+}
+
+/** Goes on a little at a time, so that signals and progress have their turn. */
+async function inTurns(
+  work: Generator<undefined>,
+  copied: CopiedAmount,
+  options: CopyOptions,
+  source: string,
+): Promise<void> {
   let began = performance.now()
-  for (const _ of copying(source, target, copied)) {
+  for (const _ of work) {
     if (performance.now() - began < 8) continue
     options.progress?.({ ...copied })
     await new Promise((resolve) => setImmediate(resolve))
@@ -66,12 +151,11 @@ export async function copyTree(
       throw new NspawnError(`copying ${source} was ended`, {
         code: 'CANCELED',
         operation: 'copy',
-        subject: target,
+        subject: source,
       })
     }
     began = performance.now()
   }
-  return copied
 }
 
 /** What all directories of one copy share. */
@@ -79,9 +163,33 @@ interface Copy {
   readonly copied: { inodes: number; bytes: number }
   readonly state: CopyState
   readonly top: InodeFacts
-  readonly targetTop: InodeFacts
+  /** Undefined until the target has been made. */
+  targetTop: InodeFacts | undefined
+  readonly rules: CopyRules
   /** The first copy of each inode that has more names, held by an open directory. */
   readonly linked: Map<string, { readonly directory: number; readonly name: Name }>
+}
+
+interface CopyRules {
+  readonly owner: (id: number) => number
+  readonly existing: 'fail' | 'merge' | 'replace'
+  readonly rights: 'keep' | 'leave'
+  readonly xattrs: 'all' | 'users'
+}
+
+const faithful: CopyRules = {
+  owner: (id) => id,
+  existing: 'fail',
+  rights: 'keep',
+  xattrs: 'all',
+}
+
+/** One entry on its way to a name elsewhere. */
+interface Passage {
+  readonly from: number
+  readonly name: Name
+  readonly to: number
+  readonly newName: Name
 }
 
 function* copying(source: string, target: string, copied: Copy['copied']): Generator<undefined> {
@@ -103,9 +211,11 @@ function* copying(source: string, target: string, copied: Copy['copied']): Gener
         state: { clone: true, range: true },
         top: statAt(from),
         targetTop: statAt(to),
+        rules: faithful,
         linked: new Map(),
       }
-      yield* copyDirectory(copy, from, to, copy.top, kept)
+      yield* copyDirectory(copy, from, to, kept)
+      copyAttributes(copy, from, to, copy.top)
     } finally {
       for (const fd of kept) closeSync(fd)
     }
@@ -114,45 +224,45 @@ function* copying(source: string, target: string, copied: Copy['copied']): Gener
   }
 }
 
-/** Fills the open directory `to` with what is in `from`, then gives it the attributes of `from`. */
+/** Fills the open directory `to` with what is in `from`. */
 function* copyDirectory(
   copy: Copy,
   from: number,
   to: number,
-  facts: InodeFacts,
   kept: Set<number>,
 ): Generator<undefined> {
   for (const entry of readEntries(from)) {
     const name = nameOfEntry(entry)
-    const child = statAt(from, name)
-    if ((child.mode & S_IFMT) === S_IFDIR) yield* copySubdirectory(copy, from, to, name, kept)
-    else if (child.links > 1 && linkCopy(copy, to, name, child, kept)) continue
-    else if ((child.mode & S_IFMT) === S_IFREG) yield* copyFile(copy, from, to, name)
-    else copySpecial(from, to, name, child)
-    copy.copied.inodes++
-    yield undefined
+    yield* copyOne(copy, { from, name, to, newName: name }, kept)
   }
-  copyXattrs(from, to)
-  fchownSync(to, facts.uid, facts.gid)
-  fchmodSync(to, facts.mode & 0o7777)
-  setTimesOf(to, facts.accessed, facts.modified)
+}
+
+function* copyOne(copy: Copy, passage: Passage, kept: Set<number>): Generator<undefined> {
+  const facts = statAt(passage.from, passage.name)
+  if ((facts.mode & S_IFMT) === S_IFDIR) yield* copySubdirectory(copy, passage, kept)
+  else if (facts.links > 1 && linkCopy(copy, passage, facts, kept)) return
+  else if ((facts.mode & S_IFMT) === S_IFREG) yield* copyFile(copy, passage)
+  else copySpecial(copy, passage, facts)
+  copy.copied.inodes++
+  yield undefined
 }
 
 function* copySubdirectory(
   copy: Copy,
-  from: number,
-  to: number,
-  name: Name,
+  { from, name, to, newName }: Passage,
   kept: Set<number>,
 ): Generator<undefined> {
   const source = openDirectoryAt(from, name)
   try {
     const facts = statAt(source)
-    if (isSameInode(facts, copy.targetTop)) return
-    makeDirectoryAt(to, name, 0o700)
-    const target = openDirectoryAt(to, name)
+    if (copy.targetTop !== undefined && isSameInode(facts, copy.targetTop)) return
+    const made = makeDirectory(copy, to, newName)
+    const target = openDirectoryAt(to, newName)
+    copy.targetTop ??= statAt(target)
     try {
-      if (sameMount(copy.top, facts)) yield* copyDirectory(copy, source, target, facts, kept)
+      if (!sameMount(copy.top, facts)) return
+      yield* copyDirectory(copy, source, target, kept)
+      if (made) copyAttributes(copy, source, target, facts)
     } finally {
       if (!kept.has(target)) closeSync(target)
     }
@@ -161,38 +271,96 @@ function* copySubdirectory(
   }
 }
 
-/** Makes `name` a further name of an inode copied before; false when this is its first. */
+/** @returns whether it is new */
+function makeDirectory(copy: Copy, to: number, name: Name): boolean {
+  try {
+    makeDirectoryAt(to, name, 0o700)
+    return true
+  } catch (error) {
+    if (copy.rules.existing === 'fail' || !isThere(error)) throw error
+    return false
+  }
+}
+
+/** Makes something that is no directory. @returns undefined when what is there stays */
+function makeNew<T>(copy: Copy, to: number, name: Name, make: () => T): T | undefined {
+  try {
+    return make()
+  } catch (error) {
+    if (copy.rules.existing === 'fail' || !isThere(error)) throw error
+    if (copy.rules.existing === 'merge') return undefined
+    const refused = tryUnlinkAt(to, name, 'file')
+    if (refused === undefined) return make()
+    throw new NspawnError('cannot replace what is there', {
+      code: refused,
+      operation: 'unlinkat',
+      subject: name.subarray(0, -1).toString(),
+      cause: error,
+    })
+  }
+}
+
+function isThere(error: unknown): boolean {
+  return error instanceof NspawnError && error.code === 'EEXIST'
+}
+
+/** Owner first: changing it takes file capabilities and set-id bits away, and writing would too. */
+function copyAttributes(copy: Copy, from: number, to: number, facts: InodeFacts): void {
+  const { rules } = copy
+  const [uid, gid] = [rules.owner(facts.uid), rules.owner(facts.gid)]
+  const isRootOwned = uid === 0 && gid === 0 && process.geteuid?.() === 0
+  // In a directory of somebody else's a group may be handed down.
+  const mayDiffer = rules !== faithful || (facts.mode & S_IFMT) === S_IFDIR
+  if (!isRootOwned || mayDiffer) fchownSync(to, uid, gid)
+  copyXattrs(copy, from, to)
+  fchmodSync(to, permissions(copy, facts))
+  setTimesOf(to, facts.accessed, facts.modified)
+}
+
+const SET_ID_BITS = 0o6000
+
+function permissions(copy: Copy, facts: InodeFacts): number {
+  const mode = facts.mode & 0o7777
+  return copy.rules.rights === 'keep' ? mode : mode & ~SET_ID_BITS
+}
+
+/** Makes the new name a further one of an inode copied before; false when this is its first. */
 function linkCopy(
   copy: Copy,
-  to: number,
-  name: Name,
+  { to, newName }: Passage,
   facts: InodeFacts,
   kept: Set<number>,
 ): boolean {
-  const key = `${facts.deviceMajor}:${facts.deviceMinor}:${facts.inode}`
+  const key = inodeKey(facts)
   const first = copy.linked.get(key)
   if (first === undefined) {
-    copy.linked.set(key, { directory: to, name })
+    copy.linked.set(key, { directory: to, name: newName })
     kept.add(to)
     return false
   }
-  linkAt(first.directory, first.name, to, name)
+  makeNew(copy, to, newName, () => linkAt(first.directory, first.name, to, newName))
   return true
 }
 
-function* copyFile(copy: Copy, from: number, to: number, name: Name): Generator<undefined> {
+function* copyFile(copy: Copy, { from, name, to, newName }: Passage): Generator<undefined> {
   const source = openFileAt(from, name, 'read')
   try {
     const facts = statAt(source)
-    const target = openFileAt(to, name, 'create')
+    if ((facts.mode & S_IFMT) !== S_IFREG) {
+      throw new NspawnError('a file was replaced while it was being copied', {
+        code: 'EAGAIN',
+        operation: 'copy',
+        subject: name.subarray(0, -1).toString(),
+      })
+    }
+    const target = makeNew(copy, to, newName, () => openFileAt(to, newName, 'create'))
+    if (target === undefined) {
+      copy.linked.delete(inodeKey(facts))
+      return
+    }
     try {
       yield* copyContents(source, target, facts.sizeBytes, facts.blocks, copy.state)
-      // Owner first: changing it takes file capabilities away, and writing would too.
-      if (facts.uid !== 0 || facts.gid !== 0 || process.geteuid?.() !== 0)
-        fchownSync(target, facts.uid, facts.gid)
-      copyXattrs(source, target)
-      fchmodSync(target, facts.mode & 0o7777)
-      setTimesOf(target, facts.accessed, facts.modified)
+      copyAttributes(copy, source, target, facts)
       copy.copied.bytes += facts.sizeBytes
     } finally {
       closeSync(target)
@@ -203,18 +371,36 @@ function* copyFile(copy: Copy, from: number, to: number, name: Name): Generator<
 }
 
 /** Copies a symlink, device node, fifo or socket. */
-function copySpecial(from: number, to: number, name: Name, facts: InodeFacts): void {
-  const isLink = (facts.mode & S_IFMT) === S_IFLNK
-  if (isLink) symlinkAt(readLinkAt(from, name), to, name)
-  else makeNodeAt(to, name, (facts.mode & S_IFMT) | 0o600, facts.specialMajor, facts.specialMinor)
-  chownAt(to, name, facts.uid, facts.gid)
-  copyXattrs(pathBytes(from, name), pathBytes(to, name))
-  if (!isLink) chmodAt(to, name, facts.mode)
-  setTimesAt(to, name, facts.accessed, facts.modified)
+function copySpecial(copy: Copy, passage: Passage, facts: InodeFacts): void {
+  const { from, name, to, newName } = passage
+  const { rules } = copy
+  const type = facts.mode & S_IFMT
+  if (rules.rights === 'leave' && (type === S_IFCHR || type === S_IFBLK)) {
+    throw new NspawnError('device nodes are not copied out of a machine', {
+      code: 'EPERM',
+      operation: 'mknod',
+      subject: name.subarray(0, -1).toString(),
+    })
+  }
+  const isLink = type === S_IFLNK
+  const made = makeNew(copy, to, newName, () => {
+    if (isLink) symlinkAt(readLinkAt(from, name), to, newName)
+    else makeNodeAt(to, newName, type | 0o600, facts.specialMajor, facts.specialMinor)
+    return true
+  })
+  if (made === undefined) {
+    copy.linked.delete(inodeKey(facts))
+    return
+  }
+  chownAt(to, newName, rules.owner(facts.uid), rules.owner(facts.gid))
+  copyXattrs(copy, pathBytes(from, name), pathBytes(to, newName))
+  if (!isLink) chmodAt(to, newName, permissions(copy, facts))
+  setTimesAt(to, newName, facts.accessed, facts.modified)
 }
 
-function copyXattrs(from: XattrTarget, to: XattrTarget): void {
+function copyXattrs(copy: Copy, from: XattrTarget, to: XattrTarget): void {
   for (const attribute of listXattrs(from)) {
+    if (copy.rules.xattrs === 'users' && !attribute.startsWith('user.')) continue
     const value = getXattr(from, attribute)
     if (value === undefined) continue
     try {
@@ -230,6 +416,10 @@ function copyXattrs(from: XattrTarget, to: XattrTarget): void {
 
 function pathBytes(directory: number, name: Name): Uint8Array {
   return Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name])
+}
+
+function inodeKey(facts: InodeFacts): string {
+  return `${facts.deviceMajor}:${facts.deviceMinor}:${facts.inode}`
 }
 
 function isSameInode(a: InodeFacts, b: InodeFacts): boolean {

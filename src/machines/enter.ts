@@ -4,11 +4,11 @@
  * held to what the machine's payload was started under.
  */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { NspawnError } from '../errors.ts'
+import { NspawnError, reviveError } from '../errors.ts'
 import { isOwnerAlive } from '../runtime/owner.ts'
-import { send, sendFailure } from '../runtime/messages.ts'
+import { receive, send, sendFailure, type ChildMessage } from '../runtime/messages.ts'
 import { limitBoundingSet, setCapabilities, setIds } from '../sys/credentials.ts'
-import { close, open, O_DIRECTORY, O_PATH, O_RDONLY } from '../sys/fd.ts'
+import { close, open, packetSocketPair, O_DIRECTORY, O_PATH, O_RDONLY } from '../sys/fd.ts'
 import { forkChildWithHeap, forkWithHeap, holdProc } from '../sys/fork.ts'
 import { changeRoot } from '../sys/mount.ts'
 import {
@@ -149,6 +149,33 @@ export function forkIntoMachine(
     sendFailure(control, error)
     exitProcess(1)
   }
+}
+
+/**
+ * Does something in the machine's mount namespace with the host's privileges, in a forked child.
+ *
+ * @param work synchronous; what it throws is thrown here
+ */
+export function inMountNamespace(door: MachineDoor, work: () => void): void {
+  const [ours, theirs] = packetSocketPair()
+  const mask = blockSignals()
+  const child = forkWithHeap()
+  if (child === 0) {
+    try {
+      prctl(PR_SET_PDEATHSIG, SIGKILL)
+      for (const { fd, type } of door.namespaces) if (type === CLONE_NEWNS) joinNamespace(fd, type)
+      work()
+    } catch (error) {
+      sendFailure(theirs, error)
+    }
+    exitProcess(0)
+  }
+  restoreSignals(mask)
+  close(theirs)
+  const answer = receive<ChildMessage>(ours)?.message
+  close(ours)
+  waitForChild(child)
+  if (answer?.kind === 'failed') throw reviveError(answer.error)
 }
 
 function joinMachine(door: MachineDoor): void {

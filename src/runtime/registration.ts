@@ -122,6 +122,8 @@ class Registering implements Registration {
   #tellMachined(leader: number): 'own' | 'given' | undefined {
     const { plan, log, cleanup, machined } = this.#context
     if (!machined) return undefined
+    // A machine that reboots has a new leader.
+    if (this.#record.machined) unregister(this.#record.name)
     const { name, service, rootDirectory, network } = this.#record
     const { mode, id, slice, properties } = plan.registration
     const { interfaces } = network

@@ -29,6 +29,7 @@ const OPEN_TREE_CLONE = 1
 const OPEN_TREE_CLOEXEC = 0o2000000
 const MOVE_MOUNT_F_EMPTY_PATH = 0x04
 const MOVE_MOUNT_T_SYMLINKS = 0x10
+const MOVE_MOUNT_T_EMPTY_PATH = 0x40
 
 const SYS_pivot_root = process.arch === 'x64' ? 155 : 41
 const SYS_open_tree = 428
@@ -156,6 +157,13 @@ export function attachMount(fd: number, target: string, path?: string): void {
   ) {
     fail('move_mount', { step: 'cannot attach mount', path: path ?? target })
   }
+}
+
+/** The same at what a descriptor stands for, which must lie in the caller's mount namespace. */
+export function attachMountTo(fd: number, target: number, path: string): void {
+  const flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+  if (Number(nativeMoveMount(SYS_move_mount, fd, '', target, '', flags)) < 0)
+    fail('move_mount', { step: 'cannot attach mount', path })
 }
 
 export interface MountAttributes {

@@ -2,6 +2,8 @@
 import { machineAddresses } from '../../machines/addresses.ts'
 import { requireMachine, type RunningMachine } from '../../machines/find.ts'
 import { machineProcesses, processName, type MachineProcess } from '../../machines/processes.ts'
+import { usageError } from '../../errors.ts'
+import { recentConsole } from '../../machines/start.ts'
 import type { VerbModule } from '../context.ts'
 import { formatAge, formatTime } from '../time.ts'
 
@@ -13,9 +15,12 @@ export const define: VerbModule['define'] = (command, run) => {
   command
     .argument('<names...>', 'machines')
     .option('-l, --full', 'do not cut long command lines')
+    .option('-n, --lines <n>', 'show this many lines of the console of a started machine', '10')
     .option('--no-pager', 'changes nothing, there is no pager')
-    .action((names: string[], options: { readonly full?: boolean }) =>
+    .action((names: string[], options: { readonly full?: boolean; readonly lines: string }) =>
       run(async (context) => {
+        if (!/^\d{1,6}$/.test(options.lines))
+          throw usageError(`--lines=${options.lines} is no number`)
         const columns =
           options.full === true || !process.stdout.isTTY
             ? Infinity
@@ -26,13 +31,19 @@ export const define: VerbModule['define'] = (command, run) => {
             machine,
             addresses: machineAddresses(machine.leader.pid) ?? [],
             processes: machineProcesses(machine),
+            console: recentConsole(machine, context.stateDirectory, Number(options.lines)),
           }
         })
         context.result(
           all.map(({ machine, ...rest }) => ({ ...machine, confinement: undefined, ...rest })),
           all
-            .map(({ machine, addresses, processes }) =>
-              statusText(machine, addresses, processes, columns),
+            .map(({ machine, addresses, processes, console }) =>
+              [
+                ...statusText(machine, addresses, processes, columns),
+                ...(console === undefined || console.length === 0 ? [] : ['', ...console]),
+              ]
+                .map(printable)
+                .join('\n'),
             )
             .join('\n\n'),
         )
@@ -46,7 +57,7 @@ function statusText(
   addresses: readonly string[],
   processes: readonly MachineProcess[],
   columns: number,
-): string {
+): string[] {
   const name = processName(machine.leader.pid)
   const lines: [label: string, text: string][] = [
     ['Since', `${formatTime(machine.timestamp)}; ${formatAge(machine.timestamp)}`],
@@ -68,7 +79,7 @@ function statusText(
       ? `${' '.repeat(LABEL_WIDTH + 2)}${text}`
       : `${label.padStart(LABEL_WIDTH)}: ${text}`,
   )
-  return [head, ...table, ...processTree(processes, columns)].map(printable).join('\n')
+  return [head, ...table, ...processTree(processes, columns)]
 }
 
 function processTree(processes: readonly MachineProcess[], columns: number): string[] {
