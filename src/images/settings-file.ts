@@ -24,13 +24,13 @@ export function findSettingsFile(machine: string, image: string): SettingsFileTe
   ]
   for (const { directory, trusted } of places) {
     const path = join(directory, `${machine}.nspawn`)
-    const bytes = readIfThere(path)
+    const bytes = readRegularFile(path)
     if (bytes !== undefined) return { path, bytes, trusted }
   }
   return undefined
 }
 
-function readIfThere(path: string): Uint8Array | undefined {
+function readRegularFile(path: string): Uint8Array | undefined {
   try {
     // Never waits, whatever somebody put there.
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY)

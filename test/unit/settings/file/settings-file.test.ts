@@ -342,7 +342,7 @@ describe('trust', () => {
       exec(
         'Capability=CAP_NET_ADMIN',
         'AmbientCapability=CAP_CHOWN',
-        'MachineID=1',
+        'MachineID=11111111222233334444555555555555',
         'Ephemeral=1',
       ) +
       exec('PrivateUsers=pick', 'LimitNOFILE=1', 'OOMScoreAdjust=1', 'CPUAffinity=0') +
@@ -355,7 +355,7 @@ describe('trust', () => {
         'BindUser=u',
       ) +
       network('Private=yes', 'Port=1')
-    const { settings, warnings } = merged(text.replace('MachineID=1\n', ''), [], false)
+    const { settings, warnings } = merged(text, [], false)
     expect(settings).toEqual({
       ...defaultSettings(),
       startMode: 'stub-init',
@@ -367,10 +367,20 @@ describe('trust', () => {
       systemCallFilter: { allow: [], deny: ['keyctl'] },
     })
     expect(warnings).toEqual([
-      ' ignoring Capability=, AmbientCapability=, Ephemeral=, PrivateUsers=, LimitNOFILE=, ' +
+      ' ignoring Capability=, AmbientCapability=, MachineID=, Ephemeral=, PrivateUsers=, LimitNOFILE=, ' +
         'OOMScoreAdjust=, CPUAffinity=, LinkJournal=, Bind=, TemporaryFileSystem=, Inaccessible=, ' +
         'BindUser=, Private=, Port=: the file is not trusted',
     ])
+  })
+  test('everybody may say these, and nothing else', () => {
+    const open = fileKeys.filter((entry) => !entry.privileged).map(({ key }) => key)
+    expect(new Set(open)).toEqual(
+      new Set([
+        ...['DropCapability', 'Environment', 'Hostname', 'KillSignal', 'NoNewPrivileges'],
+        ...['NotifyReady', 'Personality', 'PivotRoot', 'ReadOnly', 'ResolvConf', 'SuppressSync'],
+        ...['SystemCallFilter', 'Timezone', 'User', 'Volatile', 'WorkingDirectory'],
+      ]),
+    )
   })
   test('a filter that allows any call is not heard at all', () => {
     const text = exec('SystemCallFilter=~keyctl', 'SystemCallFilter=mount')
