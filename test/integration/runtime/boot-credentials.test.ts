@@ -16,7 +16,7 @@ describe.skipIf(lacks('root', 'overlay', 'program:mmdebstrap'))('a volatile firs
       await using directory = await temporaryDirectory()
       const hash = '$6$salt$of-no-password'
       const [file, ...argv] = tsnspawn(
-        ...['--register=no', '--keep-unit', '-q', '-b', '-D', tree, '--volatile=yes', ...users],
+        ...['--register=no', '-q', '-b', '-D', tree, '--volatile=yes', ...users],
         ...['--console=read-only', '--timezone=off', `--bind=${directory.path}:/out:norbind`],
         `--set-credential=passwd.hashed-password.root:${hash}`,
         '--set-credential=firstboot.timezone:Europe/Berlin',

@@ -1,0 +1,84 @@
+/**
+ * Scope units on a host with systemd. That host is a container itself, booted by us with nearly all that a machine may,
+ * since the one the tests run on may have another init.
+ */
+import { execa } from 'execa'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, realpathSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { debianBootTree } from '../../fixtures/debian-tree.ts'
+import { tsnspawn } from '../../fixtures/programs.ts'
+import { lacks } from '../../fixtures/requires.ts'
+import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+
+const top = fileURLToPath(new URL('../../..', import.meta.url))
+
+const script = `exec 2>/out/log; set -x
+systemctl start dbus.service
+run() { node /project/bin/tsnspawn.cjs -q --pipe -D /inner --register=no "$@"; }
+run --machine=box --slice='my test' --property=MemoryMax=100M --property=TasksMax=50 sh -c 'trap "exit 3" TERM; sleep 60 & wait' &
+for i in $(seq 100); do systemctl --quiet is-active box.scope && break; sleep 0.1; done
+systemctl show box.scope -p Slice -p MemoryMax -p TasksMax -p Delegate > /out/scope
+systemctl stop box.scope
+wait
+systemctl is-active box.scope > /out/after
+run --property=NoSuch=1 true 2> /out/refused && echo started >> /out/refused
+run --keep-unit --slice=other cat /proc/self/cgroup > /out/kept 2> /out/notice
+`
+
+/** Node's libraries that a small tree has not. */
+function librariesOfNode(): string[] {
+  const listed = execFileSync('ldd', [process.execPath], { encoding: 'utf8' })
+  return [...listed.matchAll(/=> (\/\S*lib(?:stdc\+\+|gcc_s|atomic)\S*)/g)].map(
+    ([, path = '']) => path,
+  )
+}
+
+describe.skipIf(lacks('root', 'overlay', 'program:mmdebstrap', 'program:ldd'))(
+  'on a host with systemd',
+  () => {
+    let directory: TemporaryDirectory
+    const read = (name: string) => readFileSync(join(directory.path, name), 'utf8')
+
+    beforeAll(async () => {
+      directory = await temporaryDirectory()
+      const tree = await debianBootTree()
+      writeFileSync(join(directory.path, 'script'), script)
+      // What is installed may be linked from elsewhere.
+      const installed = realpathSync(join(top, 'node_modules'))
+      const project = [`--bind-ro=${top}:/project`, `--bind-ro=${installed}`]
+      const libraries = librariesOfNode().map((path) => `--bind-ro=${realpathSync(path)}:${path}`)
+      const [file, ...argv] = tsnspawn(
+        ...['--register=no', '-q', '-b', '-x', '-D', tree, '--console=read-only'],
+        ...['--capability=all', '--system-call-filter=@mount @keyring'],
+        ...[...project, ...libraries, `--bind-ro=${process.execPath}:/usr/bin/node`],
+        ...[`--bind=${directory.path}:/out`, `--bind-ro=${tree}:/inner`],
+        ...['systemd.run="sh /out/script"', 'systemd.run_success_action=exit'],
+        'systemd.run_failure_action=exit',
+      )
+      const env = { SYSTEMD_NSPAWN_API_VFS_WRITABLE: '1' }
+      const { exitCode, stdout } = await execa(file, argv, { env, reject: false, timeout: 60_000 })
+      expect(exitCode, read('log')).toBe(0)
+    }, 90_000)
+    afterAll(() => directory[Symbol.asyncDispose]())
+
+    test('--slice= and --property= make a scope without registration, which can be stopped', () => {
+      expect(read('scope').trim().split('\n').toSorted()).toEqual([
+        ...['Delegate=yes', 'MemoryMax=104857600'],
+        ...['Slice=my\\x20test.slice', 'TasksMax=50'],
+      ])
+      expect(read('after')).toBe('inactive\n')
+    })
+
+    test('a property that systemd does not know is refused, and nothing is started', () => {
+      expect(read('refused')).toContain('NoSuch=1')
+      expect(read('refused')).not.toContain('started')
+    })
+
+    test('with --keep-unit there is none', () => {
+      expect(read('kept')).not.toContain('scope')
+    })
+  },
+)
