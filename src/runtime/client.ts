@@ -45,7 +45,10 @@ export interface ContainerRun {
 }
 
 export interface ContainerOutcome {
-  /** Exit status of the payload; 255 when it was killed by a signal under the stub init. */
+  /**
+   * Exit status of the payload; 255 when it was killed by a signal under the stub init. A container that reboots ends
+   * too, with 133 if it was to stay in the unit of the caller (`keepUnit`), else with 0.
+   */
   readonly status: number
   /** The number of the signal that ended the payload; undefined when it ended by itself. */
   readonly signal: number | undefined

@@ -230,6 +230,13 @@ const signals: ParityCase[] = [
   ),
   outcome(
     '--kill-signal=',
+    'of a stub init ends its payload, and is a shutdown',
+    ['-q', '--pipe', '-a', '--kill-signal=RTMIN+3'],
+    trapped('TERM'),
+    { signal: { name: 'SIGTERM' } },
+  ),
+  outcome(
+    '--kill-signal=',
     'a second SIGTERM ends what does not obey',
     ['-q', '--pipe', '--kill-signal=SIGUSR1'],
     [...sh('trap "echo caught" USR1; echo ready; while :; do sleep 0.05; done')],
