@@ -28,6 +28,15 @@ export function registryDirectory(): string {
   return join(runtimeDirectory(), 'machines')
 }
 
+/** What moves our directories, for a program of ours that is started with an environment of its own. */
+export function placesEnvironment(): Record<string, string> {
+  const places = Object.entries(process.env).filter(
+    (entry): entry is [string, string] =>
+      /^TSNSPAWN_[A-Z]+_DIR$/.test(entry[0]) && entry[1] !== undefined,
+  )
+  return Object.fromEntries(places)
+}
+
 /**
  * Refuses a directory for our own files where nobody can make any: Node's recursive mkdir never ends there.
  *

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { stripVTControlCharacters } from 'node:util'
 import { NspawnError } from '../errors.ts'
+import { placesEnvironment } from '../paths.ts'
 import { programEnvironment, startDetached } from '../process.ts'
 import { findClaim, type MachineRecord } from '../runtime/registry.ts'
 import { serviceCommand } from './service.ts'
@@ -47,7 +48,7 @@ export async function startInBackground(
   const { pid, ended } = startDetached(
     `cannot start machine ${name}`,
     serviceCommand(name, 'none', places.machinesDirectory),
-    { log, env: programEnvironment({ TERM: 'dumb', ...ownPlaces() }) },
+    { log, env: programEnvironment({ TERM: 'dumb', ...placesEnvironment() }) },
   )
   closeSync(log)
   let how: string | undefined
@@ -106,15 +107,6 @@ function openLog(path: string, stateDirectory: string): number {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
   return openSync(path, 'a', 0o600)
-}
-
-/** What says where things lie is the machine’s to know; its console is no terminal. */
-function ownPlaces(): Record<string, string> {
-  const places = Object.entries(process.env).filter(
-    (entry): entry is [string, string] =>
-      /^TSNSPAWN_[A-Z]+_DIR$/.test(entry[0]) && entry[1] !== undefined,
-  )
-  return Object.fromEntries(places)
 }
 
 function lastLines(path: string): string {
