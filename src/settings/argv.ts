@@ -190,10 +190,11 @@ function valueAfter(argv: readonly string[], at: number, option: Option): string
 /** What to print and end with, where the option asks for that. */
 function printed(
   { option, text }: Occurrence,
-  { version }: Pick<Invocation, 'version'>,
+  invocation: Pick<Invocation, 'version'>,
 ): string | undefined {
   if (option.name === 'help') return helpText()
-  if (option.name === 'version') return `tsnspawn ${version}\n`
+  // Only now: finding the version out costs every start that needs none.
+  if (option.name === 'version') return `tsnspawn ${invocation.version}\n`
   if (text !== 'help' || option.read === undefined || option.list === undefined) return undefined
   return `${option.list().join('\n')}\n`
 }
