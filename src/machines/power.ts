@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { NspawnError } from '../errors.ts'
 import { isOwnerAlive } from '../runtime/owner.ts'
 import { findClaim } from '../runtime/registry.ts'
+import { readinessFor } from '../runtime/signal-readiness.ts'
 import { SIGINT, SIGKILL, SIGRTMIN, SIGTERM } from '../sys/process.ts'
 import type { RunningMachine } from './find.ts'
-import { heedsSignal, machineProcesses, signalProcess } from './processes.ts'
+import { machineProcesses, signalProcess } from './processes.ts'
 
 /** What systemd as init and our stub init take for "power off" and "reboot". */
 const POWER_OFF = SIGRTMIN + 4
@@ -71,7 +72,7 @@ function holdsName(machine: RunningMachine): boolean {
 
 /** Our stub init waits in sigtimedwait(2), and what it waits for is nowhere to be seen. */
 function heeds(machine: RunningMachine, signal: number): boolean {
-  return machine.init === 'stub' || heedsSignal(machine.leader.pid, signal)
+  return machine.init === 'stub' || readinessFor(signal, machine.leader.pid) !== 'not yet'
 }
 
 function deaf(machine: RunningMachine, what: string): NspawnError {

@@ -64,19 +64,6 @@ export function signalProcess(process: Owner, signal: number): void {
   }
 }
 
-/**
- * Whether a process does anything about a signal. The first process of a pid namespace never sees one that it neither
- * catches nor waits for (pid_namespaces(7)).
- */
-export function heedsSignal(pid: number, signal: number): boolean {
-  const status = readOf(pid, 'status') ?? ''
-  const bit = 1n << BigInt(signal - 1)
-  return ['SigCgt', 'SigBlk'].some((field) => {
-    const mask = new RegExp(`^${field}:\\s*([0-9a-f]+)$`, 'm').exec(status)?.[1]
-    return mask !== undefined && (BigInt(`0x${mask}`) & bit) !== 0n
-  })
-}
-
 const PF_EXITING = 0x4
 
 /** Whether a process has ended or is about to: the first of a pid namespace waits there until all others are gone. */

@@ -46,8 +46,8 @@ export interface ContainerRun {
 
 export interface ContainerOutcome {
   /**
-   * Exit status of the payload; 255 when it was killed by a signal under the stub init. A container that reboots ends
-   * too, with 133 if it was to stay in the unit of the caller (`keepUnit`), else with 0.
+   * Exit status of the payload; 255 when it was killed by a signal under the stub init. A container that reboots is
+   * started again, or ends with 133 if it was to stay in the unit of the caller (`keepUnit`).
    */
   readonly status: number
   /** The number of the signal that ended the payload; undefined when it ended by itself. */

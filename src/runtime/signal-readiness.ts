@@ -1,17 +1,17 @@
 /** Whether a process is ready for a signal that asks it to end in good order. */
 import { constants } from 'node:os'
-import { readFileSync } from 'node:fs'
+import { readIfThere } from '../read-if-there.ts'
 
 /**
  * The first process of a pid namespace never gets a signal that it neither handles nor blocks (pid_namespaces(7)), so
  * one that comes before an init has set itself up is lost.
  *
  * @param pid as the host sees it
- * @returns `ready` when the signal is handled, or blocked to be waited for (proc(5), SigCgt and SigBlk); `unclear`
+ * @returns `not yet` also when there is no such process; `ready` when the signal is handled, or blocked to be waited for (proc(5), SigCgt and SigBlk); `unclear`
  *   when every signal is blocked, as while a process forks, though some inits keep it so
  */
 export function readinessFor(signal: number, pid: number): 'ready' | 'unclear' | 'not yet' {
-  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  const status = readIfThere(`/proc/${pid}/status`)
   const has = (field: string, number: number): boolean => {
     const mask = new RegExp(`^${field}:\\s*([0-9a-f]+)`, 'm').exec(status)?.[1] ?? '0'
     return ((BigInt(`0x${mask}`) >> BigInt(number - 1)) & 1n) === 1n
