@@ -1,7 +1,9 @@
 /** Machines that run are found, described and ended by their names. */
 import { existsSync, readFileSync } from 'node:fs'
 import { execa } from 'execa'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { runContainer } from '../../../src/runtime/client.ts'
+import { defaultSettings } from '../../../src/settings/settings.ts'
 import { debianTree } from '../../fixtures/debian-tree.ts'
 import { tsnspawn } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
@@ -49,6 +51,29 @@ describe.skipIf(lacks('root', 'user namespaces', 'overlay'))('a machine', () => 
     const again = await execa(program, ['--register=no', '-q', ...args], { reject: false })
     expect(again).toMatchObject({ exitCode: 0, stderr: '' })
     expect(existsSync(stateFile(machine.name))).toBe(true)
+  })
+
+  test('that the library runs is registered like any other', async () => {
+    const name = `library-${process.pid}`
+    const running = runContainer({
+      settings: {
+        ...defaultSettings(),
+        root: { kind: 'directory', path: await debianTree() },
+        ephemeral: true,
+        machine: name,
+        command: ['sleep', '96'],
+      },
+      stdio: 'capture',
+    })
+    await vi.waitFor(
+      async () =>
+        expect((await verb('show', name, '-p', 'State', '--value')).stdout).toBe('running'),
+      { timeout: 20_000, interval: 100 },
+    )
+    expect((await verb('shell', name, 'cat', '/proc/1/comm')).stdout).toBe('sleep')
+    await verb('terminate', name)
+    expect((await running).signal).toBe(9)
+    expect(existsSync(stateFile(name))).toBe(false)
   })
 
   test('is not registered when that is not wanted, and refused where machined is insisted on', async () => {
