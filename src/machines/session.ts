@@ -126,7 +126,7 @@ class Session {
       }
       for (const signal of await signals.take()) this.#onSignal(signal)
       this.#onRequest()
-      if (performance.now() > this.#deadlineMs) kill(this.#parts.child, SIGKILL)
+      if (performance.now() > this.#deadlineMs) this.#kill()
       const ended = waitForChild(this.#parts.child, 'no')
       if (ended === undefined) continue
       this.#reaped = true
@@ -184,9 +184,15 @@ class Session {
       return
     }
     const number = signalNumbers[signal] ?? SIGTERM
-    if (this.#interrupted || this.#command === undefined) kill(this.#parts.child, SIGKILL)
+    if (this.#interrupted || this.#command === undefined) this.#kill()
     else signalPidfd(this.#command, this.#console === undefined ? number : SIGHUP)
     this.#interrupted = true
+  }
+
+  /** Both: a program that gained privileges does not die with its parent. */
+  #kill(): void {
+    if (this.#command !== undefined) signalPidfd(this.#command, SIGKILL)
+    kill(this.#parts.child, SIGKILL)
   }
 
   /** The keys that restart a container mean nothing here. */
@@ -202,7 +208,7 @@ class Session {
 
   release(): void {
     if (!this.#reaped) {
-      kill(this.#parts.child, SIGKILL)
+      this.#kill()
       waitForChild(this.#parts.child)
     }
     this.#console?.restore()
