@@ -47,7 +47,8 @@ export function startUnderStubInit(
   begin: () => void,
 ): never {
   setSignalMask('all')
-  const payload = forkChildWithHeap()
+  // The payload's pid is 2, as the option says.
+  const payload = forkChildWithHeap(0, 'next')
   if (payload === 0) {
     try {
       createSession()

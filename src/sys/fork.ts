@@ -34,6 +34,8 @@ const MAX_ATTEMPTS = 1000
 /** A descriptor of the host's /proc, which stays usable after the root has been changed. */
 let procFd: number | undefined
 let scratch = Buffer.alloc(1 << 17)
+/** The text of maps as it was last parsed; kept for `settle()`. */
+let parsed = Buffer.alloc(0)
 let retries = 0
 
 /** How often a child was given up because a page came in between; for tests and `--debug`. */
@@ -75,7 +77,7 @@ const [MINUS, BLANK, NEWLINE, LETTER_P, BRACKET, LETTER_V] = [0x2d, 0x20, 0x0a, 
  * `START-END PERM OFFSET MAJOR:MINOR INODE   PATH`. Searched natively and with few strings: a collection of garbage
  * between the pass and the fork would map new pages.
  */
-function listAnonymousMappings(into: Mappings): void {
+function listAnonymousMappings(into: Mappings): number {
   const length = readMaps()
   into.count = 0
   for (let at = 0, end: number; at < length; at = end + 1) {
@@ -96,6 +98,7 @@ function listAnonymousMappings(into: Mappings): void {
     )
     into.count++
   }
+  return length
 }
 
 function grow(mappings: Mappings): void {
@@ -118,7 +121,9 @@ function markHeapInheritable(): void {
  * the kernel merges them.
  */
 function nothingCameBetween(): boolean {
-  listAnonymousMappings(present)
+  const length = listAnonymousMappings(present)
+  if (parsed.length !== length) parsed = Buffer.alloc(length)
+  scratch.copy(parsed, 0, 0, length)
   let at = 0
   for (let i = 0; i < present.count; i++) {
     let covered = present.bounds[i * 2] as number
@@ -131,6 +136,22 @@ function nothingCameBetween(): boolean {
     }
   }
   return true
+}
+
+/**
+ * Marks everything, and comes back when nothing is mapped any more by the looking itself: then hardly ever must a
+ * child be given up, which costs a pid.
+ */
+function settle(): void {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    markHeapInheritable()
+    if (!nothingCameBetween()) continue
+    if (
+      readMaps() === parsed.length &&
+      scratch.compare(parsed, 0, parsed.length, 0, parsed.length) === 0
+    )
+      return
+  }
 }
 
 /**
@@ -170,21 +191,27 @@ function forkIntoPidNamespace(own: number): number {
  * libuv's handler, which closes and reopens descriptors by numbers that may be ours by now.
  *
  * @param namespaces CLONE_NEW… flags for the new child
+ * @param pid `next`: the child shall have the next pid, so more time is spent on making the first attempt do
  * @returns as `forkWithHeap()`
  */
-export function forkChildWithHeap(namespaces = 0): number {
+export function forkChildWithHeap(namespaces = 0, pid: 'any' | 'next' = 'any'): number {
   const flags = namespaces | SIGCHLD
   return forkBehindGate(
     () => Number(nativeClone(SYS_clone, flags, null, null, null, null)),
     'clone',
+    pid === 'next' ? settle : markHeapInheritable,
   )
 }
 
-function forkBehindGate(makeChild: () => number, operation: string): number {
+function forkBehindGate(
+  makeChild: () => number,
+  operation: string,
+  prepare = markHeapInheritable,
+): number {
   const go = Buffer.alloc(1)
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const [gateOut, gateIn] = pipe()
-    markHeapInheritable()
+    prepare()
     const pid = makeChild()
     if (pid === 0) {
       passGate(gateOut, gateIn, go)
