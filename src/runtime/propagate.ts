@@ -13,6 +13,9 @@ import { isOwnerAlive, ownOwner, parseOwner } from './owner.ts'
 const BY_NAME = '/run/systemd/nspawn/propagate'
 const MODE = 0o600
 
+/** A process may run several containers of one name. */
+let count = 0
+
 /** The directory that a run of `machine` has unless another one of that name is alive. */
 export function sharedPropagateDirectory(machine: string): string {
   return join(BY_NAME, machine)
@@ -23,7 +26,7 @@ export function makePropagateDirectory(machine: string, cleanup: CleanupStack): 
   const runs = join(runtimeDirectory(), 'propagate')
   mkdirSync(runs, { recursive: true, mode: 0o700 })
   const shared = removeDead(runs, machine)
-  const own = join(runs, `${machine}.${ownOwner()}`)
+  const own = join(runs, `${machine}~${count++}.${ownOwner()}`)
   mkdirSync(own, { recursive: true, mode: MODE })
   cleanup.defer(`propagation directory ${own}`, () => removeIfEmpty(own))
   if (shared) return own
@@ -49,12 +52,11 @@ export function removeStalePropagateDirectories(machine: string): void {
 function removeDead(runs: string, machine: string): boolean {
   let alive = false
   for (const entry of readdirSync(runs)) {
-    const [, name, owner] = /^(.*)\.(\d+-\d+)$/.exec(entry) ?? []
+    const [, name, owner] = /^(.*)~\d+\.(\d+-\d+)$/.exec(entry) ?? []
     const parsed = owner === undefined ? undefined : parseOwner(owner)
     if (name === undefined || parsed === undefined) continue
     if (isOwnerAlive(parsed)) {
-      // A machine that reboots is its own predecessor.
-      if (name === machine && parsed.pid !== process.pid) alive = true
+      if (name === machine) alive = true
       continue
     }
     removeIfEmpty(join(BY_NAME, name))
