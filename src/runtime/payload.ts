@@ -6,6 +6,7 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
+  readSync,
   readFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
@@ -180,7 +181,7 @@ export function executePayload(
         execute(path, argv, environment)
       } catch (error) {
         const code = error instanceof NspawnError ? error.code : ''
-        if (code === 'ENOEXEC') {
+        if (code === 'ENOEXEC' && !isElf(path)) {
           // As execvp(3): a script without an interpreter line is the shell's.
           execute('/bin/sh', ['/bin/sh', path, ...argv.slice(1)], environment)
         }
@@ -194,11 +195,30 @@ export function executePayload(
     code,
     operation: 'execve',
     subject: payload.description,
-    hint:
-      code === 'ENOENT'
-        ? 'the program, its interpreter or its dynamic loader is not in the tree'
-        : undefined,
+    hint: hints[code],
   })
+}
+
+const hints: Readonly<Record<string, string>> = {
+  ENOENT: 'the program, its interpreter or its dynamic loader is not in the tree',
+  ENOEXEC: 'it is made for another architecture, and the kernel knows no emulator for that',
+}
+
+/** A program that the kernel does not run is for another architecture; a shell could only trip over it (elf(5)). */
+function isElf(path: string): boolean {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch {
+    // What cannot be read is the shell's to complain about.
+    return false
+  }
+  try {
+    const magic = Buffer.alloc(4)
+    return readSync(fd, magic, 0, 4, null) === 4 && magic.equals(Buffer.from('\x7fELF', 'latin1'))
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function enterWorkingDirectory(payload: PayloadPlan, user: PayloadUser): void {
