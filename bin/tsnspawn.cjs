@@ -2,8 +2,5 @@
 'use strict'
 // The flags: src/runtime/fork-safe-flags.ts
 const { loadBundle } = require('../dist/start.cjs')
-const { main } = loadBundle(require('node:path').join(__dirname, '../dist/tsnspawn.cjs'))
-void main(process.argv.slice(2)).then((status) => {
-  // Everything is written and released: taking Node down piece by piece would only cost time.
-  process.reallyExit(status)
-})
+const { main, exit } = loadBundle(require('node:path').join(__dirname, '../dist/tsnspawn.cjs'))
+void main(process.argv.slice(2)).then(exit)

@@ -19,7 +19,7 @@ import {
 } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
+import type v8 from 'node:v8'
 import { constants, Script } from 'node:vm'
 import { FORK_SAFE_FLAGS } from '../runtime/fork-safe-flags.ts'
 
@@ -59,6 +59,8 @@ function compile(file: string, source: string, directory: string | undefined): S
     if (script.cachedDataRejected === true) tryUnlink(cache)
     return script
   }
+  // Loading it takes 2 ms, which only this start has to pay.
+  const { setFlagsFromString } = createRequire(file)('node:v8') as typeof v8
   setFlagsFromString('--no-lazy')
   const script = new Script(source, options)
   setFlagsFromString('--lazy')
