@@ -9,7 +9,7 @@ import type { LogSink } from '../log.ts'
 import { close, duplicateTo, read, write } from '../sys/fd.ts'
 import { forkChildWithHeap } from '../sys/fork.ts'
 import { CLONE_NEWPID } from '../sys/namespaces.ts'
-import { exitProcess } from '../sys/process.ts'
+import { exitProcess, setProcessName } from '../sys/process.ts'
 import { openSignalDescriptor, readSignals } from '../sys/signalfd.ts'
 import { placeLeader } from './cgroup.ts'
 import { registerMachine } from './registration.ts'
@@ -30,6 +30,7 @@ export function superviseByOrder(given: {
   readonly channel: number
 }): never {
   const channel = new Channel(given.channel)
+  setProcessName('tsnspawn')
   try {
     for (const [target, fd] of given.stdio.entries()) duplicateTo(fd, target)
     for (const fd of given.stdio) if (fd > 2) close(fd)

@@ -16,6 +16,7 @@ import {
   ignoreSignals,
   openPidfd,
   restoreSignals,
+  setProcessName,
   SIGHUP,
   SIGINT,
   SIGQUIT,
@@ -33,6 +34,7 @@ export function runZygote(socket: number): void {
   // Not to be in the way of whoever wants to unmount the directory that we were started in.
   chdir('/')
   bindAllFunctions()
+  setProcessName('tsnspawn-zygote')
   // What a terminal sends is for whoever asks: it decides about its containers, and whether there will be more.
   ignoreSignals([SIGHUP, SIGINT, SIGQUIT])
   const [taken, sayTaken] = pipe()
