@@ -18,8 +18,10 @@ const top = fileURLToPath(new URL('../../..', import.meta.url))
 const script = `exec 2>/out/log; set -x
 systemctl start dbus.service
 run() { node /project/bin/tsnspawn.cjs -q --pipe -D /inner --register=no "$@"; }
-run --machine=box --slice='my test' --property=MemoryMax=100M --property=TasksMax=50 sh -c 'trap "exit 3" TERM; sleep 60 & wait' &
-for i in $(seq 100); do systemctl --quiet is-active box.scope && break; sleep 0.1; done
+run --machine=box --slice='my test' --property=MemoryMax=100M --property=TasksMax=50 --bind=/out \
+  sh -c 'trap "exit 3" TERM; touch /out/up; sleep 60 & wait' &
+# A first process hears no signal that it does not handle yet.
+for i in $(seq 100); do [ -e /out/up ] && break; sleep 0.1; done
 systemctl show box.scope -p Slice -p MemoryMax -p TasksMax -p Delegate > /out/scope
 systemctl stop box.scope
 wait
