@@ -3,15 +3,9 @@
  * and run one file at a time in processes of their own: namespaces, mounts and locks belong to them.
  */
 import { defineConfig } from 'vitest/config'
+import { FORK_SAFE_FLAGS } from '../src/runtime/fork-safe-flags.ts'
 
 const top = new URL('..', import.meta.url).pathname
-
-/** What `bin/tsnspawn.cjs` starts Node with; tests that fork need the same. */
-const forkSafeFlags = [
-  '--single-threaded-gc',
-  '--no-concurrent-recompilation',
-  '--no-concurrent-sparkplug',
-]
 
 const rooted = (name: string, order: number, testTimeoutMs: number) => ({
   extends: true as const,
@@ -19,7 +13,8 @@ const rooted = (name: string, order: number, testTimeoutMs: number) => ({
     name,
     include: [`test/${name}/**/*.test.ts`],
     pool: 'forks' as const,
-    execArgv: forkSafeFlags,
+    // Tests that fork need what `bin/tsnspawn.cjs` has.
+    execArgv: [...FORK_SAFE_FLAGS],
     fileParallelism: false,
     sequence: { groupOrder: order },
     testTimeout: testTimeoutMs,

@@ -21,7 +21,7 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import type v8 from 'node:v8'
 import { constants, Script } from 'node:vm'
-import { FORK_SAFE_FLAGS } from '../runtime/fork-safe-flags.ts'
+import { hasForkSafeFlags } from '../runtime/fork-safe-flags.ts'
 
 /** A bundle begins with its digest in a comment, so that a cache can be told from that of another build. */
 const DIGEST_AT = '/*'.length
@@ -71,7 +71,7 @@ function compile(file: string, source: string, directory: string | undefined): S
 /** A directory of the caller's own: whoever can write a cache of code decides what runs. */
 function cacheDirectory(): string | undefined {
   // Without the flags the program is about to be started anew with them, and V8 keeps their code apart.
-  if (!FORK_SAFE_FLAGS.every((flag) => process.execArgv.includes(flag))) return undefined
+  if (!hasForkSafeFlags()) return undefined
   if (process.getuid?.() === 0) return '/var/cache/tsnspawn'
   const { XDG_CACHE_HOME: cache, HOME: home } = process.env
   if (cache !== undefined && cache !== '') return join(cache, 'tsnspawn')

@@ -20,7 +20,7 @@ import { makeNode, S_IFIFO } from '../sys/inode.ts'
 import { enterRoot, setPropagation, MS_REC, MS_SHARED, MS_SLAVE } from '../sys/mount.ts'
 import { unshare } from '../sys/namespaces.ts'
 import { descriptorPath, openInRootIfPresent } from '../sys/openat2.ts'
-import { prctl, setUmask, PR_SET_PDEATHSIG, SIGKILL } from '../sys/process.ts'
+import { prctl, setProcessName, setUmask, PR_SET_PDEATHSIG, SIGKILL } from '../sys/process.ts'
 import { containerHierarchies } from './cgroup-layout.ts'
 import { KMSG_FIFO } from './host-files.ts'
 import { send, type SupervisorDescriptor } from './messages.ts'
@@ -38,8 +38,9 @@ export interface AssembledTree {
   readonly held: readonly { readonly name: SupervisorDescriptor; readonly fd: number }[]
 }
 
-/** The first things a forked child does: it dies with its parent, and holds none of its locks. */
+/** The first things a forked child does: it has a name, dies with its parent, and holds none of its locks. */
 export function beginChild(): void {
+  setProcessName('(sd-namespace)')
   prctl(PR_SET_PDEATHSIG, SIGKILL)
   forgetLocksInChild()
   holdProc()

@@ -7,6 +7,11 @@ export const FORK_SAFE_FLAGS = [
   '--no-concurrent-sparkplug',
 ] as const
 
+/** Whether this process was started with them. */
+export function hasForkSafeFlags(): boolean {
+  return FORK_SAFE_FLAGS.every((flag) => process.execArgv.includes(flag))
+}
+
 /**
  * What the runtime is started with. Room for all that a start allocates spares the collections of garbage, of
  * which the child's is the dearest: it touches every page that it shares with its parent.

@@ -17,7 +17,7 @@ import {
   MS_NOSUID,
 } from '../sys/mount.ts'
 import { writeIdMaps, CLONE_NEWNS } from '../sys/namespaces.ts'
-import { exitProcess, setProcessName } from '../sys/process.ts'
+import { exitProcess } from '../sys/process.ts'
 import { assembleTree, beginChild } from './assemble.ts'
 import { runInnerChild } from './inner-child.ts'
 import { send, sendFailure } from './messages.ts'
@@ -36,7 +36,6 @@ export function runOuterChild(
   secrets: ContainerSecrets,
 ): never {
   try {
-    setProcessName('(sd-namespace)')
     beginChild()
     const { containerUuid, hierarchies, held } = assembleTree(
       plan,

@@ -5,7 +5,7 @@
  */
 import type { ContainerPlan } from '../plan/plan.ts'
 import { CLONE_NEWNS } from '../sys/namespaces.ts'
-import { exitProcess, setProcessName } from '../sys/process.ts'
+import { exitProcess } from '../sys/process.ts'
 import { assembleTree, beginChild } from './assemble.ts'
 import { runInnerChild } from './inner-child.ts'
 import { send, sendFailure } from './messages.ts'
@@ -23,7 +23,6 @@ export function runSoleChild(
   secrets: ContainerSecrets,
 ): never {
   try {
-    setProcessName('(sd-namespace)')
     beginChild()
     const namespaces = CLONE_NEWNS | namespaceFlags(plan, ['uts', 'ipc'])
     const { containerUuid, hierarchies, held } = assembleTree(

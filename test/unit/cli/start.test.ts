@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { START_FLAGS } from '../../../src/runtime/fork-safe-flags.ts'
 import { bundleProgram, type BundledProgram } from '../../fixtures/bundled-program.ts'
 
 let loader: BundledProgram
@@ -52,6 +53,11 @@ function cacheFile(): string {
   expect(rest).toEqual([])
   return join(cache, name as string)
 }
+
+it('the launcher starts Node with the flags of the runtime', () => {
+  const [first] = readFileSync('bin/tsnspawn.cjs', 'utf8').split('\n')
+  expect(first).toBe(`#!/usr/bin/env -S node ${START_FLAGS.join(' ')}`)
+})
 
 describe('the code of a bundle', () => {
   it('is kept, and not written again by the next start', () => {
