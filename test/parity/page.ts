@@ -1,11 +1,6 @@
 /** docs/parity.md, written from the table of cases and the list of differences. */
-import { factCases } from './cases/facts.ts'
-import { outcomeCases } from './cases/outcomes.ts'
-import { scopeAndLimitCases } from './cases/scope-and-limits.ts'
-import { secretCases } from './cases/secrets.ts'
-import { settingsFileCases } from './cases/settings-files.ts'
-import { hostUserCases } from './cases/users-of-the-host.ts'
 import { row } from '../fixtures/table.ts'
+import { cases } from './cases/all.ts'
 import { differences } from './differences.ts'
 
 const what = {
@@ -16,14 +11,6 @@ const what = {
 
 /** The whole page; a unit test holds the committed one to it. */
 export function parityPage(): string {
-  const cases = [
-    ...factCases,
-    ...outcomeCases,
-    ...secretCases,
-    ...scopeAndLimitCases,
-    ...hostUserCases,
-    ...settingsFileCases,
-  ]
   const options = [...new Set(cases.map(({ option }) => option))]
   const rows = options.flatMap((option) =>
     cases

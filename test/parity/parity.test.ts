@@ -7,24 +7,11 @@ import { leftOvers, newLeftOvers } from '../fixtures/left-overs.ts'
 import { systemdNspawn, tsnspawn } from '../fixtures/programs.ts'
 import { lacks } from '../fixtures/requires.ts'
 import type { ParityCase } from './case.ts'
-import { factCases } from './cases/facts.ts'
-import { outcomeCases } from './cases/outcomes.ts'
-import { scopeAndLimitCases } from './cases/scope-and-limits.ts'
-import { secretCases } from './cases/secrets.ts'
-import { settingsFileCases } from './cases/settings-files.ts'
-import { hostUserCases } from './cases/users-of-the-host.ts'
+import { cases } from './cases/all.ts'
 import { differences, explain, type Difference } from './differences.ts'
 import { compareFacts, type Facts } from './facts.ts'
 import { Stage, type Outcome } from './stage.ts'
 
-const cases = [
-  ...factCases,
-  ...outcomeCases,
-  ...secretCases,
-  ...scopeAndLimitCases,
-  ...hostUserCases,
-  ...settingsFileCases,
-]
 const againstItself = process.env['TSNSPAWN_PARITY'] === 'original'
 const ours = againstItself ? systemdNspawn : tsnspawn
 const seen = new Set<Difference>()
