@@ -12,6 +12,7 @@ import type { TimeOfInode } from './statx.ts'
 
 /* <fcntl.h>; flags that differ by architecture are asked from Node. */
 const O_CLOEXEC = 0o2000000
+const O_PATH = 0o10000000
 const AT_REMOVEDIR = 0x200
 const AT_SYMLINK_NOFOLLOW = 0x100
 const AT_EMPTY_PATH = 0x1000
@@ -172,9 +173,16 @@ export function chownAt(directory: number, name: Name | undefined, uid: number, 
     failAt('fchownat', directory, name)
 }
 
-/** Sets permissions; never call it on a symlink, it would be followed. */
+/** Sets permissions. A symlink, even one that has just come there, is refused and not followed. */
 export function chmodAt(directory: number, name: Name, mode: number): void {
-  if (fchmodatCall(directory, name, mode & 0o7777, 0) < 0) failAt('fchmodat', directory, name)
+  const fd: number = openatCall(directory, name, O_PATH | constants.O_NOFOLLOW | O_CLOEXEC, 0)
+  if (fd < 0) failAt('openat', directory, name)
+  try {
+    const opened = nameOf(`/proc/self/fd/${fd}`)
+    if (fchmodatCall(AT_FDCWD, opened, mode & 0o7777, 0) < 0) failAt('fchmodat', directory, name)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 const times = new BigInt64Array(4)
