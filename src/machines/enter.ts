@@ -174,8 +174,15 @@ export function inMountNamespace(door: MachineDoor, work: () => void): void {
   close(theirs)
   const answer = receive<ChildMessage>(ours)?.message
   close(ours)
-  waitForChild(child)
+  const status = statusOf(waitForChild(child)?.reason)
   if (answer?.kind === 'failed') throw reviveError(answer.error)
+  if (status !== 0) {
+    throw new NspawnError('the process that entered the machine died', {
+      code: 'CHILD_DIED',
+      operation: 'setns',
+      status,
+    })
+  }
 }
 
 function joinMachine(door: MachineDoor): void {

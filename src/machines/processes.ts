@@ -17,7 +17,8 @@ export interface MachineProcess extends Owner {
  */
 export function machineProcesses(machine: RunningMachine): MachineProcess[] {
   const namespace = namespaceOf(machine.leader.pid)
-  if (namespace === undefined) return []
+  // Looked at afterwards, so the link was the leader's: a later process of its pid may be the host's.
+  if (namespace === undefined || !isOwnerAlive(machine.leader)) return []
   const parents = new Map<number, number>()
   const inside = new Set<number>()
   for (const name of readdirSync('/proc')) {

@@ -64,7 +64,7 @@ export class Relay {
   drain(): void {
     for (const lane of this.#lanes) {
       if (lane.closed || lane.to > 2) continue
-      while (lane.forwarder.readSome() > 0 || lane.forwarder.wantsOutput) {
+      while (!lane.closed && (lane.forwarder.readSome() > 0 || lane.forwarder.wantsOutput)) {
         if (lane.forwarder.wantsOutput) poll([{ fd: lane.to, events: POLLOUT }], -1)
         this.#write(lane)
       }
