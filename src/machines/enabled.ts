@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   symlinkSync,
   unlinkSync,
@@ -31,10 +32,22 @@ export function enabledDirectory(): string {
   return join(configDirectory(), 'machines')
 }
 
+export interface EnabledMachine {
+  readonly name: string
+  /** Where its image lay when it was enabled. */
+  readonly machinesDirectory: string
+}
+
 /** The machines that are enabled, by name. */
-export function enabledMachines(): string[] {
+export function enabledMachines(): EnabledMachine[] {
   try {
-    return readdirSync(enabledDirectory()).filter(isMachineName).toSorted()
+    return readdirSync(enabledDirectory())
+      .filter(isMachineName)
+      .toSorted()
+      .map((name) => ({
+        name,
+        machinesDirectory: dirname(readlinkSync(join(enabledDirectory(), name))),
+      }))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return []
@@ -54,7 +67,10 @@ export function enableByLink(name: string, imagePath: string): string | undefine
     return link
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return undefined
+    if (readlinkSync(link) === imagePath) return undefined
+    unlinkSync(link)
+    symlinkSync(imagePath, link)
+    return link
   }
 }
 

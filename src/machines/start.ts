@@ -42,7 +42,7 @@ export async function startInBackground(
   name: string,
   places: StartPlaces,
 ): Promise<'started' | 'running'> {
-  if (findClaim(name) !== undefined) return 'running'
+  if (await isComingUp(name)) return 'running'
   const path = consoleLog(name, places.stateDirectory)
   const log = openLog(path, places.stateDirectory)
   const { pid, ended } = startDetached(
@@ -64,16 +64,29 @@ export async function startInBackground(
         log: path,
       })
     }
-    if (performance.now() > deadlineMs) {
-      throw new NspawnError(`machine ${name} is not ready yet`, {
-        code: 'TIMED_OUT',
-        subject: name,
-        log: path,
-        hint: 'it goes on; tsnspawn-build terminate ends it',
-      })
-    }
+    if (performance.now() > deadlineMs) throw notReady(name, path)
     await sleep(LOOK_MS)
   }
+}
+
+/** Waits for a machine of this name that somebody has begun to start. @returns whether it runs */
+async function isComingUp(name: string): Promise<boolean> {
+  const deadlineMs = performance.now() + START_TIMEOUT_MS
+  for (let claim = findClaim(name); claim !== undefined; claim = findClaim(name)) {
+    if (claim.state === 'running') return true
+    if (performance.now() > deadlineMs) throw notReady(name, undefined)
+    await sleep(LOOK_MS)
+  }
+  return false
+}
+
+function notReady(name: string, log: string | undefined): NspawnError {
+  return new NspawnError(`machine ${name} is not ready yet`, {
+    code: 'TIMED_OUT',
+    subject: name,
+    log,
+    hint: 'it goes on; tsnspawn-build terminate ends it',
+  })
 }
 
 /**

@@ -1,9 +1,10 @@
 /** `start NAME...`: machines in the background. */
-import { usageError } from '../../errors.ts'
+import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
 import { enabledMachines, installUnit, isSystemdHost, systemctl } from '../../machines/enabled.ts'
 import { startInBackground } from '../../machines/start.ts'
 import type { CliContext, VerbModule } from '../context.ts'
+import { failureText } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
 
 export const define: VerbModule['define'] = (command, run) => {
@@ -14,10 +15,25 @@ export const define: VerbModule['define'] = (command, run) => {
       run(async (context) => {
         if (names.length === 0 && enabled !== true) throw usageError('start needs a name')
         requireRoot('starting machines')
-        await startMachines([...names, ...(enabled === true ? enabledMachines() : [])], context)
-        return 0
+        if (names.length > 0) await startMachines(names, context)
+        return enabled === true ? startEnabled(context) : 0
       }),
     )
+}
+
+/** One that cannot be started does not keep the others from it. @returns the exit status */
+async function startEnabled(context: CliContext): Promise<number> {
+  let status = 0
+  for (const { name, machinesDirectory } of enabledMachines()) {
+    try {
+      await startMachines([name], { ...context, machinesOverride: machinesDirectory })
+    } catch (error) {
+      if (!(error instanceof NspawnError)) throw error
+      context.log({ kind: 'warning', text: failureText(error) })
+      status = 1
+    }
+  }
+  return status
 }
 
 /** Starts machines, one after the other; those that run already are left alone. */
