@@ -1,5 +1,5 @@
 /** The one place that spawns host programs. Argument vectors only: no shell, nowhere. */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { execa, type Options, type Result } from 'execa'
 import { NspawnError } from './errors.ts'
 import type { LogSink } from './log.ts'
@@ -145,10 +145,7 @@ export function startDetached(
   const { log, env } = options
   const running = spawn(file, args, { cwd: '/', detached: true, env, stdio: ['ignore', log, log] })
   running.unref()
-  const ended = new Promise<string>((resolve) => {
-    running.on('error', (error) => resolve(error.message))
-    running.on('exit', (status, signal) => resolve(signal ?? `exit status ${status}`))
-  })
+  const ended = endOf(running)
   if (running.pid === undefined) throw new NspawnError(step, { code: 'ENOENT', operation: file })
   return { pid: running.pid, ended }
 }
@@ -169,9 +166,13 @@ export function startAttendant(argv: readonly [string, ...string[]], fd: number)
   // execa would pass the descriptor on too, but its types only know those that it makes a stream of.
   const running = spawn(file, args, { stdio: [fd, 'ignore', 'inherit'] })
   running.unref()
-  const ended = new Promise<string>((resolve) => {
+  return { ended: endOf(running) }
+}
+
+/** How a program ended, once it has. */
+function endOf(running: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
     running.on('error', (error) => resolve(error.message))
     running.on('exit', (status, signal) => resolve(signal ?? `exit status ${status}`))
   })
-  return { ended }
 }

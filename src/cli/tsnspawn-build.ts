@@ -1,20 +1,14 @@
 /** The program `tsnspawn-build`: global options, verbs loaded when called for, one way to end. */
-import { readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { resolve } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { NspawnError, usageError } from '../errors.ts'
-import {
-  machinesDirectory,
-  packageDirectory,
-  refuseKernelDirectory,
-  stateDirectory,
-} from '../paths.ts'
+import { machinesDirectory, refuseKernelDirectory, stateDirectory } from '../paths.ts'
 import type { CliContext, RunVerb, VerbHandler, VerbOptions } from './context.ts'
 import { exitClass, exitCodes } from './exit-codes.ts'
 import { createReporter, type Reporter, type ReporterOptions } from './reporter.ts'
 import { catchInterruption, type Interruption } from './signals.ts'
 import { verbs } from './verbs.ts'
+import { ownVersion } from '../version.ts'
 
 const programName = 'tsnspawn-build'
 
@@ -177,12 +171,6 @@ export function commandApart(argv: readonly string[]): string[] {
   }
   const [, , command] = words
   return command === undefined ? [...argv] : argv.toSpliced(command, 0, '--')
-}
-
-function ownVersion(): string {
-  const top = packageDirectory(fileURLToPath(import.meta.url))
-  return (JSON.parse(readFileSync(join(top, 'package.json'), 'utf8')) as { version: string })
-    .version
 }
 
 function sentence(summary: string): string {
