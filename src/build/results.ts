@@ -18,6 +18,7 @@ import {
 } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
+import { missing } from '../read-if-there.ts'
 
 export interface ResultFile {
   readonly name: string
@@ -170,11 +171,6 @@ async function makeDirectories(path: string): Promise<readonly string[]> {
   const above = dirname(path) === path ? [] : await makeDirectories(dirname(path))
   await mkdir(path)
   return [...above, path]
-}
-
-function missing(error: unknown): undefined {
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-  throw error
 }
 
 /** Finished files of one directory. */

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { missing } from '../../read-if-there.ts'
 
 const ageLimitMs = 30 * 24 * 3600 * 1000
 
@@ -55,9 +56,4 @@ export class IndexCache {
 function isLeftOver(name: string): boolean {
   const pid = /\.(\d+)-[0-9a-f]+\.part$/.exec(name)?.[1]
   return pid !== undefined && !existsSync(`/proc/${pid}`)
-}
-
-function missing(error: unknown): undefined {
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-  throw error
 }

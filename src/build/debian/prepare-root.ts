@@ -8,6 +8,7 @@ import { dirname, join, relative } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { findInTree, readTreeFile } from '../tree-path.ts'
 import { buildHostName, buildUserId, buildUserName, homeDirectory } from './places.ts'
+import { missing } from '../../read-if-there.ts'
 
 /** invoke-rc.d(8): 101 is "action forbidden by policy". */
 const policy = '#!/bin/sh\nexit 101\n'
@@ -113,9 +114,4 @@ async function makeDirectories(tree: string, layer: string, path: string): Promi
   const like = await stat(join(tree, path)).catch(missing)
   await chown(destination, like?.uid ?? 0, like?.gid ?? 0)
   await chmod(destination, (like?.mode ?? 0o755) & 0o7777)
-}
-
-function missing(error: unknown): undefined {
-  if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-  throw error
 }

@@ -10,7 +10,7 @@ import { attach } from '../session.ts'
 
 interface ShellOptions {
   readonly uid?: string
-  readonly setenv: readonly string[]
+  readonly setenv?: readonly string[]
 }
 
 export const define: VerbModule['define'] = (command, run) => {
@@ -19,7 +19,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .argument('<machine>', 'machine, with the user in front or root')
     .argument('[command...]', "program and arguments; without any the user's shell")
     .option('--uid <user>', 'the user, when none stands before the machine')
-    .option('-E, --setenv <assignment>', 'NAME=VALUE, or NAME for the value here', collect, [])
+    .option('-E, --setenv <assignment>', 'NAME=VALUE, or NAME for the value here', collect)
     .addHelpText('after', "\nThe exit status is the command's own; 128 + N when signal N ended it.")
     .action((specification: string, argv: string[], options: ShellOptions) =>
       run(async (context) => {
@@ -29,7 +29,7 @@ export const define: VerbModule['define'] = (command, run) => {
         const entered: Omit<EnteredCommand, 'stdio'> = {
           user: user ?? options.uid ?? 'root',
           program: argv.length === 0 ? { kind: 'shell' } : { kind: 'command', argv },
-          environment: options.setenv,
+          environment: options.setenv ?? [],
           term: process.env['TERM'],
         }
         ensureForkSafe()
@@ -46,7 +46,7 @@ export function parseSpecification(text: string): { user: string | undefined; na
   return { user: text.slice(0, at), name: text.slice(at + 1) }
 }
 
-function collect(text: string, before: readonly string[]): string[] {
+function collect(text: string, before: readonly string[] = []): string[] {
   const { name, value } = parseAssignment(text, process.env)
   return [...before, `${name}=${value}`]
 }

@@ -5,7 +5,7 @@ import type { VerbModule } from '../context.ts'
 import { formatTime } from '../time.ts'
 
 interface ShowOptions {
-  readonly property: readonly string[]
+  readonly property?: readonly string[]
   readonly value?: boolean
   readonly all?: boolean
 }
@@ -18,15 +18,15 @@ type Properties = Readonly<Record<string, string>>
 export const define: VerbModule['define'] = (command, run) => {
   command
     .argument('[names...]', 'machines; without any, where images live')
-    .option('-p, --property <names>', 'only these, comma separated; repeatable', collect, [])
+    .option('-p, --property <names>', 'only these, comma separated; repeatable', collect)
     .option('--value', 'only the values')
-    .option('-P <name>', 'the same as --value --property=', collect, [])
+    .option('-P <name>', 'the same as --value --property=', collect)
     .option('-a, --all', 'empty ones too')
     .option('--no-pager', 'changes nothing, there is no pager')
-    .action((names: string[], options: ShowOptions & { readonly P: readonly string[] }) =>
+    .action((names: string[], options: ShowOptions & { readonly P?: readonly string[] }) =>
       run(async (context) => {
-        const property = [...options.property, ...options.P]
-        const value = options.value === true || options.P.length > 0
+        const property = [...(options.property ?? []), ...(options.P ?? [])]
+        const value = options.value === true || options.P !== undefined
         const all =
           names.length === 0
             ? [poolProperties(context.machinesDirectory)]
@@ -42,7 +42,7 @@ export const define: VerbModule['define'] = (command, run) => {
 }
 
 /** An option's values: comma separated, and of all its uses. */
-function collect(text: string, before: readonly string[]): string[] {
+function collect(text: string, before: readonly string[] = []): string[] {
   return [...before, ...text.split(',')]
 }
 

@@ -36,7 +36,8 @@ export const SETTINGS_FILE_MAX = 1 << 16
  *   more than 64 KiB
  */
 export function readFileLines(path: string, bytes: Uint8Array): readonly FileLine[] {
-  if (bytes.length > SETTINGS_FILE_MAX) throw broken(path, undefined, 'it is longer than 64 KiB')
+  if (bytes.length > SETTINGS_FILE_MAX)
+    throw broken(path, undefined, `it is longer than ${SETTINGS_FILE_MAX >> 10} KiB`)
   const lines: FileLine[] = []
   let section: string | undefined
   for (const { text, line } of logicalLines(path, bytes)) {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -13,6 +13,7 @@ import {
 } from '../../../src/cli/completion/model.ts'
 import { zshCompletion } from '../../../src/cli/completion/zsh.ts'
 import { verbs } from '../../../src/cli/verbs.ts'
+import { lacks } from '../../fixtures/requires.ts'
 
 let place: string
 let programs: Programs
@@ -104,14 +105,11 @@ test('bash completes directories and files where they are wanted', () => {
   expect(offered('tsnspawn-build', 'copy-to', 'web', `${place}/images/n`)).toEqual([file])
 })
 
-const has = (program: string) =>
-  (process.env['PATH'] ?? '').split(':').some((directory) => existsSync(join(directory, program)))
-
-test.skipIf(!has('zsh'))('zsh can read its script', () => {
+test.skipIf(lacks('program:zsh'))('zsh can read its script', () => {
   execFileSync('zsh', ['-n', script('zsh')])
 })
 
-test.skipIf(!has('fish'))('fish offers verbs, machines and values', () => {
+test.skipIf(lacks('program:fish'))('fish offers verbs, machines and values', () => {
   const complete = (line: string) =>
     execFileSync('fish', ['-c', 'source $argv[1]; complete -C $argv[2]', script('fish'), line], {
       encoding: 'utf8',
