@@ -40,6 +40,7 @@ async function load(name: string, path: string): Promise<string> {
       code: (error as { code?: string }).code ?? 'EIO',
       operation: 'read',
       subject: path,
+      cause: error,
     })
   }
 }

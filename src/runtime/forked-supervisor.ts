@@ -75,6 +75,8 @@ function supervise(channel: Channel): ContainerEnd {
       (pidNamespace) => forkChildWithHeap(pidNamespace === 'new' ? CLONE_NEWPID : 0),
     )
     try {
+      // What came in one go with the order is not told by poll(2) any more.
+      if (channel.hasMessages) heed(channel, supervisor)
       return watch(supervisor, signals.pollFd, channel)
     } finally {
       supervisor.release()
@@ -100,8 +102,10 @@ function watch(supervisor: Supervisor, signalFd: number, channel: Channel): Cont
 }
 
 function heed(channel: Channel, supervisor: Supervisor): void {
-  const request = channel.next() as ContainerRequest | undefined
-  if (request?.kind === 'terminate') supervisor.onSignal('SIGTERM')
+  do {
+    const request = channel.next() as ContainerRequest | undefined
+    if (request?.kind === 'terminate') supervisor.onSignal('SIGTERM')
+  } while (channel.hasMessages)
 }
 
 /** The supervisor's end of a channel. */
@@ -114,6 +118,11 @@ class Channel {
 
   constructor(fd: number) {
     this.fd = fd
+  }
+
+  /** Whether messages have been read that nobody has taken. */
+  get hasMessages(): boolean {
+    return this.lines.length > 0
   }
 
   /** The next message; undefined when the other side is gone. Blocks. */

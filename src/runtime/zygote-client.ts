@@ -51,7 +51,7 @@ function ask(fds: readonly number[]): void {
       return
     } catch (error) {
       const how = current.ended
-      if (current.ended === undefined) close(current.socket)
+      // Its socket is closed when its end is told; before, its number could be the next one's.
       current = undefined
       if (!last) continue
       throw new NspawnError(`the zygote ended${how === undefined ? '' : ` by ${how}`}`, {
