@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import type { ContainerPlan } from '../plan/plan.ts'
 import { letGoOfDescriptors } from '../sys/fd.ts'
-import { forkChildWithHeap } from '../sys/fork.ts'
+import { forkChildWithNextPid } from '../sys/fork.ts'
 import {
   createSession,
   exitProcess,
@@ -48,7 +48,7 @@ export function startUnderStubInit(
 ): never {
   setSignalMask('all')
   // The payload's pid is 2, as the option says.
-  const payload = forkChildWithHeap(0, 'next')
+  const payload = forkChildWithNextPid()
   if (payload === 0) {
     try {
       createSession()

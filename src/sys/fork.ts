@@ -11,7 +11,7 @@
  * In the child there is no event loop: only synchronous calls, and `exitProcess()` or `execute()` at the end.
  */
 import { lazyFunction } from './lazy-function.ts'
-import { close, open, pipe, read, write, O_DIRECTORY, O_PATH, O_RDONLY } from './fd.ts'
+import { addressOf, close, open, pipe, read, write, O_DIRECTORY, O_PATH, O_RDONLY } from './fd.ts'
 import { fail, libc } from './libc.ts'
 import { joinNamespace, unshare, CLONE_NEWPID } from './namespaces.ts'
 import { exitProcess, kill, waitForChild, SIGKILL } from './process.ts'
@@ -21,13 +21,17 @@ const nativeFork = libc.func('int fork()')
 const nativeClone = libc.func(
   'long syscall(long nr, unsigned long flags, void *stack, void *a, void *b, void *c)',
 )
+const nativeClone3 = libc.func('long syscall(long nr, const uint8_t *args, unsigned long size)')
 const madvise = lazyFunction('int madvise(uint64_t start, uint64_t length, int advice)')
 const openat = lazyFunction('int openat(int dirfd, const char *path, int flags)')
 
 const MADV_DOFORK = 11
 const O_RDONLY_CLOEXEC = 0o2000000
 const SYS_clone = process.arch === 'x64' ? 56 : 220
+const SYS_clone3 = 435
 const SIGCHLD = 17
+/** Refused by clone(2) without CLONE_VM. */
+const CLONE_SIGHAND = 0x800
 /** More retries than this mean that something else maps memory all the time. */
 const MAX_ATTEMPTS = 1000
 
@@ -139,12 +143,13 @@ function nothingCameBetween(): boolean {
 }
 
 /**
- * Marks everything, and comes back when nothing is mapped any more by the looking itself: then hardly ever must a
- * child be given up, which costs a pid.
+ * Marks everything, and comes back when nothing is mapped any more by the looking itself, nor by a clone(2) that
+ * the kernel refuses: then hardly ever must a child be given up.
  */
 function settle(): void {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     markHeapInheritable()
+    clone(CLONE_SIGHAND)
     if (!nothingCameBetween()) continue
     if (
       readMaps() === parsed.length &&
@@ -191,28 +196,56 @@ function forkIntoPidNamespace(own: number): number {
  * libuv's handler, which closes and reopens descriptors by numbers that may be ours by now.
  *
  * @param namespaces CLONE_NEW… flags for the new child
- * @param pid `next`: the child shall have the next pid, so more time is spent on making the first attempt do
  * @returns as `forkWithHeap()`
  */
-export function forkChildWithHeap(namespaces = 0, pid: 'any' | 'next' = 'any'): number {
-  const flags = namespaces | SIGCHLD
+export function forkChildWithHeap(namespaces = 0): number {
+  return forkBehindGate(() => clone(namespaces | SIGCHLD), 'clone')
+}
+
+/**
+ * As `forkChildWithHeap()`, for a child that shall have the next pid of this namespace, although a child that must
+ * be given up costs one: the next attempt asks for its pid again. Only who has CAP_SYS_ADMIN (or
+ * CAP_CHECKPOINT_RESTORE) may ask; others have to make the first attempt do.
+ */
+export function forkChildWithNextPid(): number {
   return forkBehindGate(
-    () => Number(nativeClone(SYS_clone, flags, null, null, null, null)),
+    (lost) => {
+      const pid = lost === undefined ? -1 : cloneWithPid(lost)
+      return pid < 0 ? clone(SIGCHLD) : pid
+    },
     'clone',
-    pid === 'next' ? settle : markHeapInheritable,
+    settle,
   )
 }
 
+function clone(flags: number): number {
+  return Number(nativeClone(SYS_clone, flags, null, null, null, null))
+}
+
+/** clone3(2) with `set_tid`. @returns as clone(2); below 0 also where the kernel, or a filter, has none (Linux 5.5) */
+function cloneWithPid(pid: number): number {
+  const wanted = Buffer.alloc(4)
+  wanted.writeUInt32LE(pid)
+  // struct clone_args: 64-bit fields, of which the fifth is the signal, the ninth and tenth the array of pids.
+  const args = Buffer.alloc(80)
+  args.writeBigUInt64LE(BigInt(SIGCHLD), 32)
+  args.writeBigUInt64LE(addressOf(wanted), 64)
+  args.writeBigUInt64LE(1n, 72)
+  return Number(nativeClone3(SYS_clone3, args, args.length))
+}
+
+/** @param makeChild as fork(2); told the pid of the child that was given up before */
 function forkBehindGate(
-  makeChild: () => number,
+  makeChild: (lost: number | undefined) => number,
   operation: string,
   prepare = markHeapInheritable,
 ): number {
   const go = Buffer.alloc(1)
+  let lost: number | undefined
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const [gateOut, gateIn] = pipe()
     prepare()
-    const pid = makeChild()
+    const pid = makeChild(lost)
     if (pid === 0) {
       passGate(gateOut, gateIn, go)
       return 0
@@ -226,6 +259,7 @@ function forkBehindGate(
     retries++
     kill(pid, SIGKILL)
     waitForChild(pid)
+    lost ??= pid
   }
   throw new Error(`fork: memory kept changing in ${MAX_ATTEMPTS} attempts`)
 }

@@ -122,8 +122,11 @@ describe('a console with a background', () => {
 })
 
 describe.skipIf(lacks('program:tmux'))('a console in a terminal', () => {
+  // A socket for each test: a server that was told to end may still answer on its own.
+  let socket = ''
+  let servers = 0
   const tmux = (...args: string[]): string =>
-    execFileSync('tmux', ['-S', join(probe.directory, 'tmux'), '-f', '/dev/null', ...args], {
+    execFileSync('tmux', ['-S', socket, '-f', '/dev/null', ...args], {
       encoding: 'utf8',
       env: probe.env,
     })
@@ -142,6 +145,7 @@ describe.skipIf(lacks('program:tmux'))('a console in a terminal', () => {
       '-c',
       ...payload.split(' '),
     ]
+    socket = join(probe.directory, `tmux-${servers++}`)
     const after = 'stty -a | grep -oE -- "-?icanon"; sleep 30'
     tmux('new-session', '-d', '-s', 'probe', '-x', '90', '-y', '30', `${line.join(' ')}; ${after}`)
   }
