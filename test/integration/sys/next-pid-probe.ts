@@ -12,8 +12,8 @@ let left = Number(process.argv[2])
 /** The last thing before the fork is a comparison of two texts of the memory map. */
 function mapMoreAfterComparing(): void {
   // oxlint-disable-next-line typescript/unbound-method -- called on the buffer again
-  const compare = Buffer.prototype.compare
-  Buffer.prototype.compare = function (...args) {
+  const { compare } = Buffer.prototype
+  Buffer.prototype.compare = function (...args: Parameters<Buffer['compare']>) {
     if (left-- > 0) kept.push(Buffer.alloc(8 << 20, 1))
     return compare.apply(this, args)
   }
