@@ -20,6 +20,9 @@ export type LogEvent =
       readonly done: number
       readonly total: number | undefined
       readonly unit: 'bytes' | 'packages' | 'files'
+      /** Of the last seconds, where it is measured. */
+      readonly perSecond?: number
+      readonly remainingSeconds?: number
     }
   /** A line of a wrapped program's output. */
   | { readonly kind: 'output'; readonly stream: 'stdout' | 'stderr'; readonly line: string }

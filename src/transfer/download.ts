@@ -3,44 +3,35 @@
  * tried again where the network failed and resumed where it broke off. The destination's name appears
  * only when size and hash are what was promised; on any failure nothing is left.
  */
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { NspawnError } from '../errors.ts'
-import { silent, type LogSink } from '../log.ts'
-import { networkError, openBody, transient, type Body } from './http-body.ts'
-import { urlFileName, withoutSecrets } from './url.ts'
+import { openContent, type SteadyRequest, type SteadyStream } from './steady-stream.ts'
+import { withoutSecrets } from './url.ts'
 
-export interface Download {
-  readonly url: URL
+export interface Download extends Omit<SteadyRequest, 'known' | 'earlier'> {
   /** Absolute path; its directory exists. */
   readonly destination: string
   /** 64 lower-case hexadecimal digits. */
   readonly sha256?: string | undefined
-  readonly sizeBytes?: number | undefined
-  /** More than this is refused as soon as it is announced or seen; default 64 GiB. */
-  readonly maxBytes?: number | undefined
-  /** Tries after the first; default 3. */
-  readonly retries?: number | undefined
-  /** A transfer below 30 bytes a second for this long is given up; default 60 s. */
-  readonly stallMs?: number | undefined
-  readonly signal?: AbortSignal | undefined
-  readonly log?: LogSink | undefined
 }
 
 export interface Downloaded {
   readonly sizeBytes: number
   readonly sha256: string
+  readonly etag: string | undefined
+  /** Milliseconds since 1970. */
+  readonly modifiedMs: number | undefined
 }
 
-const minimumBytesPerSecond = 30
-const progressIntervalMs = 200
+/** So often a file may change on the server while it comes in. */
+const changesLimit = 3
 
 /**
  * Fetches `url` into `destination`.
  *
- * @throws NspawnError `CHECKSUM_MISMATCH`, `SIZE_MISMATCH`, `TOO_LARGE`, `TRUNCATED`, `STALLED`,
+ * @throws NspawnError `CHECKSUM_MISMATCH`, `SIZE_MISMATCH`, `TOO_LARGE`, `TRUNCATED`, `STALLED`, `FILE_CHANGED`,
  *   `CANCELED`, what `openBody()` throws, or an errno name for the disk's failures (`ENOSPC`)
  */
 export async function download(request: Download): Promise<Downloaded> {
@@ -48,12 +39,11 @@ export async function download(request: Download): Promise<Downloaded> {
     dirname(request.destination),
     `.${basename(request.destination)}.${randomBytes(6).toString('hex')}.part`,
   )
-  const step = `cannot fetch ${withoutSecrets(request.url)}`
   try {
     const file = await open(partial, 'wx', 0o644)
     let result: Downloaded
     try {
-      result = await withRetries(request, new Sink(file, partial))
+      result = await unlessChanged(request, (stream) => writeAll(stream, file, partial))
     } finally {
       await file.close()
     }
@@ -62,221 +52,81 @@ export async function download(request: Download): Promise<Downloaded> {
     return result
   } catch (error) {
     await rm(partial, { force: true })
-    if (request.signal?.aborted === true)
-      throw new NspawnError(step, { code: 'CANCELED', operation: 'GET' })
-    throw wrap(step, error)
+    throw fetchError(request, error)
   }
 }
 
-/**
- * A small file as text (an index, a control file), with the same rules and no file in between.
- *
- * @param maxBytes more is refused
- */
-export async function fetchText(
-  request: Pick<Download, 'url' | 'signal' | 'retries' | 'stallMs'> & { readonly maxBytes: number },
-): Promise<string> {
-  const chunks = new Memory()
+export type SmallFile = Pick<SteadyRequest, 'url' | 'signal' | 'retries' | 'stallMs'> & {
+  /** More is refused. */
+  readonly maxBytes: number
+}
+
+/** A small file (an index, a signature), with the same rules and no file in between. */
+export async function fetchBytes(request: SmallFile): Promise<Buffer> {
+  let chunks: Buffer[] = []
   try {
-    await withRetries(request, chunks)
+    await unlessChanged(request, async (stream) => {
+      chunks = []
+      for await (const chunk of stream.chunks) chunks.push(chunk)
+    })
   } catch (error) {
-    const step = `cannot fetch ${withoutSecrets(request.url)}`
-    if (request.signal?.aborted === true)
-      throw new NspawnError(step, { code: 'CANCELED', operation: 'GET' })
-    throw wrap(step, error)
+    throw fetchError(request, error)
   }
-  return chunks.text()
+  return Buffer.concat(chunks)
 }
 
-type Transfer = Pick<
-  Download,
-  'url' | 'sha256' | 'sizeBytes' | 'maxBytes' | 'retries' | 'stallMs' | 'signal' | 'log'
->
-
-/** Where the bytes of a transfer go: it can start over, and knows how far it is. */
-interface Target {
-  readonly sizeBytes: number
-  restart(): Promise<void>
-  write(chunk: Buffer): Promise<void>
-  digest(): string
+/** The same as text. */
+export async function fetchText(request: SmallFile): Promise<string> {
+  return (await fetchBytes(request)).toString('utf8')
 }
 
-class Sink implements Target {
-  sizeBytes = 0
-  private hash = createHash('sha256')
-  private readonly file: FileHandle
-  private readonly path: string
+/** What went wrong, with the file it was wanted for. */
+export function fetchError(
+  { url, signal }: Pick<SteadyRequest, 'url' | 'signal'>,
+  error: unknown,
+): unknown {
+  const step = `cannot fetch ${withoutSecrets(url)}`
+  if (signal?.aborted === true) return new NspawnError(step, { code: 'CANCELED', operation: 'GET' })
+  const { code } = error as { code?: string }
+  return code === undefined ? error : new NspawnError(step, { code, cause: error })
+}
 
-  constructor(file: FileHandle, path: string) {
-    this.file = file
-    this.path = path
+/** Reads the file with `read`, from its beginning again when it was changed in between. */
+async function unlessChanged(
+  request: SteadyRequest,
+  read: (stream: SteadyStream) => Promise<void>,
+): Promise<Downloaded> {
+  for (let changes = 0; ; changes++) {
+    const stream = await openContent(request)
+    try {
+      await read(stream)
+      const { etag, modifiedMs } = stream
+      return { sizeBytes: stream.sizeBytes(), sha256: stream.sha256(), etag, modifiedMs }
+    } catch (error) {
+      if ((error as NspawnError).code !== 'FILE_CHANGED' || changes >= changesLimit) throw error
+    }
   }
+}
 
-  async restart(): Promise<void> {
-    await this.file.truncate(0)
-    this.hash = createHash('sha256')
-    this.sizeBytes = 0
-  }
-
-  async write(chunk: Buffer): Promise<void> {
-    this.hash.update(chunk)
+async function writeAll(stream: SteadyStream, file: FileHandle, path: string): Promise<void> {
+  await file.truncate(0)
+  let position = 0
+  for await (const chunk of stream.chunks) {
     try {
       for (let done = 0; done < chunk.length;) {
-        const { bytesWritten } = await this.file.write(
-          chunk,
-          done,
-          chunk.length - done,
-          this.sizeBytes + done,
-        )
-        done += bytesWritten
+        const left = chunk.length - done
+        done += (await file.write(chunk, done, left, position + done)).bytesWritten
       }
     } catch (error) {
       const { code, syscall } = error as NodeJS.ErrnoException
       throw new NspawnError('cannot write the file', {
         code: code ?? 'EIO',
         operation: syscall,
-        subject: this.path,
+        subject: path,
       })
     }
-    this.sizeBytes += chunk.length
+    position += chunk.length
   }
-
-  digest(): string {
-    return this.hash.digest('hex')
-  }
-}
-
-class Memory implements Target {
-  sizeBytes = 0
-  private chunks: Buffer[] = []
-
-  async restart(): Promise<void> {
-    this.chunks = []
-    this.sizeBytes = 0
-  }
-
-  async write(chunk: Buffer): Promise<void> {
-    this.chunks.push(chunk)
-    this.sizeBytes += chunk.length
-  }
-
-  digest(): string {
-    return ''
-  }
-
-  text(): string {
-    return Buffer.concat(this.chunks).toString('utf8')
-  }
-}
-
-async function withRetries(request: Transfer, target: Target): Promise<Downloaded> {
-  let validator: string | undefined
-  for (let attempt = 0; ; attempt++) {
-    try {
-      // Without a validator the rest may belong to another version of the file.
-      if (validator === undefined && target.sizeBytes > 0) await target.restart()
-      await transfer(request, target, validator, (seen) => (validator = seen))
-      return { sizeBytes: target.sizeBytes, sha256: target.digest() }
-    } catch (error) {
-      if (request.signal?.aborted === true) throw error
-      if (attempt >= (request.retries ?? 3) || !transient(error)) throw error
-      await sleep(250 * 2 ** attempt, undefined, { signal: request.signal })
-    }
-  }
-}
-
-async function transfer(
-  request: Transfer,
-  target: Target,
-  validator: string | undefined,
-  keepValidator: (validator: string | undefined) => void,
-): Promise<void> {
-  const { url } = request
-  const stop = new AbortController()
-  const signal =
-    request.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, request.signal])
-  const body = await openBody({ url, offset: target.sizeBytes, validator, signal })
-  keepValidator(body.validator)
-  if (body.offset !== target.sizeBytes) await target.restart()
-  const total = body.lengthBytes === undefined ? undefined : body.offset + body.lengthBytes
-  const limit = request.sizeBytes ?? request.maxBytes ?? 64 * 1024 ** 3
-  const watch = watchForStall(request, target, stop)
-  try {
-    if (total !== undefined && total > limit) throw tooLarge(request, limit)
-    await pump(request, body, target, total, limit)
-  } catch (error) {
-    if (stop.signal.aborted) throw stop.signal.reason
-    throw error instanceof NspawnError ? error : networkError(error, url)
-  } finally {
-    clearInterval(watch)
-    body.stream.on('error', () => {}).destroy()
-  }
-  if (total !== undefined && target.sizeBytes < total) {
-    throw new NspawnError(`the transfer ended after ${target.sizeBytes} of ${total} bytes`, {
-      code: 'TRUNCATED',
-      operation: 'GET',
-      subject: withoutSecrets(url),
-    })
-  }
-}
-
-async function pump(
-  request: Transfer,
-  body: Body,
-  target: Target,
-  total: number | undefined,
-  limit: number,
-): Promise<void> {
-  const log = request.log ?? silent
-  const text = urlFileName(request.url)
-  let shown = 0
-  for await (const chunk of body.stream as AsyncIterable<Buffer>) {
-    if (target.sizeBytes + chunk.length > limit) throw tooLarge(request, limit)
-    await target.write(chunk)
-    const now = performance.now()
-    if (now - shown < progressIntervalMs && target.sizeBytes !== total) continue
-    shown = now
-    log({
-      kind: 'progress',
-      text,
-      done: target.sizeBytes,
-      total: total ?? request.sizeBytes,
-      unit: 'bytes',
-    })
-  }
-}
-
-function watchForStall(request: Transfer, target: Target, stop: AbortController): NodeJS.Timeout {
-  const stallMs = request.stallMs ?? 60_000
-  const least = (minimumBytesPerSecond * stallMs) / 1000
-  let before = target.sizeBytes
-  return setInterval(() => {
-    if (target.sizeBytes - before < least) {
-      stop.abort(
-        new NspawnError(
-          `fewer than ${minimumBytesPerSecond} bytes a second for ${stallMs / 1000} s`,
-          {
-            code: 'STALLED',
-            operation: 'GET',
-            subject: withoutSecrets(request.url),
-          },
-        ),
-      )
-    }
-    before = target.sizeBytes
-  }, stallMs)
-}
-
-function tooLarge(request: Transfer, limit: number): NspawnError {
-  const promised = request.sizeBytes !== undefined
-  return new NspawnError(
-    promised ? `it is larger than the ${limit} bytes promised` : `it is larger than ${limit} bytes`,
-    {
-      code: promised ? 'SIZE_MISMATCH' : 'TOO_LARGE',
-      operation: 'GET',
-      subject: withoutSecrets(request.url),
-    },
-  )
 }
 
 function check(request: Download, got: Downloaded): void {
@@ -299,9 +149,4 @@ function check(request: Download, got: Downloaded): void {
       hint: 'the file was changed or damaged on the way: try again, or use another mirror',
     })
   }
-}
-
-function wrap(step: string, error: unknown): unknown {
-  const { code } = error as { code?: string }
-  return code === undefined ? error : new NspawnError(step, { code, cause: error })
 }

@@ -27,6 +27,7 @@ const transientCodes = new Set([
 ])
 
 export interface Body {
+  readonly state: 'content'
   readonly stream: Readable
   /** Bytes still to come, where the server says so. */
   readonly lengthBytes: number | undefined
@@ -34,6 +35,17 @@ export interface Body {
   readonly offset: number
   /** A strong ETag or a date, with which a later request can ask for the rest of the same file. */
   readonly validator: string | undefined
+  /** The ETag, strong or weak, quotes included. */
+  readonly etag: string | undefined
+  /** Milliseconds since 1970. */
+  readonly modifiedMs: number | undefined
+}
+
+/** The file is one of those that `known` named. */
+export interface NotModified {
+  readonly state: 'not-modified'
+  /** Which one; servers may leave it out. */
+  readonly etag: string | undefined
 }
 
 export interface BodyRequest {
@@ -41,16 +53,19 @@ export interface BodyRequest {
   readonly offset?: number | undefined
   /** Answered with the rest only if the file is still this one. */
   readonly validator?: string | undefined
+  /** ETags of versions that need not be sent again. */
+  readonly known?: readonly string[] | undefined
   readonly signal: AbortSignal
 }
 
 /**
  * Opens `url` for reading, from `offset` on if the server can.
  *
- * @throws NspawnError `NOT_FOUND`, `HTTP_STATUS`, `SERVER_BUSY` (5xx, 429), `REDIRECT_LOOP`, `BAD_REDIRECT`, or the network's
- *   own code (`ECONNREFUSED`); `transient()` tells which of them are worth another try
+ * @throws NspawnError `NOT_FOUND`, `HTTP_STATUS`, `SERVER_BUSY` (5xx, 429), `BAD_RANGE` (there is nothing at `offset`),
+ *   `REDIRECT_LOOP`, `BAD_REDIRECT`, or the network's own code (`ECONNREFUSED`); `transient()` tells which of them are
+ *   worth another try
  */
-export async function openBody(request: BodyRequest): Promise<Body> {
+export async function openBody(request: BodyRequest): Promise<Body | NotModified> {
   if (request.url.protocol === 'file:') return openFile(request)
   let url = request.url
   let credentials = authorization(url)
@@ -66,6 +81,8 @@ export async function openBody(request: BodyRequest): Promise<Body> {
     }
     if (status === 200 || status === 206) return body(answer, request, status)
     answer.body.on('error', () => {}).destroy()
+    if (status === 304 && (request.known ?? []).length > 0)
+      return { state: 'not-modified', etag: etagOf(answer) }
     throw new NspawnError(`the server answered with status ${status}`, {
       code: statusCode(status),
       operation: 'GET',
@@ -103,6 +120,7 @@ export function networkError(error: unknown, url: URL): unknown {
 
 function statusCode(status: number): string {
   if (status === 404 || status === 410) return 'NOT_FOUND'
+  if (status === 416) return 'BAD_RANGE'
   return status >= 500 || status === 429 ? 'SERVER_BUSY' : 'HTTP_STATUS'
 }
 
@@ -117,6 +135,7 @@ async function get(
 ): Promise<Answer> {
   const client = await import('./http-client.ts')
   agent ??= new client.EnvHttpProxyAgent({
+    ...proxies(),
     connect: { timeout: connectTimeoutMs },
     headersTimeout: headersTimeoutMs,
     // Stalls are measured by the download itself, which also notices a trickle.
@@ -128,6 +147,8 @@ async function get(
     headers['range'] = `bytes=${request.offset}-`
     if (request.validator !== undefined) headers['if-range'] = request.validator
   }
+  if (request.known !== undefined && request.known.length > 0)
+    headers['if-none-match'] = request.known.join(', ')
   const target = new URL(url)
   target.username = ''
   target.password = ''
@@ -150,14 +171,35 @@ function body(answer: Answer, request: BodyRequest, status: number): Body {
       subject: withoutSecrets(request.url),
     })
   }
-  const etag = String(answer.headers['etag'] ?? '')
-  const date = answer.headers['last-modified']
+  const etag = etagOf(answer)
+  const modifiedMs = Date.parse(String(answer.headers['last-modified']))
   return {
+    state: 'content',
     stream: answer.body,
     lengthBytes: Number.isSafeInteger(length) ? length : undefined,
     offset,
-    validator: /^"[^"]*"$/.test(etag) ? etag : typeof date === 'string' ? date : undefined,
+    validator: etag?.startsWith('"') === true ? etag : strongDate(answer),
+    etag,
+    modifiedMs: Number.isNaN(modifiedMs) ? undefined : modifiedMs,
   }
+}
+
+/** A tag as RFC 9110 section 8.8.3 has it; other text is none. */
+function etagOf(answer: Answer): string | undefined {
+  const text = answer.headers['etag']
+  return typeof text === 'string' && /^(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/.test(text)
+    ? text
+    : undefined
+}
+
+/**
+ * The date of the file, when it tells versions apart: not within the second that it was changed in, as the second
+ * change in it would have the same date (RFC 9110 section 8.8.2.2).
+ */
+function strongDate(answer: Answer): string | undefined {
+  const { date, 'last-modified': modified } = answer.headers
+  if (typeof modified !== 'string' || Number.isNaN(Date.parse(modified))) return undefined
+  return Date.parse(String(date)) - Date.parse(modified) < 1000 ? undefined : modified
 }
 
 function rangeStart(header: string | string[] | undefined): number {
@@ -184,6 +226,26 @@ function redirectTarget(from: URL, location: string | string[] | undefined): URL
   return target
 }
 
+/**
+ * The proxies of the environment beyond those that the client finds itself: `all_proxy`, and addresses without a
+ * scheme, as curl takes them. Plain requests go through the proxy as such, since few proxies tunnel to port 80.
+ */
+function proxies(): { httpProxy?: string; httpsProxy?: string; proxyTunnel: boolean } {
+  const of = (...names: string[]) => {
+    const found = names
+      .map((name) => process.env[name] ?? process.env[name.toUpperCase()])
+      .find((value) => value !== undefined && value !== '')
+    return found === undefined || /^[a-z0-9]+:\/\//i.test(found) ? found : `http://${found}`
+  }
+  const httpProxy = of('http_proxy', 'all_proxy')
+  const httpsProxy = of('https_proxy', 'all_proxy')
+  return {
+    ...(httpProxy === undefined ? {} : { httpProxy }),
+    ...(httpsProxy === undefined ? {} : { httpsProxy }),
+    proxyTunnel: false,
+  }
+}
+
 function authorization(url: URL): string | undefined {
   if (url.username === '' && url.password === '') return undefined
   const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`
@@ -193,8 +255,16 @@ function authorization(url: URL): string | undefined {
 async function openFile(request: BodyRequest): Promise<Body> {
   const path = fileURLToPath(request.url)
   try {
-    const { size } = await stat(path)
-    return { stream: createReadStream(path), lengthBytes: size, offset: 0, validator: undefined }
+    const { size, mtimeMs } = await stat(path)
+    return {
+      state: 'content',
+      stream: createReadStream(path),
+      lengthBytes: size,
+      offset: 0,
+      validator: undefined,
+      etag: undefined,
+      modifiedMs: mtimeMs,
+    }
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException
     throw new NspawnError('cannot read the file', {

@@ -2,14 +2,13 @@
  * Finds a source package by name in an archive: the signed InRelease vouches for the Sources index,
  * that one for the `.dsc`, and that one for the files. Every link of the chain is checked.
  */
-import { createHash } from 'node:crypto'
 import { NspawnError } from '../../errors.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { verifyClearsigned } from '../../transfer/clearsign.ts'
 import { compressionEndings, decompress } from '../../transfer/decompress.ts'
 import { fetchText } from '../../transfer/download.ts'
-import { networkError, openBody } from '../../transfer/http-body.ts'
-import { parseUrl, urlFileName } from '../../transfer/url.ts'
+import { openContent, type SteadyStream } from '../../transfer/steady-stream.ts'
+import { parseUrl } from '../../transfer/url.ts'
 import type { AptSuite } from './apt-sources.ts'
 import { parseDeb822, type Paragraph } from './deb822.ts'
 import type { IndexCache } from './index-cache.ts'
@@ -180,43 +179,32 @@ async function scanSources(
   ending: (typeof compressionEndings)[number],
   index: IndexFile,
 ): Promise<string> {
-  const { stream } = await openBody({ url, signal: search.signal ?? new AbortController().signal })
-  const hash = createHash('sha256')
-  let sizeBytes = 0
-  const log = search.log ?? silent
-  async function* measured(): AsyncGenerator<Buffer> {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      sizeBytes += chunk.length
-      if (sizeBytes > index.sizeBytes) throw notTheSigned(url)
-      hash.update(chunk)
-      log({
-        kind: 'progress',
-        text: urlFileName(url),
-        done: sizeBytes,
-        total: index.sizeBytes,
-        unit: 'bytes',
-      })
-      yield chunk
-    }
-  }
   const heading = `\nPackage: ${search.name}\n`
   const found: string[] = []
   const decoder = new TextDecoder()
   let rest = ''
+  let stream: SteadyStream | undefined
   try {
-    for await (const bytes of decompress(measured(), ending)) {
+    stream = await openContent({
+      url,
+      sizeBytes: index.sizeBytes,
+      signal: search.signal,
+      log: search.log,
+    })
+    for await (const bytes of decompress(stream.chunks, ending)) {
       const pieces = (rest + decoder.decode(bytes, { stream: true })).split('\n\n')
       rest = pieces.pop() ?? ''
       for (const piece of pieces) if (`\n${piece}\n`.includes(heading)) found.push(piece)
     }
   } catch (error) {
-    // What the archive signed can be decompressed.
-    if (error instanceof NspawnError && error.code === 'BAD_COMPRESSION')
-      throw notTheSigned(url, error)
-    throw error instanceof NspawnError ? error : networkError(error, url)
+    // What the archive signed can be decompressed, has its size, and does not change.
+    const wrong = ['BAD_COMPRESSION', 'SIZE_MISMATCH', 'FILE_CHANGED']
+    if (wrong.includes((error as NspawnError).code)) throw notTheSigned(url, error)
+    throw error
   }
   if (`\n${rest}\n`.includes(heading)) found.push(rest)
-  if (sizeBytes !== index.sizeBytes || hash.digest('hex') !== index.sha256) throw notTheSigned(url)
+  if (stream.sizeBytes() !== index.sizeBytes || stream.sha256() !== index.sha256)
+    throw notTheSigned(url)
   return found.join('\n\n')
 }
 
