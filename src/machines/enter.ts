@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { NspawnError, reviveError } from '../errors.ts'
-import { isOwnerAlive } from '../runtime/owner.ts'
+import { isOwnerAlive } from '../owner.ts'
 import { receive, send, sendFailure, type ChildMessage } from '../runtime/messages.ts'
 import { limitBoundingSet, setCapabilities, setIds } from '../sys/credentials.ts'
 import { close, open, packetSocketPair, O_DIRECTORY, O_PATH, O_RDONLY } from '../sys/fd.ts'

@@ -1,7 +1,7 @@
 /** A running machine by its name, as every verb wants it. */
 import { NspawnError, usageError } from '../errors.ts'
 import { isMachineName } from '../machine-name.ts'
-import type { Owner } from '../runtime/owner.ts'
+import type { Owner } from '../owner.ts'
 import { findMachine, type MachineRecord } from '../runtime/registry.ts'
 
 /** A machine whose first process exists. */

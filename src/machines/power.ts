@@ -1,7 +1,7 @@
 /** Ending and restarting machines (machinectl(1): poweroff, reboot, terminate, kill). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NspawnError } from '../errors.ts'
-import { isOwnerAlive } from '../runtime/owner.ts'
+import { isOwnerAlive } from '../owner.ts'
 import { findClaim } from '../runtime/registry.ts'
 import { readinessFor } from '../runtime/signal-readiness.ts'
 import { SIGINT, SIGKILL, SIGRTMIN, SIGTERM } from '../sys/process.ts'

@@ -1,7 +1,7 @@
 /** The processes of a machine, and signals to them. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
-import { isOwnerAlive, ownerOf, type Owner } from '../runtime/owner.ts'
+import { isOwnerAlive, ownerOf, type Owner } from '../owner.ts'
 import { close } from '../sys/fd.ts'
 import { openPidfd, signalPidfd } from '../sys/process.ts'
 import type { RunningMachine } from './find.ts'

@@ -16,7 +16,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
-import { isOwnerAlive, ownOwner, parseOwner } from './owner.ts'
+import { isOwnerAlive, ownOwner, parseOwner } from '../owner.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
 import { makeScope } from './scope.ts'
 

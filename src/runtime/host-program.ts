@@ -24,7 +24,7 @@ import {
   waitForChild,
   SIGKILL,
 } from '../sys/process.ts'
-import { ownerOf } from './owner.ts'
+import { ownerOf } from '../owner.ts'
 
 const DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin']
 const NOT_FOUND = 127

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { runtimeDirectory } from '../paths.ts'
-import { isOwnerAlive, ownOwner, parseOwner } from './owner.ts'
+import { isOwnerAlive, ownOwner, parseOwner } from '../owner.ts'
 
 const BY_NAME = '/run/systemd/nspawn/propagate'
 const MODE = 0o600

@@ -14,7 +14,7 @@ import {
   unregister,
   type MachinedEntry,
 } from './machined.ts'
-import { ownerOf } from './owner.ts'
+import { ownerOf } from '../owner.ts'
 import { claimMachine, releaseMachine, updateMachine, type MachineRecord } from './registry.ts'
 
 /** Called by the supervisor as the start goes on. */

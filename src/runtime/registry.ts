@@ -19,7 +19,7 @@ import { tryLockFileAt } from '../images/lock.ts'
 import { registryDirectory } from '../paths.ts'
 import type { RegistrationPlan } from '../plan/plan.ts'
 import type { SeccompProgram } from '../plan/seccomp/assemble.ts'
-import { isOwnerAlive, ownOwner, parseOwner, type Owner } from './owner.ts'
+import { isOwnerAlive, ownOwner, parseOwner, type Owner } from '../owner.ts'
 
 /** What others may know of a running machine. */
 export interface MachineRecord {

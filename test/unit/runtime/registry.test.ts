@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { ownerOf, type Owner } from '../../../src/runtime/owner.ts'
+import { ownerOf, type Owner } from '../../../src/owner.ts'
 import {
   claimMachine,
   findClaim,
