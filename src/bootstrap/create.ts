@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
+import { checkNewImage } from '../images/new-image.ts'
 import { phase, type LogSink } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
 import { programEnvironment, runProgram } from '../process.ts'
@@ -18,7 +19,7 @@ import { manifestPath, writeManifest } from './manifest.ts'
 import { linkFromPool, packagePool, returnToPool } from './package-cache.ts'
 import { planTree, type TreePlan, type TreeRequest } from './plan.ts'
 import { loadRecipe } from './recipes.ts'
-import { checkDestination, makeStage, publishStage, type Stage } from './stage.ts'
+import { makeStage, treeImage, type Stage } from './stage.ts'
 import { strategiesOf } from './strategies.ts'
 import type { Strategy, StrategyPaths } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
@@ -76,7 +77,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   try {
     const log = new ToolLog(join(context.stateDirectory, 'logs', `create-${plan.name}.log`))
     cleanup.defer('log', () => log.close())
-    const stage = makeStage(plan.destination, cleanup, context.log)
+    const stage = makeStage(treeImage(plan.destination, plan.existing), cleanup, context.log)
     const files = new TreeFiles(stage.tree)
     const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
     await timed('bootstrap', `installing ${plan.recipe} ${plan.release} with ${strategy.id}`, () =>
@@ -98,7 +99,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       packages = installed.length
       await tryTree(files.root, context)
       throwIfCanceled(context.signal, 'making a tree')
-      await publishStage(stage, plan.destination, plan.existing)
+      await stage.publish()
       writeManifest(manifest, {
         plan,
         tools: await toolVersions(strategy.id),
@@ -139,7 +140,7 @@ function preflight(plan: TreePlan, host: BootstrapHost): void {
       hint: 'install the package util-linux',
     })
   }
-  checkDestination(plan.destination, plan.existing)
+  checkNewImage(treeImage(plan.destination, plan.existing))
   const free = freeBytes(plan.destination)
   if (free < leastFreeBytes) {
     throw new NspawnError(

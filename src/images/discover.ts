@@ -14,6 +14,7 @@ import { machinesDirectory } from '../paths.ts'
 import { BTRFS_SUPER_MAGIC, isSubvolumeReadOnly, subvolumeCreatedMs } from '../sys/btrfs.ts'
 import { AT_FDCWD } from '../sys/at-error.ts'
 import { nameOf } from '../sys/at.ts'
+import { isBlockDeviceReadOnly } from '../sys/block-device.ts'
 import { STATX_ATTR_IMMUTABLE, statAt } from '../sys/statx.ts'
 import { isImageName } from './names.ts'
 
@@ -38,7 +39,8 @@ export interface Image {
   readonly usageBytes: number | undefined
 }
 
-const standardPath = [
+/** Where images of the whole system are, first hit first. */
+export const standardImagePath: readonly string[] = [
   '/etc/machines',
   '/run/machines',
   '/var/lib/machines',
@@ -55,7 +57,7 @@ const standardPath = [
  */
 export function imageSearchPath(override?: string): readonly string[] {
   if (override === undefined && process.env['TSNSPAWN_MACHINES_DIR'] === undefined)
-    return standardPath
+    return standardImagePath
   return [machinesDirectory(override)]
 }
 
@@ -151,15 +153,24 @@ function typeOf(path: string, file: string, facts: Stats): ImageType | undefined
   return facts.isBlockDevice() ? 'block' : undefined
 }
 
-/** Whether a directory is marked read-only: a subvolume by its flag, another tree as immutable. */
-export function isTreeReadOnly(path: string): boolean {
+/** What kind of image `path` is, whatever it is called; undefined when it is none. */
+export function imageTypeAt(path: string): ImageType | undefined {
+  return typeOf(path, '.raw', statSync(path))
+}
+
+/**
+ * Whether an image is marked read-only: a subvolume by its flag, another tree as immutable, a file by
+ * its mode, a device by the kernel's mark.
+ */
+export function isMarkedReadOnly(path: string): boolean {
   const facts = statSync(path)
-  const type = typeOf(path, path, facts)
-  return type !== undefined && isReadOnly(path, type, facts)
+  const type = typeOf(path, '.raw', facts)
+  return type !== undefined && isReadOnly(realpathSync(path), type, facts)
 }
 
 function isReadOnly(real: string, type: ImageType, facts: Stats): boolean {
   if (type === 'raw' && (facts.mode & 0o222) === 0) return true
+  if (type === 'block' && isBlockDeviceReadOnly(real)) return true
   if (type === 'subvolume' && isSubvolumeReadOnly(real)) return true
   if (type === 'directory' && isImmutable(real)) return true
   try {

@@ -3,11 +3,12 @@
  * that its owner holds locked: the kernel lets go of the lock however the owner dies, so whoever comes
  * next can tell what is left over from what is in use, and takes it away.
  */
-import { lstatSync, readdirSync, readSync, writeSync } from 'node:fs'
+import { fstatSync, ftruncateSync, lstatSync, readdirSync, readSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { localLockPath, tryLockFileAt } from './lock.ts'
+import { mendNameChange } from './name-change.ts'
 import { randomSuffix } from './random-suffix.ts'
 import { removeTree, removeTreeGently } from './remove-tree.ts'
 
@@ -20,6 +21,8 @@ const mark = 'tsnspawn '
 export interface HiddenTree {
   /** Nothing is there yet. */
   readonly path: string
+  /** Writes down a change of names that is about to be made: who finds this tree left over ends it. */
+  announce(change: string): void
   /** Lets go of the name: what is at `path` stays, since it got another name or is somebody's else. */
   release(): void
   /** Removes what is at `path`, then lets go; gently, see `removeTreeGently()`. */
@@ -49,6 +52,10 @@ export function claimHiddenTree(directory: string, base: string): HiddenTree {
     writeSync(lock.fd, `${mark}${process.pid}\n`)
     return {
       path,
+      announce: (change) => {
+        // Never without the mark, even on a disk that is full.
+        ftruncateSync(lock.fd, writeSync(lock.fd, `${mark}${process.pid}\n${change}\n`, 0))
+      },
       release: lock.release,
       remove: async () => {
         await removeTreeGently(path)
@@ -80,7 +87,7 @@ export function removeStaleHiddenTrees(directory: string, log: LogSink): string[
     if (!name.startsWith(`.#${prefix}`) || !name.endsWith('.lck')) continue
     const path = join(directory, name.slice(2, -'.lck'.length))
     try {
-      if (removeIfStale(path)) removed.push(path)
+      if (removeIfStale(path, log)) removed.push(path)
     } catch (error) {
       if (!(error instanceof NspawnError) && (error as NodeJS.ErrnoException).code === undefined)
         throw error
@@ -93,19 +100,21 @@ export function removeStaleHiddenTrees(directory: string, log: LogSink): string[
   return removed
 }
 
-function removeIfStale(path: string): boolean {
+function removeIfStale(path: string, log: LogSink): boolean {
   const lock = tryLockFileAt(localLockPath(path), 'exclusive')
   if (lock === undefined) return false
+  const facts = fstatSync(lock.fd)
+  const content = Buffer.alloc(facts.size)
+  const text = content.toString('utf8', 0, readSync(lock.fd, content, 0, facts.size, 0))
   // A lock file of ours without mark: its owner died before it made anything.
-  const content = Buffer.alloc(mark.length)
-  const ours =
-    readSync(lock.fd, content, 0, content.length, 0) > 0
-      ? content.toString() === mark
-      : !exists(path)
+  const ours = text === '' ? !exists(path) : text.startsWith(mark)
   if (!ours) {
     lock.abandon()
     return false
   }
+  const change = text.split('\n')[1] ?? ''
+  // In a directory that everybody may write to, somebody else could ask for anything here.
+  if (change !== '' && facts.uid === process.geteuid?.()) mendNameChange(change, log)
   removeTree(path)
   lock.release()
   return true

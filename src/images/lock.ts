@@ -72,14 +72,21 @@ export function lockImage(path: string, mode: LockMode): ImageLock {
   }
 }
 
+/** The directory whose image names systemd's own tools reserve. */
+const pool = '/var/lib/machines'
+
 /**
  * Reserves an image name that is about to come into being.
  *
+ * @param directory where the image will be; in two directories a name can be made at the same time
  * @throws NspawnError, code `EBUSY`, when somebody else is making an image of that name
  */
-export function lockImageName(name: string): ImageLock {
-  return inLockDirectory((directory) => {
-    const file = join(directory, `name-${name}`)
+export function lockImageName(name: string, directory: string = pool): ImageLock {
+  const real = realpathSync.native(directory)
+  const { dev, ino } = statSync(real)
+  const scope = real === pool ? '' : `${dev}:${ino}-`
+  return inLockDirectory((locks) => {
+    const file = join(locks, `name-${scope}${name}`)
     const lock = tryLockFileAt(file, 'exclusive')
     if (lock === undefined) throw busy(name, 'image name', 'exclusive', file)
     return lock

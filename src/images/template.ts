@@ -4,10 +4,10 @@ import { basename, dirname, resolve } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
 import { renameNew } from '../sys/at.ts'
-import { isSubvolume, setSubvolumeReadOnly, snapshotSubvolume } from '../sys/btrfs.ts'
-import { setImmutable } from '../sys/inode-flags.ts'
+import { isSubvolume, snapshotSubvolume } from '../sys/btrfs.ts'
 import { copyTree } from './copy-tree.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
+import { markImage } from './mark-image.ts'
 import { makeTreeTop } from './tree-top.ts'
 
 export interface TemplateOptions {
@@ -68,10 +68,7 @@ export async function populateFromTemplate(
     }
     // The name is given to a complete tree, and a read-only tree cannot be renamed.
     renameNew(hidden.path, target)
-    if (options.access === 'read-only') {
-      if (isSubvolume(target)) setSubvolumeReadOnly(target, true)
-      else setImmutable(target, true)
-    }
+    if (options.access === 'read-only') markImage(target, 'read-only')
     hidden.release()
     log({ kind: 'notice', text: `filled ${target} from template ${template}` })
     return how

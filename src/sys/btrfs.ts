@@ -26,6 +26,7 @@ const BTRFS_IOC_SNAP_DESTROY = 0x5000940fn
 const BTRFS_IOC_SUBVOL_GETFLAGS = 0x80089419n
 const BTRFS_IOC_SUBVOL_SETFLAGS = 0x4008941an
 const BTRFS_IOC_GET_SUBVOL_INFO = 0x81f8943cn
+const BTRFS_IOC_INO_LOOKUP = 0xd0009412n
 const BTRFS_SUBVOL_RDONLY = 2n
 
 const ioctl = lazyFunction('int ioctl(int fd, uint64_t request, void *argument)')
@@ -157,6 +158,17 @@ export function isSubvolumeReadOnly(path: string): boolean {
 
 export function setSubvolumeReadOnly(path: string, readOnly: boolean): void {
   onSubvolume(path, (fd) => writeReadOnly(fd, readOnly))
+}
+
+/** The number that a subvolume has in its file system; two are never the same one. */
+export function subvolumeId(path: string): bigint {
+  return onSubvolume(path, (fd) => {
+    // Asked for tree 0 and the first inode, the kernel fills in the tree that the descriptor is in.
+    const lookup = new BigUint64Array(512)
+    lookup[1] = BigInt(BTRFS_FIRST_FREE_OBJECTID)
+    if (ioctl(fd, BTRFS_IOC_INO_LOOKUP, lookup) < 0) fail('ioctl(BTRFS_IOC_INO_LOOKUP)', { path })
+    return lookup[0] as bigint
+  })
 }
 
 /** When the subvolume was made, in milliseconds; undefined before Linux 4.18. */

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { checkDestination, makeStage, publishStage } from '../../../src/bootstrap/stage.ts'
+import { makeStage, treeImage } from '../../../src/bootstrap/stage.ts'
 import { CleanupStack } from '../../../src/cleanup.ts'
 import { prepareEphemeral } from '../../../src/images/ephemeral.ts'
 import { setImmutable } from '../../../src/sys/inode-flags.ts'
@@ -20,10 +20,9 @@ async function make(
   existing: 'keep' | 'replace' = 'keep',
 ): Promise<void> {
   await using cleanup = new CleanupStack()
-  checkDestination(destination, existing)
-  const stage = makeStage(destination, cleanup, silent)
+  const stage = makeStage(treeImage(destination, existing), cleanup, silent)
   writeFileSync(join(stage.tree, mark), '')
-  await publishStage(stage, destination, existing)
+  await stage.publish()
 }
 
 const code = (wanted: string) => expect.objectContaining({ code: wanted })

@@ -1,0 +1,35 @@
+/** The read-only mark of an image; each kind has its own. */
+import { chmodSync, realpathSync, statSync } from 'node:fs'
+import { NspawnError } from '../errors.ts'
+import { setBlockDeviceReadOnly } from '../sys/block-device.ts'
+import { setSubvolumeReadOnly } from '../sys/btrfs.ts'
+import { setImmutable } from '../sys/inode-flags.ts'
+import { imageTypeAt, type Image } from './discover.ts'
+
+const OWNER_WRITES = 0o200
+const NOBODY_WRITES = 0o444
+
+/**
+ * Marks the image at `path` read-only, or lifts the mark: the flag of a subvolume, the immutable flag of another
+ * directory's top, the write permissions of a file, the kernel's mark of a block device.
+ *
+ * @throws NspawnError; `ENOTTY` or `EOPNOTSUPP` for a directory on a file system without such a flag
+ */
+export function markImage(path: string, access: Image['access']): void {
+  const readOnly = access === 'read-only'
+  const real = realpathSync(path)
+  switch (imageTypeAt(real)) {
+    case 'subvolume':
+      return setSubvolumeReadOnly(real, readOnly)
+    case 'directory':
+      return setImmutable(real, readOnly)
+    case 'raw': {
+      const mode = statSync(real).mode & NOBODY_WRITES
+      return chmodSync(real, readOnly ? mode : mode | OWNER_WRITES)
+    }
+    case 'block':
+      return setBlockDeviceReadOnly(real, readOnly)
+    case undefined:
+      throw new NspawnError(`${path} is no image`, { code: 'EINVAL', operation: 'mark image' })
+  }
+}
