@@ -1,4 +1,4 @@
-/** Inode flags, what chattr(1) shows: immutable, append-only. */
+/** Inode flags, what chattr(1) shows: immutable, append-only, written in place. */
 import { closeSync, constants, openSync } from 'node:fs'
 import { errnoName } from './errno.ts'
 import { lazyFunction } from './lazy-function.ts'
@@ -9,6 +9,7 @@ const FS_IOC_GETFLAGS = 0x80086601n
 const FS_IOC_SETFLAGS = 0x40086602n
 export const FS_IMMUTABLE_FL = 0x10
 export const FS_APPEND_FL = 0x20
+export const FS_NOCOW_FL = 0x800000
 
 const ioctl = lazyFunction('int ioctl(int fd, uint64_t request, void *argument)')
 

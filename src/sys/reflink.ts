@@ -60,17 +60,26 @@ export function* copyContents(
     state.clone = false
   }
   if (blocks * 512 >= sizeBytes) return yield* copyRange(source, target, sizeBytes, state)
-  let at = 0
-  while (at < sizeBytes) {
-    const data = seek(source, at, SEEK_DATA)
-    if (data === undefined) break
-    const end = Math.min(seek(source, data, SEEK_HOLE) ?? sizeBytes, sizeBytes)
-    seek(source, data, 0)
-    seek(target, data, 0)
-    yield* copyRange(source, target, end - data, state)
-    at = end
+  for (const { start, end } of dataExtents(source, sizeBytes)) {
+    seek(source, start, 0)
+    seek(target, start, 0)
+    yield* copyRange(source, target, end - start, state)
   }
   if (ftruncate(target, sizeBytes) < 0) fail('ftruncate')
+}
+
+/** Where an open file has data, in order; the rest of its `sizeBytes` are holes. Moves the file's offset. */
+export function* dataExtents(
+  fd: number,
+  sizeBytes: number,
+): Generator<{ readonly start: number; readonly end: number }> {
+  for (let at = 0; at < sizeBytes;) {
+    const start = seek(fd, at, SEEK_DATA)
+    if (start === undefined || start >= sizeBytes) return
+    const end = Math.min(seek(fd, start, SEEK_HOLE) ?? sizeBytes, sizeBytes)
+    yield { start, end }
+    at = end
+  }
 }
 
 /** lseek(2); undefined when there is no more data. */

@@ -1,0 +1,118 @@
+/** A file that is written from front to back, where whole blocks of zeros become holes. */
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
+import { NspawnError } from '../../errors.ts'
+import { BTRFS_SUPER_MAGIC } from '../../sys/btrfs.ts'
+import { FS_NOCOW_FL, getInodeFlags, setInodeFlags } from '../../sys/inode-flags.ts'
+import { fileSystemOf } from '../../sys/statfs.ts'
+
+/** What file systems allocate: a hole in less than that saves nothing. */
+const BLOCK = 4096
+const zeros = Buffer.alloc(BLOCK)
+
+export class SparseFile implements Disposable {
+  readonly fd: number
+  private readonly path: string
+  private position = 0
+
+  private constructor(fd: number, path: string) {
+    this.fd = fd
+    this.path = path
+  }
+
+  /**
+   * Makes a new file, mode 0664 less the umask as systemd's disk images have.
+   *
+   * @throws NspawnError, `EEXIST` when something is there
+   */
+  static create(path: string): SparseFile {
+    const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
+    try {
+      return new SparseFile(openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o664), path)
+    } catch (error) {
+      throw new NspawnError('cannot make the disk image', {
+        code: (error as NodeJS.ErrnoException).code ?? 'EIO',
+        operation: 'open',
+        subject: path,
+      })
+    }
+  }
+
+  /** Bytes from the start to where writing goes on. */
+  get length(): number {
+    return this.position
+  }
+
+  /**
+   * On btrfs, has the file written in place: a disk image that a machine writes to falls apart otherwise. The file
+   * must be empty, and shares no blocks with others that are not so too.
+   *
+   * @see btrfs(5), "nodatacow"
+   */
+  writeInPlace(): void {
+    if (fileSystemOf(this.fd).type !== BTRFS_SUPER_MAGIC) return
+    setInodeFlags(this.fd, getInodeFlags(this.fd) | FS_NOCOW_FL)
+  }
+
+  /** @throws NspawnError, `ENOSPC`, `EDQUOT`, `EFBIG` and what else write(2) says */
+  write(chunk: Uint8Array): void {
+    let unwritten = 0
+    for (let at = 0; at < chunk.length;) {
+      const end = Math.min(chunk.length, at + BLOCK - ((this.position + at) % BLOCK))
+      if (isZero(chunk, at, end)) {
+        this.put(chunk, unwritten, at)
+        unwritten = end
+      }
+      at = end
+    }
+    this.put(chunk, unwritten, chunk.length)
+    this.position += chunk.length
+  }
+
+  /** Leaves a hole. */
+  skip(bytes: number): void {
+    this.position += bytes
+  }
+
+  /** Gives the file its length, which a hole at its end did not, and has it reach the disk. */
+  finish(): void {
+    this.attempt('ftruncate', () => ftruncateSync(this.fd, this.position))
+    this.attempt('fsync', () => fsyncSync(this.fd))
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd)
+  }
+
+  private put(chunk: Uint8Array, start: number, end: number): void {
+    for (let at = start; at < end;) {
+      const from = at
+      at += this.attempt('write', () =>
+        writeSync(this.fd, chunk, from, end - from, this.position + from),
+      )
+    }
+  }
+
+  private attempt<T>(operation: string, work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'EIO'
+      throw new NspawnError('cannot write the disk image', {
+        code,
+        operation,
+        subject: this.path,
+        hint: hints[code],
+      })
+    }
+  }
+}
+
+const hints: Partial<Record<string, string>> = {
+  ENOSPC: 'make room on that file system',
+  EDQUOT: 'the quota there is used up',
+  EFBIG: 'that file system cannot hold a file of this size',
+}
+
+function isZero(chunk: Uint8Array, start: number, end: number): boolean {
+  return chunk[start] === 0 && zeros.compare(chunk, start, end, 0, end - start) === 0
+}
