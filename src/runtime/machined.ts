@@ -44,26 +44,14 @@ export function registerInUnit(entry: MachinedEntry): void {
  * A machine that gets a scope unit of its own.
  *
  * @param slice name of the slice unit
- * @param properties `NAME=VALUE`, set on the scope in the order given
  */
-export function registerInScope(
-  entry: MachinedEntry,
-  slice: string,
-  properties: readonly string[],
-): void {
+export function registerInScope(entry: MachinedEntry, slice: string): void {
   const scope = scopeProperties(slice)
   call('CreateMachineWithNetwork', 'sayssusaia(sv)', [
     ...registerArguments(entry),
     String(scope.length),
     ...scope.flat(),
   ])
-  if (properties.length === 0) return
-  const unit = unitOf(entry.name)
-  runHostProgram(
-    `cannot set the properties of machine ${entry.name}`,
-    ['systemctl', 'set-property', '--runtime', '--', unit, ...properties],
-    TIMEOUT_MS,
-  )
 }
 
 export function unregister(name: string): void {
@@ -75,7 +63,8 @@ export function unregister(name: string): void {
   }
 }
 
-function unitOf(name: string): string {
+/** The unit that a registered machine is in. */
+export function unitOf(name: string): string {
   const path = /"(.*)"/.exec(call('GetMachine', 's', [name]))?.[1] ?? ''
   const property = runHostProgram(
     `cannot find the unit of machine ${name}`,

@@ -11,11 +11,13 @@ import {
   hasMachined,
   registerInScope,
   registerInUnit,
+  unitOf,
   unregister,
   type MachinedEntry,
 } from './machined.ts'
 import { ownerOf } from '../owner.ts'
 import { claimMachine, releaseMachine, updateMachine, type MachineRecord } from './registry.ts'
+import { setUnitProperties } from './scope.ts'
 
 /** Called by the supervisor as the start goes on. */
 export interface Registration {
@@ -130,14 +132,17 @@ class Registering implements Registration {
     const entry: MachinedEntry = { name, id, service, leader, rootDirectory, interfaces }
     try {
       if (plan.keepUnit) registerInUnit(entry)
-      else registerInScope(entry, slice, properties)
+      else registerInScope(entry, slice)
     } catch (error) {
       if (mode === 'yes' || !(error instanceof NspawnError)) throw error
       log({ kind: 'warning', text: error.message, hint: 'machinectl does not know this machine' })
       return undefined
     }
     cleanup.defer(`machine ${name}`, () => unregister(name))
-    return plan.keepUnit ? 'own' : 'given'
+    if (plan.keepUnit) return 'own'
+    // Wrong ones are the caller's mistake, whatever machined thinks of the machine.
+    if (properties.length > 0) setUnitProperties(unitOf(name), properties)
+    return 'given'
   }
 }
 

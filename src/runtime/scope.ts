@@ -23,7 +23,16 @@ export function makeScope(plan: ScopePlan, leader: number): void {
   const step = `cannot make ${unit} in ${plan.registration.slice}`
   const call = ['busctl', 'call', '--', ...MANAGER, 'StartTransientUnit'] as const
   runHostProgram(step, [...call, ...scopeArguments(plan, leader)], TIMEOUT_MS)
-  const { properties } = plan.registration
+  setUnitProperties(unit, plan.registration.properties)
+}
+
+/**
+ * Sets what `--property=` asks for on a unit, until the host's next boot.
+ *
+ * @param properties `NAME=VALUE`, in the order given
+ * @throws NspawnError with what systemd says of one that it does not know
+ */
+export function setUnitProperties(unit: string, properties: readonly string[]): void {
   if (properties.length === 0) return
   runHostProgram(
     `cannot set --property= of ${unit}`,

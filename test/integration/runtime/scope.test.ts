@@ -17,18 +17,42 @@ const top = fileURLToPath(new URL('../../..', import.meta.url))
 
 const script = `exec 2>/out/log; set -x
 systemctl start dbus.service
-run() { node /project/bin/tsnspawn.cjs -q --pipe -D /inner --register=no "$@"; }
-run --machine=box --slice='my test' --property=MemoryMax=100M --property=TasksMax=50 --bind=/out \
-  sh -c 'trap "exit 3" TERM; touch /out/up; sleep 60 & wait' &
+own() { node /project/bin/tsnspawn.cjs -q --pipe -D /inner "$@"; }
+await() { for i in $(seq 100); do [ -e "$1" ] && return; sleep 0.1; done; return 1; }
+run() { own --register=no "$@"; }
+run --machine=box --slice='my test' --property=MemoryMax=100M --property=TasksMax=50 --bind=/out:/mnt \
+  sh -c 'trap "exit 3" TERM; touch /mnt/up; sleep 60 & wait' &
 # A first process hears no signal that it does not handle yet.
-for i in $(seq 100); do [ -e /out/up ] && break; sleep 0.1; done
+await /out/up || exit 1
 systemctl show box.scope -p Slice -p MemoryMax -p TasksMax -p Delegate > /out/scope
 systemctl stop box.scope
 wait
 systemctl is-active box.scope > /out/after
 run --property=NoSuch=1 true 2> /out/refused && echo started >> /out/refused
 run --keep-unit --slice=other cat /proc/self/cgroup > /out/kept 2> /out/notice
+[ -e /usr/lib/systemd/systemd-machined ] || exit 0
+own --register=yes --machine=known --property=MemoryMax=90M --bind=/out:/mnt \
+  sh -c 'touch /mnt/known-up; sleep 60' &
+await /out/known-up || exit 1
+machinectl show known -p Unit -p Class > /out/known
+systemctl show machine-known.scope -p MemoryMax >> /out/known
+machinectl terminate known
+wait
+own --machine=wrong --property=NoSuch=1 true 2> /out/wrong && echo started >> /out/wrong
+machinectl list --no-legend > /out/machines
+systemctl is-active machine-wrong.scope wrong.scope >> /out/machines
+exit 0
 `
+
+/** What machined is made of, from the host: a tree that boots has no need of it. */
+const machined = [
+  '/usr/lib/systemd/systemd-machined',
+  '/usr/lib/systemd/system/systemd-machined.service',
+  '/usr/lib/systemd/system/dbus-org.freedesktop.machine1.service',
+  '/usr/share/dbus-1/system-services/org.freedesktop.machine1.service',
+  '/usr/share/dbus-1/system.d/org.freedesktop.machine1.conf',
+  '/usr/bin/machinectl',
+]
 
 /** Node's libraries that a small tree has not. */
 function librariesOfNode(): string[] {
@@ -51,11 +75,12 @@ describe.skipIf(lacks('root', 'overlay', 'program:mmdebstrap', 'program:ldd'))(
       // What is installed may be linked from elsewhere.
       const installed = realpathSync(join(top, 'node_modules'))
       const project = [`--bind-ro=${top}:/project`, `--bind-ro=${installed}`]
+      const service = lacks('program:machinectl') ? [] : machined.map((path) => `--bind-ro=${path}`)
       const libraries = librariesOfNode().map((path) => `--bind-ro=${realpathSync(path)}:${path}`)
       const [file, ...argv] = tsnspawn(
         ...['--register=no', '-q', '-b', '-x', '-D', tree, '--console=read-only'],
         ...['--capability=all', '--system-call-filter=@mount @keyring'],
-        ...[...project, ...libraries, `--bind-ro=${process.execPath}:/usr/bin/node`],
+        ...[...project, ...service, ...libraries, `--bind-ro=${process.execPath}:/usr/bin/node`],
         ...[`--bind=${directory.path}:/out`, `--bind-ro=${tree}:/inner`],
         ...['systemd.run="sh /out/script"', 'systemd.run_success_action=exit'],
         'systemd.run_failure_action=exit',
@@ -78,6 +103,24 @@ describe.skipIf(lacks('root', 'overlay', 'program:mmdebstrap', 'program:ldd'))(
       expect(read('refused')).toContain('NoSuch=1')
       expect(read('refused')).not.toContain('started')
     })
+
+    test.skipIf(lacks('program:machinectl'))(
+      'machined knows a machine that is registered, and its scope has the properties',
+      () => {
+        expect(read('known').trim().split('\n')).toEqual([
+          ...['Unit=machine-known.scope', 'Class=container', 'MemoryMax=94371840'],
+        ])
+      },
+    )
+
+    test.skipIf(lacks('program:machinectl'))(
+      'a wrong property ends a registered machine too, and its registration',
+      () => {
+        expect(read('wrong')).toContain('cannot set --property= of machine-wrong.scope')
+        expect(read('wrong')).not.toContain('started')
+        expect(read('machines')).toBe('inactive\ninactive\n')
+      },
+    )
 
     test('with --keep-unit there is none', () => {
       expect(read('kept')).not.toContain('scope')
