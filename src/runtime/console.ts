@@ -5,6 +5,7 @@
  * Made for a poll(2) loop: `pollEntries()` before, `onEvents()` after. Nothing here waits but `drain()`.
  */
 import { fstatSync } from 'node:fs'
+import { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
 import {
   close,
@@ -28,7 +29,6 @@ import {
   setWindowSize,
   terminalSettings,
   windowSize,
-  type TerminalSettings,
 } from '../sys/termios.ts'
 import { BackgroundPainter } from './background-painter.ts'
 import { ByteForwarder } from './byte-forwarder.ts'
@@ -68,8 +68,9 @@ export class ConsoleForwarder {
   readonly #shown: ByteForwarder | undefined
   readonly #requests: ConsoleRequest[] = []
   readonly #escapes = new EscapeDetector()
-  /** Settings to put back, by descriptor. */
-  readonly #saved: [number, TerminalSettings][] = []
+  /** What `restore()` does, whatever of it fails. */
+  readonly #cleanup = new CleanupStack()
+  readonly #raw = new Set<number>()
   /** Set while nobody has the console open: when to look again. */
   #reopenAt: number | undefined
   readonly #painter: BackgroundPainter | undefined
@@ -79,9 +80,10 @@ export class ConsoleForwarder {
   constructor(master: number, plan: ConsolePlan) {
     this.#master = master
     this.#plan = plan
+    this.#cleanup.defer('console of the container', () => close(master))
     if (plan.console === 'pipe') return
     setNonBlocking(master)
-    this.#output = ownCopy(1, O_WRONLY)
+    this.#output = this.#own(1, O_WRONLY)
     const paints = plan.console === 'interactive' && isTerminal(this.#output)
     this.#painter =
       plan.background === undefined || !paints ? undefined : new BackgroundPainter(plan.background)
@@ -95,11 +97,11 @@ export class ConsoleForwarder {
       }),
     })
     if (plan.console === 'interactive') {
-      this.#input = ownCopy(0, O_RDONLY)
+      this.#input = this.#own(0, O_RDONLY)
       const inspect = (input: Uint8Array) => this.#inspect(input)
       this.#typed = new ByteForwarder({ from: this.#input, to: master, inspect })
       this.#makeRaw()
-      if (painter !== undefined) write(this.#output, painter.begin())
+      if (painter !== undefined) this.#paint(painter, this.#output)
     }
     this.copyWindowSize()
   }
@@ -173,8 +175,7 @@ export class ConsoleForwarder {
         poll([{ fd: this.#output, events: POLLOUT }], -1)
       }
       if (!this.#plan.quiet && (this.#painter ?? shown).lastByte !== NEWLINE) {
-        const raw = this.#saved.some(([fd]) => fd === this.#output)
-        write(this.#output, Buffer.from(raw ? '\r\n' : '\n'))
+        write(this.#output, Buffer.from(this.#raw.has(this.#output) ? '\r\n' : '\n'))
       }
     } catch (error) {
       // Nobody reads it any more.
@@ -186,21 +187,20 @@ export class ConsoleForwarder {
   restore(): void {
     if (this.#released) return
     this.#released = true
-    try {
-      if (this.#painter !== undefined) write(this.#output as number, this.#painter.end())
-    } catch (error) {
-      if (!isGone(error)) throw error
-    }
-    for (const [fd, settings] of this.#saved) {
-      try {
-        setTerminalSettings(fd, settings)
-      } catch (error) {
-        // The terminal has been closed meanwhile.
-        if (!isGone(error)) throw error
-      }
-    }
-    for (const fd of [this.#input, this.#output]) if (fd !== undefined && fd > 2) close(fd)
-    close(this.#master)
+    this.#cleanup.releaseAllNow()
+  }
+
+  #own(fd: 0 | 1, access: number): number {
+    const own = ownCopy(fd, access)
+    if (own > 2) this.#cleanup.defer(`copy of descriptor ${fd}`, () => close(own))
+    return own
+  }
+
+  #paint(painter: BackgroundPainter, output: number): void {
+    write(output, painter.begin())
+    this.#cleanup.defer('background of the terminal', () =>
+      unlessGone(() => write(output, painter.end())),
+    )
   }
 
   #inspect(input: Uint8Array): readonly Uint8Array[] {
@@ -248,7 +248,10 @@ export class ConsoleForwarder {
 
   #change(fd: number, side: 'both' | 'input' | 'output'): void {
     const settings = terminalSettings(fd)
-    this.#saved.push([fd, settings])
+    this.#raw.add(fd)
+    this.#cleanup.defer('settings of the terminal', () =>
+      unlessGone(() => setTerminalSettings(fd, settings)),
+    )
     setTerminalSettings(fd, rawSettings(settings, side))
   }
 }
@@ -286,6 +289,15 @@ function sizeOfEnvironment(): typeof DEFAULT_SIZE {
     ...DEFAULT_SIZE,
     rows: positive(process.env['LINES']) ?? DEFAULT_SIZE.rows,
     columns: positive(process.env['COLUMNS']) ?? DEFAULT_SIZE.columns,
+  }
+}
+
+/** For a terminal that may have been closed meanwhile. */
+function unlessGone(work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    if (!isGone(error)) throw error
   }
 }
 

@@ -99,6 +99,15 @@ describe('a console without a terminal', () => {
   })
 })
 
+test('gives back the terminal of the keys when the one of the output cannot be written to', () => {
+  using restoring = bundleProgram('integration/runtime/console-restore-probe')
+  const [program, file] = restoring.command
+  const { stderr } = spawnSync(program, [file], { encoding: 'utf8', env: restoring.env })
+  const { thrown, restored } = JSON.parse(stderr) as { thrown: string; restored: boolean[] }
+  expect(thrown).toBe('clean-up failed')
+  expect(restored[0]).toBe(true)
+})
+
 describe('a console with a background', () => {
   const env = { ...probe.env, PROBE_BACKGROUND: '44' }
   const words = (mode: string) => [script, mode, 'loud', requests, 'printf', '\\033[0mx\\n']
