@@ -2,6 +2,7 @@
  * What a machine may be called. A machine name is the container's host name and shows up in paths, so
  * settings, images and the registry must agree on one rule.
  */
+import { usageError } from './errors.ts'
 
 /** Longest machine name: HOST_NAME_MAX of Linux. */
 export const MACHINE_NAME_MAX = 64
@@ -17,6 +18,11 @@ export function isMachineName(name: string): boolean {
   return /^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$/.test(
     name,
   )
+}
+
+/** @throws NspawnError (`USAGE`) for what cannot name a machine */
+export function checkMachineName(name: string): void {
+  if (!isMachineName(name)) throw usageError(`"${name}" is not a machine name`)
 }
 
 /**

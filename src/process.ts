@@ -1,5 +1,6 @@
 /** The one place that spawns host programs. Argument vectors only: no shell, nowhere. */
 import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { execa, type Options, type Result } from 'execa'
 import { NspawnError } from './errors.ts'
 import type { LogSink } from './log.ts'
@@ -136,18 +137,24 @@ export interface DetachedProgram {
  * @param log descriptor for stdout and stderr; stdin is empty
  * @throws NspawnError when it cannot be started
  */
-export function startDetached(
+export async function startDetached(
   step: string,
   argv: readonly [string, ...string[]],
   options: { readonly log: number; readonly env: Readonly<Record<string, string>> },
-): DetachedProgram {
+): Promise<DetachedProgram> {
   const [file, ...args] = argv
   const { log, env } = options
-  const running = spawn(file, args, { cwd: '/', detached: true, env, stdio: ['ignore', log, log] })
-  running.unref()
-  const ended = endOf(running)
-  if (running.pid === undefined) throw new NspawnError(step, { code: 'ENOENT', operation: file })
-  return { pid: running.pid, ended }
+  try {
+    const stdio = ['ignore' as const, log, log]
+    const running = spawn(file, args, { cwd: '/', detached: true, env, stdio })
+    running.unref()
+    const ended = endOf(running)
+    await once(running, 'spawn')
+    return { pid: running.pid as number, ended }
+  } catch (error) {
+    const { code = 'EIO' } = error as NodeJS.ErrnoException
+    throw new NspawnError(step, { code, operation: file })
+  }
 }
 
 /** A program of ours that waits for orders, for as long as this process lives. */

@@ -8,13 +8,16 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   renameSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { isMachineName } from '../machine-name.ts'
+import { basename, dirname, join } from 'node:path'
+import { usageError } from '../errors.ts'
+import { requireImage, standardImagePath, type Image } from '../images/discover.ts'
+import { checkMachineName, isMachineName } from '../machine-name.ts'
 import { configDirectory, packageDirectory } from '../paths.ts'
 import { runProgram } from '../process.ts'
 import { serviceCommand } from './service.ts'
@@ -36,6 +39,26 @@ export interface EnabledMachine {
   readonly name: string
   /** Where its image lay when it was enabled. */
   readonly machinesDirectory: string
+}
+
+/**
+ * The image that a machine of this name would be started from.
+ *
+ * @param machinesDirectory `--machines-dir`; undefined for the standard places
+ * @throws NspawnError `IMAGE_NOT_FOUND`; `USAGE` when no machine can be called so, or when systemd, whose unit knows
+ *   nothing of our options and environment, would take another image
+ */
+export function requireStartable(name: string, machinesDirectory: string | undefined): Image {
+  checkMachineName(name)
+  const image = requireImage(name, machinesDirectory)
+  if (!isSystemdHost()) return image
+  const places = standardImagePath.map((place) => join(place, basename(image.path)))
+  const found = places.find((path) => existsSync(path))
+  if (found !== undefined && realpathSync(found) === realpathSync(image.path)) return image
+  throw usageError(
+    `machine ${name} would be started by systemd, whose unit does not look in ${dirname(image.path)}`,
+    `put the image, or a symlink to it, into /var/lib/machines`,
+  )
 }
 
 /** The machines that are enabled, by name. */

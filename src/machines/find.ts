@@ -1,6 +1,6 @@
 /** A running machine by its name, as every verb wants it. */
-import { NspawnError, usageError } from '../errors.ts'
-import { isMachineName } from '../machine-name.ts'
+import { NspawnError } from '../errors.ts'
+import { checkMachineName } from '../machine-name.ts'
 import type { Owner } from '../owner.ts'
 import { findMachine, type MachineRecord } from '../runtime/registry.ts'
 
@@ -11,7 +11,7 @@ export interface RunningMachine extends MachineRecord {
 
 /** @throws NspawnError `USAGE` for what cannot be a name, `MACHINE_NOT_FOUND` when none is running */
 export function requireMachine(name: string): RunningMachine {
-  if (!isMachineName(name)) throw usageError(`"${name}" is not a machine name`)
+  checkMachineName(name)
   const record = findMachine(name)
   if (record?.leader == null) {
     throw new NspawnError(`no machine ${name} is running`, {

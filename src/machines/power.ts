@@ -57,6 +57,13 @@ export async function terminate(machine: RunningMachine): Promise<void> {
 /** Sends a signal to the first process, or to every one; the supervisor on the host is none of them. */
 export function killMachine(machine: RunningMachine, whom: 'leader' | 'all', signal: number): void {
   const targets = whom === 'leader' ? [machine.leader] : machineProcesses(machine)
+  if (targets === undefined) {
+    throw new NspawnError(`only root sees the processes of machine ${machine.name}`, {
+      code: 'EACCES',
+      operation: 'kill',
+      subject: machine.name,
+    })
+  }
   for (const target of targets) signalProcess(target, signal)
 }
 

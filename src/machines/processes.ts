@@ -14,9 +14,12 @@ export interface MachineProcess extends Owner {
 /**
  * Everybody in the machine's pid namespace and below, by pid. Pid namespaces nest, so a container within the machine
  * is found through its parents.
+ *
+ * @returns undefined when the caller may not see which namespace a process is in
  */
-export function machineProcesses(machine: RunningMachine): MachineProcess[] {
+export function machineProcesses(machine: RunningMachine): MachineProcess[] | undefined {
   const namespace = namespaceOf(machine.leader.pid)
+  if (namespace === 'hidden') return undefined
   // Looked at afterwards, so the link was the leader's: a later process of its pid may be the host's.
   if (namespace === undefined || !isOwnerAlive(machine.leader)) return []
   const parents = new Map<number, number>()
@@ -76,8 +79,8 @@ export function isEnding(process: Owner): boolean {
 function namespaceOf(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/ns/pid`)
-  } catch {
-    return undefined
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EACCES' ? 'hidden' : undefined
   }
 }
 

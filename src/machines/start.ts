@@ -45,12 +45,10 @@ export async function startInBackground(
   if (await isComingUp(name)) return 'running'
   const path = consoleLog(name, places.stateDirectory)
   const log = openLog(path, places.stateDirectory)
-  const { pid, ended } = startDetached(
-    `cannot start machine ${name}`,
-    serviceCommand(name, 'none', places.machinesDirectory),
-    { log, env: programEnvironment({ TERM: 'dumb', ...placesEnvironment() }) },
-  )
-  closeSync(log)
+  const env = programEnvironment({ TERM: 'dumb', ...placesEnvironment() })
+  const argv = serviceCommand(name, 'none', places.machinesDirectory)
+  const starting = startDetached(`cannot start machine ${name}`, argv, { log, env })
+  const { pid, ended } = await starting.finally(() => closeSync(log))
   let how: string | undefined
   void ended.then((end) => (how = end))
   const deadlineMs = performance.now() + START_TIMEOUT_MS

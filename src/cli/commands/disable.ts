@@ -1,6 +1,5 @@
 /** `disable NAME...`: machines that no longer start with the host. */
-import { usageError } from '../../errors.ts'
-import { isMachineName } from '../../machine-name.ts'
+import { checkMachineName } from '../../machine-name.ts'
 import { disableByLink, isSystemdHost, systemctl } from '../../machines/enabled.ts'
 import { requireMachine } from '../../machines/find.ts'
 import { powerOff } from '../../machines/power.ts'
@@ -14,8 +13,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--now', 'power them off, too')
     .action((names: string[], { now }: { readonly now?: boolean }) =>
       run(async (context) => {
-        const wrong = names.find((name) => !isMachineName(name))
-        if (wrong !== undefined) throw usageError(`"${wrong}" is not a machine name`)
+        for (const name of names) checkMachineName(name)
         requireRoot('disabling machines')
         if (isSystemdHost()) {
           for (const text of await systemctl('disable', names))

@@ -1,6 +1,11 @@
 /** `enable NAME...`: machines that start with the host. */
-import { requireImage } from '../../images/discover.ts'
-import { enableByLink, installUnit, isSystemdHost, systemctl } from '../../machines/enabled.ts'
+import {
+  enableByLink,
+  installUnit,
+  isSystemdHost,
+  requireStartable,
+  systemctl,
+} from '../../machines/enabled.ts'
 import type { VerbModule } from '../context.ts'
 import { requireRoot } from '../root.ts'
 import { startMachines } from './start.ts'
@@ -12,7 +17,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .action((names: string[], { now }: { readonly now?: boolean }) =>
       run(async (context) => {
         requireRoot('enabling machines')
-        const images = names.map((name) => requireImage(name, context.machinesOverride))
+        const images = names.map((name) => requireStartable(name, context.machinesOverride))
         if (isSystemdHost()) {
           installUnit()
           for (const text of await systemctl('enable', names)) context.log({ kind: 'notice', text })

@@ -1,7 +1,12 @@
 /** `start NAME...`: machines in the background. */
 import { NspawnError, usageError } from '../../errors.ts'
-import { requireImage } from '../../images/discover.ts'
-import { enabledMachines, installUnit, isSystemdHost, systemctl } from '../../machines/enabled.ts'
+import {
+  enabledMachines,
+  installUnit,
+  isSystemdHost,
+  requireStartable,
+  systemctl,
+} from '../../machines/enabled.ts'
 import { startInBackground } from '../../machines/start.ts'
 import type { CliContext, VerbModule } from '../context.ts'
 import { failureText } from '../reporters/plain.ts'
@@ -38,7 +43,7 @@ async function startEnabled(context: CliContext): Promise<number> {
 
 /** Starts machines, one after the other; those that run already are left alone. */
 export async function startMachines(names: readonly string[], context: CliContext): Promise<void> {
-  for (const name of names) requireImage(name, context.machinesOverride)
+  for (const name of names) requireStartable(name, context.machinesOverride)
   if (isSystemdHost()) {
     installUnit()
     await systemctl('start', names)

@@ -35,7 +35,12 @@ export const define: VerbModule['define'] = (command, run) => {
           }
         })
         context.result(
-          all.map(({ machine, ...rest }) => ({ ...machine, confinement: undefined, ...rest })),
+          all.map(({ machine, processes, ...rest }) => ({
+            ...machine,
+            confinement: undefined,
+            processes: processes ?? null,
+            ...rest,
+          })),
           all
             .map(({ machine, addresses, processes, console }) =>
               [
@@ -55,7 +60,7 @@ export const define: VerbModule['define'] = (command, run) => {
 function statusText(
   machine: RunningMachine,
   addresses: readonly string[],
-  processes: readonly MachineProcess[],
+  processes: readonly MachineProcess[] | undefined,
   columns: number,
 ): string[] {
   const name = processName(machine.leader.pid)
@@ -72,14 +77,14 @@ function statusText(
   if (machine.users !== null && machine.users.base !== 0) {
     lines.push(['UID Shift', String(machine.users.base)])
   }
-  lines.push(['Processes', String(processes.length)])
+  lines.push(['Processes', processes === undefined ? 'unknown' : String(processes.length)])
   const head = machine.id === null ? machine.name : `${machine.name}(${machine.id})`
   const table = lines.map(([label, text]) =>
     label === ''
       ? `${' '.repeat(LABEL_WIDTH + 2)}${text}`
       : `${label.padStart(LABEL_WIDTH)}: ${text}`,
   )
-  return [head, ...table, ...processTree(processes, columns)]
+  return [head, ...table, ...processTree(processes ?? [], columns)]
 }
 
 function processTree(processes: readonly MachineProcess[], columns: number): string[] {

@@ -5,7 +5,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { runContainer } from '../../../src/runtime/client.ts'
 import { defaultSettings } from '../../../src/settings/settings.ts'
 import { debianTree } from '../../fixtures/debian-tree.ts'
-import { tsnspawn } from '../../fixtures/programs.ts'
+import { tsnspawn, tsnspawnBuild } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { startMachine, verb } from './running-machine.ts'
 
@@ -41,6 +41,18 @@ describe.skipIf(lacks('root', 'user namespaces', 'overlay'))('a machine', () => 
     expect(status.stdout).toMatch(/\n {14}OS: Debian GNU\/Linux 12 \(bookworm\)\n/)
     expect(status.stdout).toContain(`└─${properties['Leader']} sleep 97`)
   })
+
+  test.skipIf(lacks('program:setpriv'))(
+    'has an unknown number of processes for who may not see them',
+    async () => {
+      await using machine = await startMachine(['sleep', '97'], ['-U'])
+      const [program, ...args] = tsnspawnBuild('status', machine.name)
+      const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups']
+      const { stdout } = await execa('setpriv', [...nobody, program, ...args])
+      expect(stdout).toMatch(/\n {7}Processes: unknown$/)
+      expect((await verb('status', machine.name)).stdout).toMatch(/\n {7}Processes: 1\n/)
+    },
+  )
 
   test('keeps its name to itself', async () => {
     await using machine = await startMachine(['sleep', '97'])

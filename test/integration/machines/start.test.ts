@@ -98,6 +98,17 @@ describe.skipIf(lacks('root', 'user namespaces') || existsSync('/run/systemd/sys
       expect(stderr).toContain(`log: ${room.path}/logs/machine-broken.log`)
       expect((await run('start', 'nosuch')).exitCode).toBe(2)
     })
+
+    test('is neither started nor enabled under a name that no machine can have', async () => {
+      mkdirSync(join(room.path, 'images/no_name'))
+      for (const verbName of ['start', 'enable']) {
+        const { exitCode, stderr } = await run(verbName, 'no_name')
+        expect({ exitCode, stderr }).toEqual({
+          exitCode: 2,
+          stderr: 'tsnspawn-build: "no_name" is not a machine name',
+        })
+      }
+    })
   },
 )
 

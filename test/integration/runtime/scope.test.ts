@@ -30,6 +30,10 @@ wait
 systemctl is-active box.scope > /out/after
 run --property=NoSuch=1 true 2> /out/refused && echo started >> /out/refused
 run --keep-unit --slice=other cat /proc/self/cgroup > /out/kept 2> /out/notice
+build() { node /project/bin/tsnspawn-build.cjs "$@"; }
+{ build --machines-dir=/ start inner && echo started; build --machines-dir=/ enable inner; } 2> /out/elsewhere
+mkdir -p /var/lib/machines; ln -s /inner /var/lib/machines/inner
+{ build --machines-dir=/ enable inner; systemctl is-enabled tsnspawn@inner.service; } > /out/linked
 [ -e /usr/lib/systemd/systemd-machined ] || exit 0
 own --register=yes --machine=known --property=MemoryMax=90M --bind=/out:/mnt \
   sh -c 'touch /mnt/known-up; sleep 60' &
@@ -121,6 +125,12 @@ describe.skipIf(lacks('root', 'overlay', 'program:mmdebstrap', 'program:ldd'))(
         expect(read('machines')).toBe('inactive\ninactive\n')
       },
     )
+
+    test('an image where the unit does not look is neither started nor enabled', () => {
+      const refusals = read('elsewhere').match(/whose unit does not look in \//g)
+      expect(refusals).toHaveLength(2)
+      expect(read('linked')).toBe('enabled\n')
+    })
 
     test('with --keep-unit there is none', () => {
       expect(read('kept')).not.toContain('scope')
