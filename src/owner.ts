@@ -29,6 +29,12 @@ export function parseOwner(text: string): Owner | undefined {
   return match === null ? undefined : { pid: Number(match[1]), startTime: Number(match[2]) }
 }
 
+/** Whether a name that an owner was put into says one that is gone: nobody else will take such a thing away. */
+export function isLeftBehind(name: string, pattern: RegExp): boolean {
+  const owner = parseOwner(pattern.exec(name)?.[1] ?? '')
+  return owner !== undefined && !isOwnerAlive(owner)
+}
+
 export function isOwnerAlive(owner: Owner): boolean {
   return ownerOf(owner.pid)?.startTime === owner.startTime
 }

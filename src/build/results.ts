@@ -4,7 +4,7 @@
  * the output directory sees complete, verified files or nothing.
  */
 import { createHash } from 'node:crypto'
-import { constants, existsSync, type Stats } from 'node:fs'
+import { constants, type Stats } from 'node:fs'
 import {
   chmod,
   chown,
@@ -19,6 +19,7 @@ import {
 import { dirname, join } from 'node:path'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { missing } from '../read-if-there.ts'
+import { isLeftBehind, ownOwner } from '../owner.ts'
 
 export interface ResultFile {
   readonly name: string
@@ -196,7 +197,8 @@ export async function publishFiles(
 ): Promise<readonly string[]> {
   await removeStaleParts(to)
   const names = sources.flatMap((source) => source.names)
-  const hidden = (name: string) => join(to, `.#${name}.${process.pid}.part`)
+  const own = ownOwner()
+  const hidden = (name: string) => join(to, `.#${name}.${own}.part`)
   try {
     for (const { directory, names: here } of sources) {
       await using source = await ResultDirectory.open(directory, '')
@@ -219,8 +221,7 @@ export async function publishFiles(
 /** Removes what runs that were killed left half copied. */
 async function removeStaleParts(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
-    const pid = /^\.#.+\.(\d+)\.part$/.exec(name)?.[1]
-    if (pid !== undefined && !existsSync(`/proc/${pid}`))
+    if (isLeftBehind(name, /^\.#.+\.(\d+-\d+)\.part$/))
       await rm(join(directory, name), { force: true })
   }
 }

@@ -3,11 +3,13 @@
  * never be out of date; it saves reading tens of megabytes for each build by name.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { missing } from '../../read-if-there.ts'
+import { isLeftBehind, ownOwner } from '../../owner.ts'
 
+/** What is being written, with its writer. */
+const part = /\.(\d+-\d+)-[0-9a-f]+\.part$/
 const ageLimitMs = 30 * 24 * 3600 * 1000
 
 export class IndexCache {
@@ -38,11 +40,11 @@ export class IndexCache {
     for (const old of await readdir(this.directory)) {
       const facts = await stat(join(this.directory, old)).catch(missing)
       if (facts === undefined) continue
-      if (Date.now() - facts.mtimeMs > ageLimitMs || isLeftOver(old))
+      if (Date.now() - facts.mtimeMs > ageLimitMs || isLeftBehind(old, part))
         await rm(join(this.directory, old), { force: true })
     }
     const path = this.path(indexSha256, name)
-    const temporary = `${path}.${process.pid}-${randomBytes(6).toString('hex')}.part`
+    const temporary = `${path}.${ownOwner()}-${randomBytes(6).toString('hex')}.part`
     await writeFile(temporary, text, { flag: 'wx', mode: 0o600 })
     await rename(temporary, path)
   }
@@ -50,10 +52,4 @@ export class IndexCache {
   private path(indexSha256: string, name: string): string {
     return join(this.directory, `${indexSha256}-${name}`)
   }
-}
-
-/** Whether a run that was killed left the file half written. */
-function isLeftOver(name: string): boolean {
-  const pid = /\.(\d+)-[0-9a-f]+\.part$/.exec(name)?.[1]
-  return pid !== undefined && !existsSync(`/proc/${pid}`)
 }

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { collectChanges } from '../../../src/build/debian/changes.ts'
 import { prepareOutputDirectory, publishFiles } from '../../../src/build/results.ts'
+import { ownerOf, type Owner } from '../../../src/owner.ts'
 
 const control = {
   name: 'hello',
@@ -172,10 +173,12 @@ describe('publishing', () => {
   })
 
   test('removes what a killed run left half copied, and no other run', async () => {
-    writeFileSync(join(destination, '.#a.999999999.part'), '')
-    writeFileSync(join(destination, `.#a.${process.ppid}.part`), '')
+    const { pid, startTime } = ownerOf(process.ppid) as Owner
+    const part = (owner: string) => join(destination, `.#a.${owner}.part`)
+    const [ended, pidTaken] = [part('999999999-1'), part(`${pid}-${startTime + 1}`)]
+    const alive = part(`${pid}-${startTime}`)
+    for (const path of [ended, pidTaken, alive]) writeFileSync(path, '')
     await publish('b')
-    expect(existsSync(join(destination, '.#a.999999999.part'))).toBe(false)
-    expect(existsSync(join(destination, `.#a.${process.ppid}.part`))).toBe(true)
+    expect([ended, pidTaken, alive].map((path) => existsSync(path))).toEqual([false, false, true])
   })
 })

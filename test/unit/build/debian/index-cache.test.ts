@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { IndexCache } from '../../../../src/build/debian/index-cache.ts'
+import { ownerOf, type Owner } from '../../../../src/owner.ts'
 
 let directory: string
 beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'index-cache-'))))
@@ -20,9 +21,11 @@ test('an answer is kept under its index and name, and nothing else is left', asy
 test('what a killed run left half written goes with the next answer, and no other run’s', async () => {
   const cache = join(directory, 'cache')
   mkdirSync(cache)
-  const [dead, alive] = [`abc-x.999999999-0f.part`, `abc-x.${process.ppid}-0f.part`]
-  for (const name of [dead, alive]) writeFileSync(join(cache, name), '')
+  const { pid, startTime } = ownerOf(process.ppid) as Owner
+  const part = (owner: string) => join(cache, `abc-x.${owner}-0f.part`)
+  const [ended, pidTaken] = [part('999999999-1'), part(`${pid}-${startTime + 1}`)]
+  const alive = part(`${pid}-${startTime}`)
+  for (const path of [ended, pidTaken, alive]) writeFileSync(path, '')
   await new IndexCache(cache).keep('abc', 'hello', '')
-  expect(existsSync(join(cache, dead))).toBe(false)
-  expect(existsSync(join(cache, alive))).toBe(true)
+  expect([ended, pidTaken, alive].map((path) => existsSync(path))).toEqual([false, false, true])
 })
