@@ -1,7 +1,7 @@
 /** How a session in a machine looks to its user, and what its end is worth as an exit status. */
 import { NspawnError } from '../errors.ts'
 import type { EnteredCommand } from '../machines/command.ts'
-import type { RunningMachine } from '../machines/find.ts'
+import type { RunningMachine } from '../runtime/registry.ts'
 import { hasTerminal, runInMachine } from '../machines/session.ts'
 import type { CliContext } from './context.ts'
 import { failureText } from './reporters/plain.ts'

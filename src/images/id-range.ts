@@ -14,6 +14,7 @@ import {
 import { NspawnError } from '../errors.ts'
 import { sipHash24 } from '../siphash.ts'
 import { readIfThere } from '../read-if-there.ts'
+import { NOBODY } from '../sys/credentials.ts'
 import { tryLockFile } from '../sys/lock.ts'
 import { isLockedByAnyone, tryLockFileAt, type LockFile } from './lock.ts'
 import { randomBytes } from './random-suffix.ts'
@@ -37,9 +38,6 @@ const BASE_MAX = 0x6fff0000
 const TRIES_MAX = 100
 const rangeDirectory = '/run/systemd/nspawn-uid'
 const hashKey = Buffer.from('e156e0f04af041af9641cf413394ff72', 'hex')
-
-/** The nobody user of a container is 65534; the last but one id of a range must be free as well. */
-const NOBODY = 0xfffe
 
 /** The base that any 32-bit number stands for. */
 function baseOf(number: number): number {
@@ -125,6 +123,7 @@ async function isFree(users: UserDatabase, base: number, lock: LockFile): Promis
 
 /** Whether the host knows a user or group of the range. */
 async function hasUsers(users: UserDatabase, base: number): Promise<boolean> {
+  // The first, and the one that its nobody has.
   for (const id of [base, base + NOBODY]) {
     if ((await users.has('passwd', id)) || (await users.has('group', id))) return true
   }

@@ -6,7 +6,7 @@ import { openBindTarget } from '../runtime/bind-target.ts'
 import { close } from '../sys/fd.ts'
 import { attachMountTo, cloneMount, setMountAttributes } from '../sys/mount.ts'
 import { closeMachine, inMountNamespace, openMachine } from './enter.ts'
-import type { RunningMachine } from './find.ts'
+import type { RunningMachine } from '../runtime/registry.ts'
 
 export interface MachineBind {
   /** On the host; symlinks are followed. */

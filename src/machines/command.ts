@@ -10,7 +10,7 @@ import { closeOnExecAllBut, duplicateTo, tryChangeOwner } from '../sys/fd.ts'
 import { resetSignalHandlers, setSignalMask } from '../sys/process.ts'
 import { makeControllingTerminal, openPty, openPtyPeer } from '../sys/pty.ts'
 import { confine } from './enter.ts'
-import type { RunningMachine } from './find.ts'
+import type { RunningMachine } from '../runtime/registry.ts'
 
 export interface EnteredCommand {
   /** Name or number, looked up in the machine. */

@@ -7,10 +7,11 @@ import {
   type CopyOptions,
   type EntryPlace,
 } from '../images/copy-tree.ts'
+import { NOBODY } from '../sys/credentials.ts'
 import { close, open, O_DIRECTORY, O_RDONLY } from '../sys/fd.ts'
 import { openInRoot } from '../sys/openat2.ts'
 import { closeMachine, openMachine } from './enter.ts'
-import type { RunningMachine } from './find.ts'
+import type { RunningMachine } from '../runtime/registry.ts'
 
 export interface MachineCopy extends CopyOptions {
   /** Relative ones count from the caller's directory. */
@@ -19,9 +20,6 @@ export interface MachineCopy extends CopyOptions {
   readonly machinePath: string
   readonly existing: 'merge' | 'replace'
 }
-
-/** The overflow id: somebody who is nobody (user_namespaces(7)). */
-const NOBODY = 65534
 
 /** Host to machine. An owner keeps its number, counted in the machine; one that the machine has not is nobody there. */
 export function copyToMachine(machine: RunningMachine, copy: MachineCopy): Promise<CopiedAmount> {

@@ -38,7 +38,7 @@ import {
   type ExitReason,
 } from '../sys/process.ts'
 import { loadSeccompProgram } from '../sys/seccomp.ts'
-import type { RunningMachine } from './find.ts'
+import type { RunningMachine } from '../runtime/registry.ts'
 
 /** In the order of joining: the user namespace last, for the privileges over all others come from the host's. */
 const kinds = [
@@ -227,7 +227,8 @@ function becomeEntered(control: number, become: (control: number) => never): nev
   exitProcess(1)
 }
 
-function statusOf(reason: ExitReason | undefined): number {
+/** As a shell says it. */
+export function statusOf(reason: ExitReason | undefined): number {
   if (reason === undefined) return 1
   return reason.kind === 'exited' ? reason.status : 128 + reason.signal
 }

@@ -5,9 +5,9 @@ import { NspawnError } from '../errors.ts'
 import { packageDirectory, placesEnvironment, stateDirectory } from '../paths.ts'
 import { programEnvironment, runProgram, type ProgramResult } from '../process.ts'
 import { isOwnerAlive } from '../owner.ts'
-import { listMachines, type MachineRecord } from '../runtime/registry.ts'
+import { listMachines, type RunningMachine } from '../runtime/registry.ts'
 import { copyFromMachine, copyToMachine, type MachineCopy } from './copy.ts'
-import { requireMachine, type RunningMachine } from './find.ts'
+import { requireMachine } from './find.ts'
 import { killMachine, powerOff, reboot, terminate } from './power.ts'
 import { startInBackground } from './start.ts'
 
@@ -38,9 +38,7 @@ export class Machine {
 
   /** All that run, by name. */
   static list(): Machine[] {
-    return listMachines()
-      .filter(isRunning)
-      .map((record) => new Machine(record))
+    return listMachines().map((record) => new Machine(record))
   }
 
   /** @throws NspawnError `MACHINE_NOT_FOUND` */
@@ -137,10 +135,6 @@ export class Machine {
   async ended(signal?: AbortSignal): Promise<void> {
     while (this.isRunning()) await sleep(LOOK_MS, undefined, { signal })
   }
-}
-
-function isRunning(record: MachineRecord): record is RunningMachine {
-  return record.leader !== null
 }
 
 /** Entering a machine takes a fork, and so a process of Node that was started for it. */

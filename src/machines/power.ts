@@ -5,7 +5,7 @@ import { isOwnerAlive } from '../owner.ts'
 import { findClaim } from '../runtime/registry.ts'
 import { readinessFor } from '../runtime/signal-readiness.ts'
 import { SIGINT, SIGKILL, SIGRTMIN, SIGTERM } from '../sys/process.ts'
-import type { RunningMachine } from './find.ts'
+import type { RunningMachine } from '../runtime/registry.ts'
 import { machineProcesses, signalProcess } from './processes.ts'
 
 /** What systemd as init and our stub init take for "power off" and "reboot". */

@@ -4,7 +4,7 @@ import { NspawnError } from '../errors.ts'
 import { isOwnerAlive, ownerOf, type Owner } from '../owner.ts'
 import { close } from '../sys/fd.ts'
 import { openPidfd, signalPidfd } from '../sys/process.ts'
-import type { RunningMachine } from './find.ts'
+import type { RunningMachine } from '../runtime/registry.ts'
 
 export interface MachineProcess extends Owner {
   /** Arguments with blanks between; a kernel-made name in brackets where there are none. */

@@ -19,8 +19,8 @@ import {
 } from '../sys/process.ts'
 import { isTerminal } from '../sys/termios.ts'
 import { becomeCommand, type EnteredCommand } from './command.ts'
-import { closeMachine, forkIntoMachine, openMachine } from './enter.ts'
-import type { RunningMachine } from './find.ts'
+import { closeMachine, forkIntoMachine, openMachine, statusOf } from './enter.ts'
+import type { RunningMachine } from '../runtime/registry.ts'
 import { isEnding } from './processes.ts'
 import { Relay } from './relay.ts'
 
@@ -136,11 +136,7 @@ class Session {
       if (this.#failure !== undefined) throw this.#failure
       if (this.#detached) return { kind: 'detached' }
       if (isEnding(machine.leader)) return { kind: 'machine-ended' }
-      const { reason } = ended
-      return {
-        kind: 'ended',
-        status: reason.kind === 'exited' ? reason.status : 128 + reason.signal,
-      }
+      return { kind: 'ended', status: statusOf(ended.reason) }
     }
   }
 

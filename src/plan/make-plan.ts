@@ -15,13 +15,14 @@ import type { HostFacts } from './host-facts.ts'
 import { decideResolvConf, decideTimezone, resolvConfSource } from './identity.ts'
 import { planLimits } from './limits.ts'
 import { CREDENTIALS_DIRECTORY, planPayload } from './payload.ts'
-import type {
-  CgroupPlan,
-  ContainerPlan,
-  RegistrationPlan,
-  RootPlan,
-  Step,
-  UsersPlan,
+import {
+  treeOfRoot,
+  type CgroupPlan,
+  type ContainerPlan,
+  type RegistrationPlan,
+  type RootPlan,
+  type Step,
+  type UsersPlan,
 } from './plan.ts'
 import { assembleSeccomp } from './seccomp/assemble.ts'
 
@@ -318,10 +319,7 @@ function journalSteps(settings: Settings, facts: HostFacts, root: RootPlan): Ste
     {
       kind: 'link-journal',
       mode,
-      tree: join(
-        root.kind === 'overlay' ? (root.layers[0] as string) : root.hostPath,
-        pivotedRoot(settings)?.newRoot ?? '/',
-      ).replace(/(?<=.)\/$/, ''),
+      tree: join(treeOfRoot(root), pivotedRoot(settings)?.newRoot ?? '/').replace(/(?<=.)\/$/, ''),
       hostMachineId: facts.machineId,
       onFailure: mode === linkJournal && mode !== 'auto' ? 'fail' : 'skip',
     },

@@ -142,6 +142,11 @@ export type RootPlan =
   /** A tmpfs with only /usr of the tree, read-only. */
   | { readonly kind: 'usr-only'; readonly hostPath: string }
 
+/** The tree on the host that a root is made of; the lowest layer of an overlay. */
+export function treeOfRoot(root: RootPlan): string {
+  return root.kind === 'overlay' ? (root.layers[0] as string) : root.hostPath
+}
+
 export interface UsersPlan {
   /** First host id of the container's range; 0 for `identity`. */
   readonly base: number
@@ -291,7 +296,7 @@ export function describeStep(step: Step): string {
     case 'credentials':
       return `hand over the credentials in ${step.path}`
     case 'identity-files':
-      return 'write /run/host/container-manager and container-uuid'
+      return 'write /run/host/container-manager, container-uuid and a boot ID'
     case 'resolv-conf':
       return `set up /etc/resolv.conf (${step.mode})`
     case 'timezone':

@@ -16,7 +16,8 @@ import {
   O_RDWR,
 } from '../sys/fd.ts'
 import { holdProc } from '../sys/fork.ts'
-import { makeNode, S_IFIFO } from '../sys/inode.ts'
+import { makeNode } from '../sys/inode.ts'
+import { S_IFIFO } from '../sys/statx.ts'
 import { enterRoot, setPropagation, MS_REC, MS_SHARED, MS_SLAVE } from '../sys/mount.ts'
 import { unshare } from '../sys/namespaces.ts'
 import { descriptorPath, openInRootIfPresent } from '../sys/openat2.ts'

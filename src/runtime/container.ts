@@ -9,9 +9,8 @@ import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { runtimeDirectory } from '../paths.ts'
 import type { PlanResult } from '../plan/make-plan.ts'
-import type { ContainerPlan, RootPlan } from '../plan/plan.ts'
+import { treeOfRoot, type ContainerPlan } from '../plan/plan.ts'
 import type { Settings } from '../settings/settings.ts'
-import { placeLeader } from './cgroup.ts'
 import { judge, type Verdict } from './exit-status.ts'
 import { madeHostChanges } from './made-host-changes.ts'
 import { namedHostChanges } from './named-host-changes.ts'
@@ -19,8 +18,9 @@ import { admitLayerAgain } from './overlay.ts'
 import { prepareContainer, type ContainerContext } from './prepare.ts'
 import { registerMachine, type Registration } from './registration.ts'
 import { gatherSecrets } from './secrets.ts'
-import { serviceManager, Watchdog } from './service-manager.ts'
+import { serviceManager, Watchdog, type ServiceManager } from './service-manager.ts'
 import { SignalInbox } from './signals.ts'
+import { startHooks } from './start-hooks.ts'
 import {
   superviseContainer,
   SUPERVISOR_SIGNALS,
@@ -64,17 +64,12 @@ export async function runContainerHere(
   const manager = serviceManager(context.environment['NOTIFY_SOCKET'])
   const supervision = {
     log: context.log,
-    serviceManager: (...fields: readonly string[]) => {
-      manager(...fields)
-      if (fields.includes('READY=1')) registration?.ready()
-    },
     watchdog: new Watchdog(manager, context.environment),
     rootPlace,
     secrets,
-    onStarted: () => registration?.started(),
   }
   for (;;) {
-    const end = await runOnce(plan, supervision, signals, registration)
+    const end = await runOnce(plan, supervision, signals, { registration, manager })
     const verdict = judge(end, plan.machine, settings.keepUnit)
     if (!verdict.reboot || settings.keepUnit) {
       manager('STOPPING=1', `STATUS=${verdict.reboot ? 'Restarting' : 'Terminating'}...`)
@@ -88,14 +83,13 @@ export async function runContainerHere(
 /** One start of the container, to its end; its control groups are made and removed each time. */
 async function runOnce(
   plan: ContainerPlan,
-  supervision: Omit<SupervisorOptions, 'onLeader'>,
+  supervision: Omit<SupervisorOptions, keyof ReturnType<typeof startHooks>>,
   signals: SignalInbox,
-  registration: Registration | undefined,
+  told: { readonly registration: Registration | undefined; readonly manager: ServiceManager },
 ): Promise<ContainerEnd> {
   await using cleanup = new CleanupStack()
-  const onLeader = (pid: number) =>
-    placeLeader(plan, pid, registration?.adopt(pid) ?? 'own', cleanup)
-  return await superviseContainer(plan, { ...supervision, onLeader }, signals)
+  const hooks = startHooks(plan, told.registration, told.manager, cleanup)
+  return await superviseContainer(plan, { ...supervision, ...hooks }, signals)
 }
 
 /**
@@ -128,12 +122,8 @@ export function requireRoot(): void {
 
 export function announce(plan: ContainerPlan, settings: Settings, log: LogSink): void {
   if (settings.quiet) return
-  log({ kind: 'notice', text: `Spawning container ${plan.machine} on ${describeRoot(plan.root)}.` })
+  log({ kind: 'notice', text: `Spawning container ${plan.machine} on ${treeOfRoot(plan.root)}.` })
   if (plan.console === 'interactive') {
     log({ kind: 'notice', text: 'Press ^] three times within 1s to kill container.' })
   }
-}
-
-function describeRoot(root: RootPlan): string {
-  return root.kind === 'overlay' ? (root.layers[0] as string) : root.hostPath
 }

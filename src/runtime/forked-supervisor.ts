@@ -11,10 +11,10 @@ import { forkChildWithHeap } from '../sys/fork.ts'
 import { CLONE_NEWPID } from '../sys/namespaces.ts'
 import { exitProcess, setProcessName } from '../sys/process.ts'
 import { openSignalDescriptor, readSignals } from '../sys/signalfd.ts'
-import { placeLeader } from './cgroup.ts'
 import { registerMachine } from './registration.ts'
 import { LineSplitter } from './line-splitter.ts'
 import type { ContainerAnswer, ContainerOrder, ContainerRequest } from './protocol.ts'
+import { startHooks } from './start-hooks.ts'
 import {
   startContainer,
   SUPERVISOR_SIGNALS,
@@ -57,13 +57,9 @@ function supervise(channel: Channel): ContainerEnd {
       plan,
       {
         log,
-        serviceManager: (...fields) => {
-          if (fields.includes('READY=1')) registration?.ready()
-        },
+        ...startHooks(plan, registration, () => {}, cleanup),
         rootPlace,
         secrets,
-        onLeader: (pid) => placeLeader(plan, pid, registration?.adopt(pid) ?? 'own', cleanup),
-        onStarted: () => registration?.started(),
         alsoWatched: {
           get fd() {
             return channel.fd

@@ -3,31 +3,13 @@
  * all, and it reaps every child that it finds.
  */
 import { NspawnError } from '../errors.ts'
-import {
-  close,
-  closeOnExecAllBut,
-  duplicateTo,
-  open,
-  pipe,
-  poll,
-  read,
-  O_RDWR,
-  POLLIN,
-} from '../sys/fd.ts'
+import { close, pipe, poll, read, POLLIN } from '../sys/fd.ts'
 import { forkChildWithHeap, forkWithHeap } from '../sys/fork.ts'
-import {
-  execute,
-  exitProcess,
-  kill,
-  resetSignalHandlers,
-  setSignalMask,
-  waitForChild,
-  SIGKILL,
-} from '../sys/process.ts'
+import { kill, waitForChild, SIGKILL } from '../sys/process.ts'
+import { becomeProgram, NOT_FOUND } from './become-program.ts'
 import { ownerOf } from '../owner.ts'
 
 const DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin']
-const NOT_FOUND = 127
 const OUTPUT_MAX_BYTES = 64 * 1024
 
 /**
@@ -45,7 +27,15 @@ export function runHostProgram(
   const [operation] = argv
   const [output, input] = pipe()
   const pid = isForked() ? forkChildWithHeap() : forkWithHeap()
-  if (pid === 0) becomeProgram(argv, input)
+  if (pid === 0) {
+    becomeProgram({
+      paths: DIRECTORIES.map((directory) => `${directory}/${operation}`),
+      argv,
+      environment: [`PATH=${DIRECTORIES.join(':')}`, 'LC_ALL=C.UTF-8'],
+      output: input,
+      errors: 'with the output',
+    })
+  }
   close(input)
   const text = readUntil(output, performance.now() + timeoutMs)
   close(output)
@@ -69,30 +59,6 @@ export function runHostProgram(
 /** Node knows the pid that it was started with, and a forked process has another one. */
 function isForked(): boolean {
   return ownerOf('self')?.pid !== process.pid
-}
-
-function becomeProgram(argv: readonly [string, ...string[]], output: number): never {
-  try {
-    duplicateTo(open('/dev/null', O_RDWR), 0)
-    duplicateTo(output, 1)
-    duplicateTo(output, 2)
-    closeOnExecAllBut([])
-    resetSignalHandlers()
-    setSignalMask([])
-    for (const directory of DIRECTORIES) {
-      try {
-        execute(`${directory}/${argv[0]}`, argv, [
-          `PATH=${DIRECTORIES.join(':')}`,
-          'LC_ALL=C.UTF-8',
-        ])
-      } catch {
-        // Not there: try the next place.
-      }
-    }
-  } catch {
-    // What is to be told is told by the status.
-  }
-  return exitProcess(NOT_FOUND)
 }
 
 /** Everything up to the end, without the last line's end; undefined when that does not come in time. */

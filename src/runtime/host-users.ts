@@ -3,9 +3,8 @@ import { NspawnError } from '../errors.ts'
 import { readIfThere } from '../read-if-there.ts'
 import type { HostUser } from '../plan/bind-users.ts'
 import type { Settings } from '../settings/settings.ts'
+import { NOBODY } from '../sys/credentials.ts'
 import type { ContainerSecrets } from './secrets.ts'
-
-const NOBODY = 65534
 
 /**
  * Looks the users up: in the host's files, else through its name service.

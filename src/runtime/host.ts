@@ -6,6 +6,7 @@ import type { LogSink } from '../log.ts'
 import { CONTAINER_DEVICES, type HostDevice, type HostFacts } from '../plan/host-facts.ts'
 import type { CgroupHierarchy } from '../plan/plan.ts'
 import { abiOfNode, type Abi } from '../plan/seccomp/abi.ts'
+import { readIfThere } from '../read-if-there.ts'
 import { close, open, O_RDWR } from '../sys/fd.ts'
 import { splitDevice } from '../sys/device-number.ts'
 import { seccompAvailable } from '../sys/seccomp.ts'
@@ -119,13 +120,7 @@ function passedDescriptors(environment: Readonly<Record<string, string | undefin
 }
 
 function machineId(): string | undefined {
-  let text: string
-  try {
-    text = readFileSync('/etc/machine-id', 'latin1').trim()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
+  const text = readIfThere('/etc/machine-id').trim()
   return /^[0-9a-f]{32}$/.test(text) ? text : undefined
 }
 

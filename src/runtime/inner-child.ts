@@ -181,43 +181,42 @@ function resetLoginUid(): void {
 }
 
 function labelNextProgram(label: string): void {
-  try {
-    writeFileSync('/proc/self/attr/exec', label)
-  } catch (error) {
-    const { code = 'EIO', syscall } = error as NodeJS.ErrnoException
-    throw new NspawnError(`cannot do as --selinux-context=${label} says`, {
-      code,
-      operation: syscall,
-      subject: '/proc/self/attr/exec',
-      hint: code === 'EINVAL' ? 'the policy of the host knows no such label' : undefined,
-    })
-  }
+  doAsSaid(
+    `--selinux-context=${label}`,
+    () => writeFileSync('/proc/self/attr/exec', label),
+    (code) => (code === 'EINVAL' ? 'the policy of the host knows no such label' : undefined),
+  )
 }
 
 function adjustOomScore(score: number): void {
-  try {
-    writeFileSync('/proc/self/oom_score_adj', String(score))
-  } catch (error) {
-    const { code = 'EIO', syscall } = error as NodeJS.ErrnoException
-    throw new NspawnError(`cannot do as --oom-score-adjust=${score} says`, {
-      code,
-      operation: syscall,
-      subject: '/proc/self/oom_score_adj',
-      hint: code === 'EACCES' ? 'only CAP_SYS_RESOURCE may go below the own score' : undefined,
-    })
-  }
+  doAsSaid(
+    `--oom-score-adjust=${score}`,
+    () => writeFileSync('/proc/self/oom_score_adj', String(score)),
+    (code) => (code === 'EACCES' ? 'only CAP_SYS_RESOURCE may go below the own score' : undefined),
+  )
 }
 
 function pinToProcessors(processors: readonly number[]): void {
+  doAsSaid(
+    `--cpu-affinity=${processors.join(',')}`,
+    () => setCpuAffinity(processors),
+    () => 'name at least one processor that the caller may run on',
+  )
+}
+
+/** What the kernel refuses here is a matter of what the option says. */
+function doAsSaid(
+  option: string,
+  work: () => void,
+  hintFor: (code: string) => string | undefined,
+): void {
   try {
-    setCpuAffinity(processors)
+    work()
   } catch (error) {
-    if (!(error instanceof NspawnError)) throw error
-    throw new NspawnError(`cannot do as --cpu-affinity=${processors.join(',')} says`, {
-      code: error.code,
-      operation: error.operation,
-      hint: 'name at least one processor that the caller may run on',
-    })
+    const { code = 'EIO', syscall, path } = error as NodeJS.ErrnoException
+    const { operation = syscall, subject = path } = error as Partial<NspawnError>
+    const hint = hintFor(code)
+    throw new NspawnError(`cannot do as ${option} says`, { code, operation, subject, hint })
   }
 }
 

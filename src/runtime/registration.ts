@@ -4,7 +4,7 @@ import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
 import { parseOsRelease } from '../images/os-release.ts'
 import type { LogSink } from '../log.ts'
-import type { ContainerPlan, RootPlan } from '../plan/plan.ts'
+import { treeOfRoot, type ContainerPlan } from '../plan/plan.ts'
 import { close, open, O_DIRECTORY, O_NONBLOCK, O_PATH } from '../sys/fd.ts'
 import { openInRoot } from '../sys/openat2.ts'
 import {
@@ -152,7 +152,7 @@ function newRecord(plan: ContainerPlan): MachineRecord {
     name: plan.machine,
     class: 'container',
     service: plan.registration.service,
-    rootDirectory: treeOf(plan.root),
+    rootDirectory: treeOfRoot(plan.root),
     supervisor: ownerOf('self') ?? { pid: process.pid, startTime: 0 },
     leader: null,
     state: 'opening',
@@ -170,10 +170,6 @@ function newRecord(plan: ContainerPlan): MachineRecord {
       noNewPrivileges: plan.noNewPrivileges,
     },
   }
-}
-
-function treeOf(root: RootPlan): string {
-  return root.kind === 'overlay' ? (root.layers[0] as string) : root.hostPath
 }
 
 /** What the machine's own files say of it. The tree is hostile: no path leaves it, nothing there is waited for. */

@@ -65,6 +65,11 @@ export interface MachineRecord {
   }
 }
 
+/** One whose first process exists. */
+export interface RunningMachine extends MachineRecord {
+  readonly leader: Owner
+}
+
 const SUFFIX = '.json'
 const LOCK_WAIT_MS = 5000
 
@@ -107,7 +112,7 @@ export function releaseMachine(name: string): void {
 }
 
 /** The machines whose supervisor and leader live, by name. */
-export function listMachines(): MachineRecord[] {
+export function listMachines(): RunningMachine[] {
   const directory = registryDirectory()
   return entriesOf(directory)
     .filter((entry) => entry.endsWith(SUFFIX) && !entry.startsWith('.'))
@@ -119,7 +124,7 @@ export function listMachines(): MachineRecord[] {
 }
 
 /** The machine of this name; undefined when none is running. */
-export function findMachine(name: string): MachineRecord | undefined {
+export function findMachine(name: string): RunningMachine | undefined {
   const record = readRecord(fileOf(registryDirectory(), name))
   return record !== undefined && isAlive(record) ? record : undefined
 }
@@ -130,7 +135,7 @@ export function findClaim(name: string): MachineRecord | undefined {
   return record !== undefined && isOwnerAlive(record.supervisor) ? record : undefined
 }
 
-function isAlive(record: MachineRecord): boolean {
+function isAlive(record: MachineRecord): record is RunningMachine {
   return isOwnerAlive(record.supervisor) && record.leader !== null && isOwnerAlive(record.leader)
 }
 

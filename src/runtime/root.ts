@@ -9,7 +9,7 @@ import { chmodSync, chownSync, closeSync, fstatSync, lstatSync, mkdirSync, statS
 import { join } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { patchOwnership } from '../images/patch-uid.ts'
-import type { RootPlan, UsersPlan } from '../plan/plan.ts'
+import { treeOfRoot, type RootPlan, type UsersPlan } from '../plan/plan.ts'
 import { close, open, O_DIRECTORY, O_PATH } from '../sys/fd.ts'
 import { errnoName } from '../sys/errno.ts'
 import { lastErrno } from '../sys/libc.ts'
@@ -65,7 +65,7 @@ export function mountRoot(
 
 /** @returns false when owners have to be changed on disk, which only `auto` allows */
 function mountMapped(plan: RootPlan, users: UsersPlan, tmpfs: Tmpfs, place: string): boolean {
-  const tree = plan.kind === 'overlay' ? (plan.layers[0] as string) : plan.hostPath
+  const tree = treeOfRoot(plan)
   const owner = statSync(tree).uid
   const fromForeign = users.ownership !== 'map' && isForeign(owner)
   if (users.ownership === 'foreign' && !fromForeign) {

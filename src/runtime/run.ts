@@ -1,6 +1,5 @@
 /** The short way to a container: a command in a tree, with the defaults that tests and tools want. */
 import { usageError } from '../errors.ts'
-import { requireImage } from '../images/discover.ts'
 import { defaultSettings, type Settings } from '../settings/settings.ts'
 import { runContainer, type ContainerOutcome, type ContainerRun } from './client.ts'
 
@@ -32,7 +31,9 @@ export function run(options: RunOptions): Promise<ContainerOutcome> {
   if (command.length === 0) throw usageError('there is no command to run')
   const settings: Settings = {
     ...defaultSettings(),
-    root: { kind: 'directory', path: treeOf(tree, options.machinesDirectory) },
+    root: tree.startsWith('/')
+      ? { kind: 'directory', path: tree }
+      : { kind: 'machine', name: tree },
     ephemeral: persist !== true,
     privateNetwork: network === 'none',
     environment: Object.entries(environment).map(([name, value]) => ({ name, value })),
@@ -44,12 +45,4 @@ export function run(options: RunOptions): Promise<ContainerOutcome> {
     ...options.settings,
   }
   return runContainer({ stdio: 'capture', ...options, settings })
-}
-
-function treeOf(tree: string, machinesDirectory: string | undefined): string {
-  if (tree.startsWith('/')) return tree
-  const { type, path } = requireImage(tree, machinesDirectory)
-  if (type === 'raw' || type === 'block')
-    throw usageError(`image ${tree} is a disk image, and only trees can be run`)
-  return path
 }

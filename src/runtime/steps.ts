@@ -22,7 +22,7 @@ import { basename } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { describeStep, type MountFlag, type PlannedSource, type Step } from '../plan/plan.ts'
 import { close, open, O_DIRECTORY, O_PATH } from '../sys/fd.ts'
-import { makeNode, tryMakeNode, S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK } from '../sys/inode.ts'
+import { makeNode, tryMakeNode } from '../sys/inode.ts'
 import { makeDevice } from '../sys/device-number.ts'
 import { openIdMapNamespace, type IdMapLine } from '../sys/namespaces.ts'
 import {
@@ -49,7 +49,15 @@ import {
   splitPath,
   withPathInRoot,
 } from '../sys/openat2.ts'
-import { statAt, S_IFREG, STATX_ATTR_MOUNT_ROOT } from '../sys/statx.ts'
+import {
+  statAt,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFIFO,
+  S_IFREG,
+  S_IFSOCK,
+  STATX_ATTR_MOUNT_ROOT,
+} from '../sys/statx.ts'
 import { openBindTarget } from './bind-target.ts'
 import { bindUsers } from './bind-users.ts'
 import { makeBaseFilesystem } from './base-filesystem.ts'

@@ -1,15 +1,9 @@
 /** Asking the container's own name service, through its getent; for users that its files do not hold. */
 import { readSync } from 'node:fs'
-import { close, closeOnExecAllBut, duplicateTo, open, pipe, O_RDWR } from '../sys/fd.ts'
+import { close, pipe } from '../sys/fd.ts'
 import { forkChildWithHeap } from '../sys/fork.ts'
-import {
-  endAfter,
-  execute,
-  exitProcess,
-  resetSignalHandlers,
-  setSignalMask,
-  waitForChild,
-} from '../sys/process.ts'
+import { endAfter, waitForChild } from '../sys/process.ts'
+import { becomeProgram } from './become-program.ts'
 
 const MAX_ANSWER_BYTES = 64 * 1024
 
@@ -30,26 +24,17 @@ export function queryDatabase(
   const [output, input] = pipe()
   const pid = forkChildWithHeap()
   if (pid === 0) {
-    try {
-      const none = open('/dev/null', O_RDWR)
-      duplicateTo(none, 0)
-      duplicateTo(input, 1)
-      duplicateTo(none, 2)
-      closeOnExecAllBut([])
-      resetSignalHandlers()
-      setSignalMask([])
-      confine()
-      endAfter(MAX_SECONDS)
-      for (const program of ['/usr/bin/getent', '/bin/getent']) {
-        try {
-          execute(program, ['getent', database, key], [])
-        } catch {
-          // Not there: try the next place.
-        }
-      }
-    } finally {
-      exitProcess(1)
-    }
+    becomeProgram({
+      paths: ['/usr/bin/getent', '/bin/getent'],
+      argv: ['getent', database, key],
+      environment: [],
+      output: input,
+      errors: 'nowhere',
+      prepare: () => {
+        confine()
+        endAfter(MAX_SECONDS)
+      },
+    })
   }
   close(input)
   const buffer = Buffer.alloc(MAX_ANSWER_BYTES)

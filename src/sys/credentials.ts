@@ -13,6 +13,9 @@ const nativeSetgroups = lazyFunction('int setgroups(unsigned long size, const un
 const capset = lazyFunction('int capset(const uint8_t *header, const uint8_t *data)')
 const setrlimit = lazyFunction('int setrlimit(int resource, const uint8_t *limit)')
 
+/** The user, and the group, that stands for those who have no id (user_namespaces(7)). */
+export const NOBODY = 65534
+
 /** setgroups(2), setresgid(2), setresuid(2), in the only order that works. */
 export function setIds(uid: number, gid: number, groups: readonly number[]): void {
   const step = 'cannot change user'

@@ -6,11 +6,6 @@ const nativeMknod = lazyFunction('int mknod(const char *path, unsigned int mode,
 
 const EPERM = 1
 
-export const S_IFSOCK = 0o140000
-export const S_IFBLK = 0o060000
-export const S_IFCHR = 0o020000
-export const S_IFIFO = 0o010000
-
 /** mknod(2): `mode` holds type and permissions. */
 export function makeNode(path: string, mode: number, device = 0n): void {
   if (nativeMknod(path, mode, device) < 0) fail('mknod', { step: 'cannot make inode', path })

@@ -14,6 +14,8 @@ const AT_NO_AUTOMOUNT = 0x800
 const AT_EMPTY_PATH = 0x1000
 
 export const S_IFMT = 0o170000
+export const S_IFSOCK = 0o140000
+export const S_IFIFO = 0o010000
 export const S_IFCHR = 0o020000
 export const S_IFBLK = 0o060000
 export const S_IFDIR = 0o040000

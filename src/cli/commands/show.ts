@@ -1,5 +1,6 @@
 /** `show [NAME...]`: properties of machines, or of the place where images live, one a line. */
-import { requireMachine, type RunningMachine } from '../../machines/find.ts'
+import { requireMachine } from '../../machines/find.ts'
+import type { RunningMachine } from '../../runtime/registry.ts'
 import { usageError } from '../../errors.ts'
 import type { VerbModule } from '../context.ts'
 import { formatTime } from '../time.ts'

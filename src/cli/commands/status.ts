@@ -1,6 +1,7 @@
 /** `status NAME...`: what a machine is and does, for people. */
 import { machineAddresses } from '../../machines/addresses.ts'
-import { requireMachine, type RunningMachine } from '../../machines/find.ts'
+import { requireMachine } from '../../machines/find.ts'
+import type { RunningMachine } from '../../runtime/registry.ts'
 import { machineProcesses, processName, type MachineProcess } from '../../machines/processes.ts'
 import { usageError } from '../../errors.ts'
 import { recentConsole } from '../../machines/start.ts'

@@ -190,12 +190,12 @@ function optionReader(option: Option, { rewrite, off }: Manner): ReadText {
   if (option.value === 'none') {
     return (draft, text) => {
       if (!parseBoolean(text)) off?.(draft)
-      else if (option.read === undefined) throw notYet(option)
+      else if (option.read === undefined) throw unsupported('this setting', option.instead)
       else option.read(draft)
     }
   }
   return (draft, text, caller) => {
-    if (option.read === undefined) throw notYet(option)
+    if (option.read === undefined) throw unsupported('this setting', option.instead)
     option.read(draft, rewrite === undefined ? text : rewrite(text), caller)
   }
 }
@@ -203,8 +203,4 @@ function optionReader(option: Option, { rewrite, off }: Manner): ReadText {
 /** Each resource limit is masked for itself. */
 export function limitGroup(name: string): string {
   return `resource-limit ${name}`
-}
-
-function notYet(option: Option): Error {
-  return unsupported('this setting', option.read === undefined ? option.instead : undefined)
 }

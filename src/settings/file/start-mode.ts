@@ -5,7 +5,6 @@ import type { StartMode } from '../settings.ts'
 import { parseBoolean } from '../values/boolean.ts'
 
 export const startModeKeys = ['Boot', 'ProcessTwo', 'Parameters'] as const
-export type StartModeKey = (typeof startModeKeys)[number]
 
 /** The mode after one more assignment, as systemd-nspawn steps from one to the next. */
 type Step = (before: StartMode | undefined) => StartMode | 'conflict'
