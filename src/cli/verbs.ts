@@ -119,6 +119,16 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/bind.ts'),
   },
   {
+    name: 'list-transfers',
+    summary: 'list the transfers under way',
+    load: () => import('./commands/list-transfers.ts'),
+  },
+  {
+    name: 'cancel-transfer',
+    summary: 'end transfers, whoever started them',
+    load: () => import('./commands/cancel-transfer.ts'),
+  },
+  {
     name: 'completion',
     summary: 'print completion for bash, zsh or fish',
     load: () => import('./commands/completion.ts'),

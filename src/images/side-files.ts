@@ -8,6 +8,8 @@ import { standardImagePath, type Image } from './discover.ts'
 
 /** @see systemd.nspawn(5); systemd-dissect(1), "--root-hash=", "--verity-data=" */
 export const sideFileSuffixes = [
+  /** What is known of a pristine copy's download; see `src/transfer/pull/pristine.ts`. */
+  '.download',
   '.nspawn',
   '.oci-config',
   '.roothash',

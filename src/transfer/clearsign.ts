@@ -3,9 +3,8 @@
  * the text between the armour lines counts; what stands before or after it was signed by nobody, so
  * its presence is an error and never quietly skipped.
  */
-import { readFile } from 'node:fs/promises'
 import { NspawnError } from '../errors.ts'
-import { runProgram } from '../process.ts'
+import { judge, judgeByGpgv, readKeyring, type Judgement, type JudgeOptions } from './open-pgp.ts'
 
 export interface VerifiedText {
   /** What the signature covers; parse this and nothing else. */
@@ -18,10 +17,7 @@ export type SignatureVerdict =
   | ({ readonly state: 'valid' } & VerifiedText)
   /** No signature at all. */
   | { readonly state: 'unsigned' }
-  /** Signed, but by no key of the keyrings. */
-  | { readonly state: 'unknown-key'; readonly keys: readonly string[] }
-  /** A signature by a known key that does not hold: somebody changed the text. */
-  | { readonly state: 'bad'; readonly why: string }
+  | Exclude<Judgement, { readonly state: 'valid' }>
 
 const begin = '-----BEGIN PGP SIGNED MESSAGE-----'
 const signature = '-----BEGIN PGP SIGNATURE-----'
@@ -67,6 +63,7 @@ export function stripArmour(text: string): string {
 export async function verifyClearsigned(
   text: string,
   keyrings: readonly string[],
+  options: JudgeOptions = {},
 ): Promise<SignatureVerdict> {
   if (!isClearsigned(text)) return { state: 'unsigned' }
   stripArmour(text)
@@ -74,24 +71,8 @@ export async function verifyClearsigned(
   const keys = (await Promise.all(keyrings.map(readKeyring))).flat()
   const message = await openpgp.readCleartextMessage({ cleartextMessage: text })
   const { signatures } = await openpgp.verify({ message, verificationKeys: keys })
-  const signers: string[] = []
-  const unknown: string[] = []
-  let why: string | undefined
-  for (const one of signatures) {
-    const key = one.keyID.toHex().toUpperCase()
-    const known = keys.some((candidate) => candidate.getKeys(one.keyID).length > 0)
-    try {
-      await one.verified
-      signers.push(key)
-    } catch (error) {
-      if (known) why = (error as Error).message.toLowerCase()
-      else unknown.push(key)
-    }
-  }
-  // One good signature is enough, as for gpgv and apt: archives sign with old and new keys at once.
-  if (signers.length > 0) return { state: 'valid', text: message.getText(), signers }
-  if (why !== undefined) return { state: 'bad', why }
-  return { state: 'unknown-key', keys: unknown }
+  const judgement = await judge(signatures, keys, options)
+  return judgement.state === 'valid' ? { ...judgement, text: message.getText() } : judgement
 }
 
 /**
@@ -103,57 +84,12 @@ export async function verifyClearsigned(
 export async function verifyClearsignedByGpgv(
   text: string,
   keyrings: readonly string[],
+  options: JudgeOptions = {},
 ): Promise<SignatureVerdict> {
   if (!isClearsigned(text)) return { state: 'unsigned' }
   stripArmour(text)
-  const { status, stdout, stderr } = await runProgram(
-    'cannot check the signature',
-    [
-      'gpgv',
-      '--status-fd',
-      '2',
-      '--output',
-      '-',
-      ...keyrings.flatMap((path) => ['--keyring', path]),
-      '-',
-    ],
-    { input: text, accept: [0, 1, 2], hint: 'install gpgv' },
-  )
-  const said = [...stderr.matchAll(/^\[GNUPG:\] (\w+) ?(\S*)/gm)].map(([, word, argument]) => ({
-    word,
-    argument,
-  }))
-  const argumentsOf = (word: string) =>
-    said.filter((line) => line.word === word).map((line) => line.argument ?? '')
-  const signers = argumentsOf('VALIDSIG')
-  if (argumentsOf('BADSIG').length > 0)
-    return { state: 'bad', why: `bad signature of key ${argumentsOf('BADSIG')[0]}` }
-  if (status === 0 && signers.length > 0)
-    return { state: 'valid', text: stdout.replaceAll('\r\n', '\n'), signers }
-  const unknown = argumentsOf('NO_PUBKEY')
-  if (unknown.length > 0) return { state: 'unknown-key', keys: unknown }
-  return {
-    state: 'bad',
-    why: stderr.replaceAll(/^\[GNUPG:\].*\n?/gm, '').trim() || `gpgv ended with status ${status}`,
-  }
-}
-
-async function readKeyring(path: string) {
-  const openpgp = await import('openpgp')
-  try {
-    const bytes = await readFile(path)
-    if (bytes.subarray(0, 5).toString() === '-----')
-      return await openpgp.readKeys({ armoredKeys: bytes.toString('utf8') })
-    return await openpgp.readKeys({ binaryKeys: bytes })
-  } catch (error) {
-    const { code, syscall, message } = error as NodeJS.ErrnoException
-    throw new NspawnError(
-      code === undefined ? `cannot read keyring: ${message.toLowerCase()}` : 'cannot read keyring',
-      {
-        code: code ?? 'BAD_KEYRING',
-        operation: syscall ?? 'read keyring',
-        subject: path,
-      },
-    )
-  }
+  const { judgement, stdout } = await judgeByGpgv(text, keyrings, ['--output', '-', '-'], options)
+  return judgement.state === 'valid'
+    ? { ...judgement, text: stdout.replaceAll('\r\n', '\n') }
+    : judgement
 }

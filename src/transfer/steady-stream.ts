@@ -51,6 +51,8 @@ export interface SteadyStream {
   readonly earlierBytes: number
   /** The bytes from the beginning on; to be read once. */
   readonly chunks: AsyncIterable<Buffer>
+  /** Gives the answer up; needed only where `chunks` are not read. */
+  close(): void
   /** Bytes handed out. */
   sizeBytes(): number
   /** Lower-case hexadecimal SHA256 of the bytes handed out. */
@@ -132,6 +134,7 @@ class Source {
       totalBytes: this.totalBytes,
       earlierBytes: this.earlier?.sizeBytes ?? 0,
       chunks: this.chunks(first),
+      close: () => discard(first),
       sizeBytes: () => this.position,
       sha256: () => this.hash.copy().digest('hex'),
     }

@@ -5,6 +5,7 @@
 import { Command } from 'commander'
 import type { Option } from '../../settings/option.ts'
 import { options as settingsOptions } from '../../settings/table.ts'
+import { imageClasses } from '../../transfer/pull/image-class.ts'
 import type { RunVerb } from '../context.ts'
 import type { Verb } from '../verbs.ts'
 
@@ -59,6 +60,8 @@ export const positions: Readonly<Record<string, readonly Completed[]>> = {
   'copy-to': ['machine', 'path', 'text'],
   'copy-from': ['machine', 'text', 'path'],
   bind: ['machine', 'path', 'text'],
+  'list-transfers': ['text'],
+  'cancel-transfer': ['text'],
   completion: [['bash', 'zsh', 'fish'], 'text'],
 }
 
@@ -66,6 +69,9 @@ export const positions: Readonly<Record<string, readonly Completed[]>> = {
 const words: Readonly<Record<string, readonly string[]>> = {
   'kill-whom': ['leader', 'all'],
   output: ['table', 'json', 'json-pretty'],
+  verify: ['no', 'checksum', 'signature'],
+  class: [...imageClasses],
+  'keep-download': ['auto', 'yes', 'no'],
 }
 
 /** The options of `tsnspawn` that work and are not obsolete. */

@@ -34,7 +34,7 @@ export function terminalReporter(
   }
   const advance = (event: Extract<LogEvent, { kind: 'progress' }>) => {
     if (event.total === undefined) {
-      move(`${event.text} (${amount(event.done, event.unit)})`)
+      move(`${event.text} (${amount(event.done, event.unit)})${pace(event)}`)
       return
     }
     if (bar === undefined) {
@@ -50,10 +50,10 @@ export function terminalReporter(
         },
         cliProgress.Presets.shades_classic,
       )
-      bar.start(event.total, event.done, { text: event.text })
+      bar.start(event.total, event.done, { text: event.text + pace(event) })
     } else {
       bar.setTotal(event.total)
-      bar.update(event.done, { text: event.text })
+      bar.update(event.done, { text: event.text + pace(event) })
     }
   }
   const log = (event: LogEvent) => {
@@ -98,6 +98,22 @@ export function terminalReporter(
     failure: (error) => say(`${pc.red(`${options.program}:`)} ${failureText(error)}`),
     close: settle,
   }
+}
+
+/** Speed and time left, where they are known. */
+function pace(event: Extract<LogEvent, { kind: 'progress' }>): string {
+  const { perSecond, remainingSeconds, unit } = event
+  if (perSecond === undefined) return ''
+  const left = remainingSeconds === undefined ? '' : `, ${duration(remainingSeconds)} left`
+  return `, ${amount(perSecond, unit)}/s${left}`
+}
+
+function duration(inSeconds: number): string {
+  if (inSeconds < 60) return `${inSeconds} s`
+  const minutes = Math.floor(inSeconds / 60)
+  return minutes < 60
+    ? `${minutes} min ${inSeconds % 60} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
 function amount(done: number, unit: 'bytes' | 'packages' | 'files'): string {
