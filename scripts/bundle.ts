@@ -69,6 +69,11 @@ const targets: { entry: string; options: BuildOptions; writes: string }[] = [
     options: { ...wrapped, outfile: 'dist/zygote.cjs' },
   },
   {
+    entry: 'src/transfer/xz-worker.ts',
+    writes: 'dist/xz-worker.cjs',
+    options: { ...commonJs, outfile: 'dist/xz-worker.cjs' },
+  },
+  {
     entry: 'src/cli/tsnspawn-build.ts',
     writes: 'dist/build',
     options: { ...modules, outdir: 'dist/build' },

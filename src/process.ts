@@ -1,6 +1,7 @@
 /** The one place that spawns host programs. Argument vectors only: no shell, nowhere. */
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
+import type { Readable, Writable } from 'node:stream'
 import { execa, type Options, type Result } from 'execa'
 import { NspawnError } from './errors.ts'
 import type { LogSink } from './log.ts'
@@ -174,6 +175,49 @@ export function startAttendant(argv: readonly [string, ...string[]], fd: number)
   const running = spawn(file, args, { stdio: [fd, 'ignore', 'inherit'] })
   running.unref()
   return { ended: endOf(running) }
+}
+
+/** A program that turns one stream of bytes into another. */
+export interface Filter {
+  /** Its stdin. An error of it (`EPIPE`) says no more than that the program takes nothing any longer. */
+  readonly input: Writable
+  /** Settles when it has ended and was reaped, with how and its last words; never rejects. */
+  readonly ended: Promise<{ readonly how: string; readonly ok: boolean; readonly stderr: string }>
+  kill(): void
+}
+
+const STDERR_KEPT = 4096
+
+/**
+ * Starts a host program as a filter.
+ *
+ * @param stdout descriptor that its output goes to; the caller closes its own copy
+ */
+export function startFilter(argv: readonly [string, ...string[]], stdout: number): Filter {
+  const [file, ...args] = argv
+  // Its messages end up in ours, which are English.
+  const env = programEnvironment({ LC_ALL: 'C' })
+  // The types know no descriptors there.
+  const running = spawn(file, args, {
+    env,
+    stdio: ['pipe', stdout, 'pipe'],
+  }) as ChildProcessByStdio<Writable, null, Readable>
+  let stderr = ''
+  running.stderr.setEncoding('utf8')
+  running.stderr.on('data', (text: string) => {
+    stderr = (stderr + text).slice(-STDERR_KEPT)
+  })
+  const input = running.stdin
+  input.on('error', () => undefined)
+  const closed = new Promise((resolve) => running.once('close', resolve))
+  return {
+    input,
+    ended: endOf(running).then(async (how) => {
+      if (running.pid !== undefined) await closed
+      return { how, ok: running.exitCode === 0, stderr: stderr.trim() }
+    }),
+    kill: () => running.kill('SIGKILL'),
+  }
 }
 
 /** How a program ended, once it has. */

@@ -1,6 +1,7 @@
 /** Facts about this host that decide how a tree can be made; gathered once, then only read. */
-import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { findProgram } from '../find-program.ts'
 import type { Architecture } from '../recipe.ts'
 import { readAptSources, type AptSource } from './apt-sources.ts'
 
@@ -88,26 +89,6 @@ function readEmulated(directory: string): Architecture[] {
       found.add(architecture)
   }
   return [...found]
-}
-
-/** Programs of the administrator are often outside a user's PATH (`su` without a dash). */
-const administratorPaths = ['/usr/local/sbin', '/usr/sbin', '/sbin']
-
-function findProgram(name: string): string | undefined {
-  for (const directory of [
-    ...(process.env['PATH'] ?? '').split(delimiter),
-    ...administratorPaths,
-  ]) {
-    if (directory === '') continue
-    const path = join(directory, name)
-    try {
-      accessSync(path, constants.X_OK)
-      return path
-    } catch {
-      // Not here; the next directory may have it.
-    }
-  }
-  return undefined
 }
 
 function readText(path: string): string | undefined {

@@ -53,20 +53,29 @@ export async function removeTreeGently(path: string): Promise<void> {
   }
 }
 
+/** `removeTree()` for an entry of an open directory, whose name may be any bytes. */
+export function removeTreeAt(directory: number, name: Name): void {
+  for (const _ of removalAt(directory, name, () => undefined));
+}
+
 /** Does the work, stopping after every few hundred names for the caller to go on. */
 function* removal(path: string): Generator<undefined> {
   const parent = openParent(path)
   if (parent === undefined) return
   try {
-    const name = nameOf(basename(path))
-    const facts = statIfThere(parent, name)
-    if (facts === undefined) return
-    if ((facts.mode & S_IFMT) !== S_IFDIR) return unlinkFile(parent, name)
-    refuseMounts(path)
-    yield* removeDirectory(parent, name, statfsSync(path).type === BTRFS_SUPER_MAGIC)
+    yield* removalAt(parent, nameOf(basename(path)), () => refuseMounts(path))
   } finally {
     closeSync(parent)
   }
+}
+
+function* removalAt(parent: number, name: Name, check: () => void): Generator<undefined> {
+  const facts = statIfThere(parent, name)
+  if (facts === undefined) return
+  if ((facts.mode & S_IFMT) !== S_IFDIR) return unlinkFile(parent, name)
+  check()
+  const type = statfsSync(`/proc/self/fd/${parent}`).type
+  yield* removeDirectory(parent, name, type === BTRFS_SUPER_MAGIC)
 }
 
 function openParent(path: string): number | undefined {

@@ -48,6 +48,7 @@ const CLOSE_RANGE_CLOEXEC = 4
 const F_SETFD = 2
 const F_GETFL = 3
 const F_SETFL = 4
+const F_SETPIPE_SZ = 1031
 const AT_FDCWD = -100
 
 /** open(2) with O_CLOEXEC. @throws NspawnError */
@@ -66,6 +67,11 @@ export function pipe(): [number, number] {
   const fds = [0, 0]
   if (pipe2(fds, O_CLOEXEC) < 0) fail('pipe2')
   return fds as [number, number]
+}
+
+/** Lets a pipe hold `bytes`; a limit of the system may keep it smaller. */
+export function growPipe(fd: number, bytes: number): void {
+  fcntl(fd, F_SETPIPE_SZ, bytes)
 }
 
 const AF_UNIX = 1

@@ -7,13 +7,17 @@
 import { lazyFunction } from './lazy-function.ts'
 import { chownSync, fstatSync, mkdirSync } from 'node:fs'
 import { close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from './fd.ts'
+import { errnoName } from './errno.ts'
 import { fail, lastErrno } from './libc.ts'
 
 const openat2 = lazyFunction(
   'long syscall(long nr, int dirfd, const char *path, const uint8_t *how, unsigned long size)',
 )
 const SYS_openat2 = 437
+const RESOLVE_NO_XDEV = 0x01
 const RESOLVE_NO_MAGICLINKS = 0x02
+const RESOLVE_NO_SYMLINKS = 0x04
+const RESOLVE_BENEATH = 0x08
 const RESOLVE_IN_ROOT = 0x10
 const ENOENT = 2
 
@@ -49,6 +53,38 @@ export function openInRootIfPresent(
   if (fd >= 0) return fd
   if (lastErrno() === ENOENT) return undefined
   return fail('openat2', { step: 'cannot open in the container tree', path })
+}
+
+const openat2Bytes = lazyFunction(
+  'long syscall(long nr, int dirfd, const void *path, const void *how, unsigned long size)',
+)
+const resolution = {
+  beneath: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+  'in root': RESOLVE_IN_ROOT,
+}
+const how = new BigUint64Array(3)
+const howBytes = new Uint8Array(how.buffer)
+
+/**
+ * Opens a path of any bytes below `directory`, on the same mount.
+ *
+ * @param path NUL-terminated
+ * @param resolve `beneath`: a symlink anywhere in the path is refused (`ELOOP`); `in root`: symlinks are followed as
+ *   by a process rooted at `directory`
+ * @returns a descriptor, or the errno name when the kernel refuses
+ */
+export function tryOpenBelow(
+  directory: number,
+  path: Uint8Array,
+  resolve: keyof typeof resolution,
+  flags: number,
+  mode = 0,
+): number | string {
+  how[0] = BigInt(flags | O_CLOEXEC)
+  how[1] = BigInt(mode)
+  how[2] = BigInt(resolution[resolve] | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
+  const fd = Number(openat2Bytes(SYS_openat2, directory, path, howBytes, 24))
+  return fd >= 0 ? fd : errnoName(lastErrno())
 }
 
 /** The name under which a descriptor can be used as a path, or, with `name`, an entry of that directory. */

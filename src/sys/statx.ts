@@ -103,6 +103,11 @@ export function statAt(directory: number, name?: Uint8Array): InodeFacts {
   }
 }
 
+/** Whether two names are of one inode. */
+export function sameInode(a: InodeFacts, b: InodeFacts): boolean {
+  return a.inode === b.inode && a.deviceMajor === b.deviceMajor && a.deviceMinor === b.deviceMinor
+}
+
 /** Whether two inodes are reached through the same mount. A btrfs subvolume is no mount of its own. */
 export function sameMount(a: InodeFacts, b: InodeFacts): boolean {
   if (a.mountId !== undefined && b.mountId !== undefined) return a.mountId === b.mountId

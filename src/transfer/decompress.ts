@@ -1,61 +1,179 @@
-/** Streams of compressed bytes made plain, with what Node and its packages have: no host tool needed. */
-import { Readable } from 'node:stream'
-import type * as Xz from 'xz-decompress'
-import { createGunzip } from 'node:zlib'
-import { NspawnError } from '../errors.ts'
+/**
+ * Streams of compressed bytes made plain: by a program of the host, which works beside us and on several cores, else
+ * by what Node and its packages have.
+ */
+import { Readable, type Duplex } from 'node:stream'
+import * as zlib from 'node:zlib'
+import { NspawnError, throwIfCanceled } from '../errors.ts'
+import { findProgram } from '../find-program.ts'
+import { compressionByMagic, MAGIC_BYTES, type Compression } from './compression.ts'
+import { throughProgram } from './host-filter.ts'
+import { unpackXz } from './xz-thread.ts'
 
-/** Endings that `decompress()` knows, the cheapest first; the empty one is for plain files. */
-export const compressionEndings = ['.gz', '.xz', ''] as const
-export type CompressionEnding = (typeof compressionEndings)[number]
+export type { Compression } from './compression.ts'
+
+export interface PlainOptions {
+  readonly signal?: AbortSignal | undefined
+  /** `embedded`: no program of the host is used, even if it is there. */
+  readonly by?: 'host' | 'embedded' | undefined
+}
+
+export interface PlainStream {
+  readonly compression: Compression
+  /** To be read once, or given up with its iterator's `return()`. */
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+type Compressed = Exclude<Compression, 'uncompressed'>
+
+/** The first that is there is taken. */
+const programs: Readonly<Record<Compressed, readonly (readonly [string, ...string[]])[]>> = {
+  gzip: [['pigz', '-d', '-c']],
+  bzip2: [
+    ['lbzip2', '-d', '-c'],
+    ['pbzip2', '-d', '-c'],
+    ['bzip2', '-d', '-c'],
+  ],
+  xz: [['xz', '-T0', '-d', '-c']],
+  zstd: [['zstd', '-d', '-c', '-q']],
+}
+
+const CHUNK_BYTES = 1 << 18
 
 /**
- * The plain bytes of compressed `chunks`.
+ * Makes `chunks` plain, by what their first bytes say they are. Several compressed streams one behind the other are
+ * one. Memory is bounded, and nothing is read before it is asked for.
  *
- * @throws (while read) NspawnError `BAD_COMPRESSION` when the data are damaged; what `chunks` throws
+ * @throws NspawnError `UNKNOWN_COMPRESSION` for a compression that is known by name only, or whose program is missing;
+ *   while read: `BAD_COMPRESSION` when the data are damaged or stop early, `CANCELED`, what `chunks` throws
  */
-export async function* decompress(
+export async function openPlain(
   chunks: AsyncIterable<Uint8Array>,
-  ending: CompressionEnding,
-): AsyncGenerator<Uint8Array> {
-  if (ending === '.xz') await loadXz()
-  const input = Readable.from(chunks, { objectMode: false })
-  let broken: Error | undefined
-  input.on('error', (error) => (broken = error))
+  options: PlainOptions = {},
+): Promise<PlainStream> {
+  throwIfCanceled(options.signal, 'decompressing')
+  const source = chunks[Symbol.asyncIterator]()
+  const head: Uint8Array[] = []
+  let length = 0
+  while (length < MAGIC_BYTES) {
+    const { done, value } = await source.next()
+    if (done === true) break
+    head.push(value)
+    length += value.length
+  }
+  const compression = compressionByMagic(Buffer.concat(head, length))
+  const whole = rejoin(head, source)
   try {
-    yield* await plainStream(input, ending)
+    switch (compression) {
+      case 'uncompressed':
+        return { compression, chunks: whole }
+      case 'gzip':
+      case 'bzip2':
+      case 'xz':
+      case 'zstd':
+        return { compression, chunks: plain(whole, compression, options) }
+      case 'lz4':
+      case 'lzip':
+        throw unknown(`images compressed with ${compression} cannot be read`, compression)
+    }
   } catch (error) {
-    if (broken !== undefined) throw broken
-    throw new NspawnError(`cannot decompress: ${(error as Error).message.toLowerCase()}`, {
+    await source.return?.()
+    throw error
+  }
+}
+
+async function* rejoin(
+  head: readonly Uint8Array[],
+  source: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* head
+    for (;;) {
+      const { done, value } = await source.next()
+      if (done === true) return
+      yield value
+    }
+  } finally {
+    await source.return?.()
+  }
+}
+
+function plain(
+  chunks: AsyncIterable<Uint8Array>,
+  compression: Compressed,
+  options: PlainOptions,
+): AsyncIterable<Uint8Array> {
+  const purpose = `decompress ${compression} data`
+  for (const [program, ...args] of options.by === 'embedded' ? [] : programs[compression]) {
+    const path = findProgram(program)
+    if (path === undefined) continue
+    return throughProgram([path, ...args], chunks, {
+      purpose,
+      code: 'BAD_COMPRESSION',
+      signal: options.signal,
+    })
+  }
+  switch (compression) {
+    case 'gzip':
+      return throughNode(chunks, zlib.createGunzip({ chunkSize: CHUNK_BYTES }), purpose, options)
+    case 'zstd':
+      // Not in the Node that we can still run on (since 22.15).
+      if ('createZstdDecompress' in zlib) {
+        const make = zlib.createZstdDecompress as (options: { chunkSize: number }) => Duplex
+        return throughNode(chunks, make({ chunkSize: CHUNK_BYTES }), purpose, options)
+      }
+      throw missing(compression, 'zstd')
+    case 'xz':
+      return unpackXz(chunks, options.signal)
+    case 'bzip2':
+      throw missing(compression, 'bzip2')
+  }
+}
+
+/** Node's zlib works in its thread pool. */
+async function* throughNode(
+  chunks: AsyncIterable<Uint8Array>,
+  decoder: Duplex,
+  purpose: string,
+  { signal }: PlainOptions,
+): AsyncGenerator<Uint8Array> {
+  const input = Readable.from(chunks, { objectMode: false })
+  let broken: { readonly error: unknown } | undefined
+  input.on('error', (error) => {
+    broken ??= { error }
+    decoder.destroy(error)
+  })
+  const cancel = () => decoder.destroy(new Error('canceled'))
+  signal?.addEventListener('abort', cancel)
+  try {
+    yield* input.pipe(decoder) as AsyncIterable<Uint8Array>
+  } catch (error) {
+    throwIfCanceled(signal, purpose)
+    if (broken !== undefined) throw broken.error
+    throw new NspawnError(`cannot ${purpose}: ${(error as Error).message.toLowerCase()}`, {
       code: 'BAD_COMPRESSION',
       operation: 'decompress',
-      subject: ending,
     })
   } finally {
+    signal?.removeEventListener('abort', cancel)
     input.destroy()
+    decoder.destroy()
   }
 }
 
-async function plainStream(
-  input: Readable,
-  ending: CompressionEnding,
-): Promise<AsyncIterable<Uint8Array>> {
-  switch (ending) {
-    case '':
-      return input
-    case '.gz': {
-      const gunzip = createGunzip()
-      input.on('error', (error) => gunzip.destroy(error))
-      return input.pipe(gunzip)
-    }
-    case '.xz': {
-      const { XzReadableStream } = await loadXz()
-      return new XzReadableStream(Readable.toWeb(input))
-    }
-  }
+function missing(compression: string, debianPackage: string): NspawnError {
+  return unknown(
+    `this host cannot decompress ${compression} data`,
+    compression,
+    `install the package ${debianPackage}, then try again`,
+  )
 }
 
-// The package is CommonJS whose names Node cannot see, but whose types say that it can.
-async function loadXz(): Promise<typeof Xz> {
-  const module = await import('xz-decompress')
-  return (module as unknown as { default?: typeof Xz }).default ?? module
+function unknown(message: string, compression: string, hint?: string): NspawnError {
+  return new NspawnError(message, {
+    code: 'UNKNOWN_COMPRESSION',
+    operation: 'decompress',
+    subject: compression,
+    hint: hint ?? 'compress it with gzip, bzip2, xz or zstd, or not at all',
+  })
 }

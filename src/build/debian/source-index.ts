@@ -5,7 +5,7 @@
 import { NspawnError } from '../../errors.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { verifyClearsigned } from '../../transfer/clearsign.ts'
-import { compressionEndings, decompress } from '../../transfer/decompress.ts'
+import { openPlain } from '../../transfer/decompress.ts'
 import { fetchText } from '../../transfer/download.ts'
 import { openContent, type SteadyStream } from '../../transfer/steady-stream.ts'
 import { parseUrl } from '../../transfer/url.ts'
@@ -37,6 +37,9 @@ export interface SourceSearch {
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
 }
+
+/** Of indexes, the cheapest to read first. */
+const compressionEndings = ['.gz', '.xz', ''] as const
 
 const releaseLimitBytes = 32 * 1024 ** 2
 
@@ -82,7 +85,7 @@ async function searchSuite(search: SourceSearch, suite: AptSuite): Promise<Found
     const index = indexes.get(path + ending)
     if (index === undefined) continue
     const url = new URL(path + ending, release)
-    for (const paragraph of await readSources(search, url, ending, index)) {
+    for (const paragraph of await readSources(search, url, index)) {
       const version = paragraph.get('Version') ?? ''
       if (search.version !== undefined && search.version !== version) continue
       found.push({ ...describe(paragraph, base, url.href), version, suite: suite.suite, signers })
@@ -160,12 +163,11 @@ export function releaseHashes(text: string): ReadonlyMap<string, IndexFile> {
 async function readSources(
   search: SourceSearch,
   url: URL,
-  ending: (typeof compressionEndings)[number],
   index: IndexFile,
 ): Promise<readonly Paragraph[]> {
   const { cache, name } = search
   const known = await cache?.find(index.sha256, name)
-  const text = known ?? (await scanSources(search, url, ending, index))
+  const text = known ?? (await scanSources(search, url, index))
   if (known === undefined) await cache?.keep(index.sha256, name, text)
   return parseDeb822(text, url.href)
 }
@@ -173,12 +175,7 @@ async function readSources(
 // An index has tens of thousands of paragraphs and two of them are wanted: it is cut at the empty
 // lines while it streams in, and only a paragraph that has the name is read. What was found is handed
 // out only after the hash of the whole has been seen to be right.
-async function scanSources(
-  search: SourceSearch,
-  url: URL,
-  ending: (typeof compressionEndings)[number],
-  index: IndexFile,
-): Promise<string> {
+async function scanSources(search: SourceSearch, url: URL, index: IndexFile): Promise<string> {
   const heading = `\nPackage: ${search.name}\n`
   const found: string[] = []
   const decoder = new TextDecoder()
@@ -191,7 +188,8 @@ async function scanSources(
       signal: search.signal,
       log: search.log,
     })
-    for await (const bytes of decompress(stream.chunks, ending)) {
+    const { chunks } = await openPlain(stream.chunks, { signal: search.signal })
+    for await (const bytes of chunks) {
       const pieces = (rest + decoder.decode(bytes, { stream: true })).split('\n\n')
       rest = pieces.pop() ?? ''
       for (const piece of pieces) if (`\n${piece}\n`.includes(heading)) found.push(piece)

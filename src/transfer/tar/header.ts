@@ -1,0 +1,153 @@
+/**
+ * One header block of a tar archive, in the forms that exist: V7, POSIX ustar and GNU.
+ *
+ * Archives are packed with tar-stream, but not read with it: it skips to the wrong place after the extension blocks of
+ * old GNU sparse files, makes UTF-8 of PAX records (which breaks file capabilities and names that are other bytes), and
+ * its header decoder cannot be had alone. Strings here have one character for each byte, so every name survives.
+ */
+import { NspawnError } from '../../errors.ts'
+
+export const BLOCK = 512
+
+export interface RawHeader {
+  /** The type flag as a character; an empty one is `'0'`. */
+  readonly flag: string
+  readonly path: string
+  readonly link: string
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+  readonly size: number
+  readonly modifiedSeconds: number
+  readonly major: number
+  readonly minor: number
+}
+
+/**
+ * Reads a header block.
+ *
+ * @returns `'zeros'` for a block of zeros, undefined when the checksum shows that it is no header
+ * @throws NspawnError `BAD_ARCHIVE` when the checksum is right and a number is none
+ * @see tar(5), POSIX.1 pax "ustar Interchange Format"
+ */
+export function readHeader(block: Uint8Array): RawHeader | 'zeros' | undefined {
+  let sum = 0
+  let signedSum = 0
+  for (let i = 0; i < BLOCK; i++) {
+    const byte = block[i] as number
+    sum += byte
+    signedSum += byte > 127 ? byte - 256 : byte
+  }
+  if (sum === 0) return 'zeros'
+  let own = 0
+  let ownSigned = 0
+  for (let i = 148; i < 156; i++) {
+    const byte = block[i] as number
+    own += byte - 32
+    ownSigned += (byte > 127 ? byte - 256 : byte) - 32
+  }
+  const told = numberAt(block, 148, 8)
+  // Some old writers added the bytes up as signed ones.
+  if (told === undefined || (told !== sum - own && told !== signedSum - ownSigned)) return undefined
+  const flag = String.fromCharCode(block[156] || 0x30)
+  const device = flag === '3' || flag === '4'
+  const path = textAt(block, 0, 100)
+  const prefix = isPosix(block) ? textAt(block, 345, 155) : ''
+  const field = (what: string, at: number, length: number): number => {
+    const value = numberAt(block, at, length)
+    if (value === undefined) throw badArchive(`its ${what} is no number`, path)
+    return value
+  }
+  return {
+    flag,
+    path: prefix === '' ? path : `${prefix}/${path}`,
+    link: textAt(block, 157, 100),
+    mode: field('mode', 100, 8) & 0o7777,
+    uid: field('owner', 108, 8),
+    gid: field('group', 116, 8),
+    size: field('size', 124, 12),
+    modifiedSeconds: field('time', 136, 12),
+    major: device ? field('device number', 329, 8) : 0,
+    minor: device ? field('device number', 337, 8) : 0,
+  }
+}
+
+/** The block before PAX records of `size` bytes, which say something of the entry behind them. */
+export function writeExtendedHeader(size: number): Buffer {
+  const block = Buffer.alloc(BLOCK)
+  const octal = (value: number, digits: number) => value.toString(8).padStart(digits, '0')
+  block.write('././@PaxHeader', 0)
+  for (const at of [100, 108, 116]) block.write(octal(0, 7), at)
+  block.write(octal(size, 11), 124)
+  block.write(octal(0, 11), 136)
+  block.write(' '.repeat(8), 148)
+  block.write('x', 156)
+  block.write('ustar\u{0}00', 257)
+  const sum = block.reduce((total, byte) => total + byte, 0)
+  block.write(`${octal(sum, 6)}\0 `, 148)
+  return block
+}
+
+/** `ustar` and a NUL; GNU has a blank there, and other things than a prefix behind. */
+function isPosix(block: Uint8Array): boolean {
+  return textAt(block, 257, 6) === 'ustar' && block[262] === 0
+}
+
+/** Bytes up to the first NUL, one character each. */
+export function textAt(block: Uint8Array, at: number, length: number): string {
+  let text = ''
+  for (let i = at; i < at + length; i++) {
+    const byte = block[i] as number
+    if (byte === 0) break
+    text += String.fromCharCode(byte)
+  }
+  return text
+}
+
+/**
+ * A number in octal digits, or in base 256 when its first bit is set (GNU).
+ *
+ * @returns undefined when it is neither, or too large to count with
+ */
+export function numberAt(block: Uint8Array, at: number, length: number): number | undefined {
+  const first = block[at] as number
+  const end = at + length
+  if (first & 0x80) {
+    const negative = first === 0xff
+    let value = negative ? -1 : first & 0x7f
+    for (let i = at + 1; i < end; i++) value = value * 256 + (block[i] as number)
+    return Number.isSafeInteger(value) ? value : undefined
+  }
+  let i = at
+  while (i < end && block[i] === 0x20) i++
+  let value = 0
+  for (; i < end; i++) {
+    const digit = (block[i] as number) - 0x30
+    if (digit < 0 || digit > 7) break
+    value = value * 8 + digit
+  }
+  if (i === end || block[i] === 0 || block[i] === 0x20) return value
+  return undefined
+}
+
+/** A name from an archive as people can read it, and as it may be shown on a terminal. */
+export function shownName(name: string): string {
+  const text = Buffer.from(name, 'latin1').toString()
+  // oxlint-disable-next-line no-control-regex -- these are what must not reach a terminal
+  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => JSON.stringify(c).slice(1, -1))
+  return clean.length > 300 ? `${clean.slice(0, 300)}…` : clean
+}
+
+/** The archive says something that cannot be, or (`TRUNCATED_ARCHIVE`) stops before its end. */
+export function badArchive(
+  why: string,
+  entry: string | undefined,
+  code: 'BAD_ARCHIVE' | 'TRUNCATED_ARCHIVE' | 'ARCHIVE_TOO_LARGE' = 'BAD_ARCHIVE',
+): NspawnError {
+  const what = entry === undefined ? 'archive' : `archive entry ${shownName(entry)}`
+  return new NspawnError(`bad ${what}: ${why}`, {
+    code,
+    operation: 'unpack',
+    subject: entry === undefined ? undefined : shownName(entry),
+  })
+}
