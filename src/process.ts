@@ -125,6 +125,26 @@ export async function runProgram(
   return { status: result.exitCode, stdout, stderr }
 }
 
+/**
+ * Runs a program that talks to the user itself: it has the terminal, and the caller's whole environment.
+ *
+ * @returns its exit status
+ * @throws NspawnError when it cannot be started, or a signal ended it
+ */
+export async function runInTerminal(
+  step: string,
+  argv: readonly [string, ...string[]],
+): Promise<number> {
+  const [file, ...args] = argv
+  const { exitCode, cause, signal } = await execa(file, args, { reject: false, stdio: 'inherit' })
+  if (exitCode !== undefined) return exitCode
+  const { code = 'PROGRAM_KILLED' } = (cause ?? {}) as NodeJS.ErrnoException
+  throw new NspawnError(signal === undefined ? step : `${step}: ${file} ended by ${signal}`, {
+    code: code === 'ENOENT' ? 'PROGRAM_NOT_FOUND' : code,
+    operation: file,
+  })
+}
+
 /** A program that runs on without us. */
 export interface DetachedProgram {
   readonly pid: number

@@ -39,6 +39,8 @@ const classOfCode: readonly (readonly [string, ExitClass])[] = [
   ['NOT_AN_OS_TREE', 'usage'],
   ['NO_MACHINE_NAME', 'usage'],
   ['IMAGE_EXISTS', 'usage'],
+  ['QUOTA_OFF', 'usage'],
+  ['EROFS', 'usage'],
   ['MACHINE_NOT_FOUND', 'usage'],
   ['MACHINE_DEAF', 'usage'],
   ['NO_SUCH_USER', 'usage'],

@@ -29,14 +29,64 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/run.ts'),
   },
   {
-    name: 'images',
+    name: 'list-images',
     summary: 'list the images',
     load: () => import('./commands/images.ts'),
+  },
+  {
+    name: 'images',
+    summary: 'the same as list-images',
+    load: () => import('./commands/images.ts'),
+  },
+  {
+    name: 'image-status',
+    summary: 'show what an image is',
+    load: () => import('./commands/image-status.ts'),
+  },
+  {
+    name: 'show-image',
+    summary: 'show properties of images',
+    load: () => import('./commands/show-image.ts'),
+  },
+  {
+    name: 'clone',
+    summary: 'make a second image of a first',
+    load: () => import('./commands/clone.ts'),
+  },
+  {
+    name: 'rename',
+    summary: 'rename an image',
+    load: () => import('./commands/rename.ts'),
+  },
+  {
+    name: 'read-only',
+    summary: 'mark an image read-only',
+    load: () => import('./commands/read-only.ts'),
   },
   {
     name: 'remove',
     summary: 'remove images',
     load: () => import('./commands/remove.ts'),
+  },
+  {
+    name: 'set-limit',
+    summary: 'limit the space of an image, or of all',
+    load: () => import('./commands/set-limit.ts'),
+  },
+  {
+    name: 'clean',
+    summary: 'remove hidden images, or all',
+    load: () => import('./commands/clean.ts'),
+  },
+  {
+    name: 'edit',
+    summary: 'edit settings of machines',
+    load: () => import('./commands/edit.ts'),
+  },
+  {
+    name: 'cat',
+    summary: 'print settings of machines',
+    load: () => import('./commands/cat.ts'),
   },
   {
     name: 'list',

@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, fchmodSync, fchownSync, mkdirSync, openSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
+import { AT_FDCWD } from '../sys/at-error.ts'
 import {
   chmodAt,
   chownAt,
@@ -43,6 +44,11 @@ export interface CopyOptions {
   readonly progress?: ((copied: CopiedAmount) => void) | undefined
 }
 
+export interface TreeCopyOptions extends CopyOptions {
+  /** A directory below the source whose contents do not come along. */
+  readonly leaveOut?: string | undefined
+}
+
 /** For copies between two systems that do not trust each other, or have different users. */
 export interface EntryCopyOptions extends CopyOptions {
   /** What becomes of an owner's or group's id. */
@@ -73,10 +79,10 @@ export interface CopiedAmount {
 export async function copyTree(
   source: string,
   target: string,
-  options: CopyOptions = {},
+  options: TreeCopyOptions = {},
 ): Promise<CopiedAmount> {
   const copied = { inodes: 0, bytes: 0 }
-  await inTurns(copying(source, target, copied), copied, options, source)
+  await inTurns(copying(source, target, copied, options.leaveOut), copied, options, source)
   return copied
 }
 
@@ -120,6 +126,7 @@ function* copyingEntry(
         state: { clone: true, range: true },
         top,
         targetTop: undefined,
+        leftOut: undefined,
         linked: new Map(),
         rules: {
           ...options,
@@ -165,6 +172,8 @@ interface Copy {
   readonly top: InodeFacts
   /** Undefined until the target has been made. */
   targetTop: InodeFacts | undefined
+  /** A directory that is made, but not filled. */
+  readonly leftOut: InodeFacts | undefined
   readonly rules: CopyRules
   /** The first copy of each inode that has more names, held by an open directory. */
   readonly linked: Map<string, { readonly directory: number; readonly name: Name }>
@@ -192,7 +201,12 @@ interface Passage {
   readonly newName: Name
 }
 
-function* copying(source: string, target: string, copied: Copy['copied']): Generator<undefined> {
+function* copying(
+  source: string,
+  target: string,
+  copied: Copy['copied'],
+  leaveOut: string | undefined,
+): Generator<undefined> {
   const openTop = (path: string): number =>
     openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
   const from = openTop(source)
@@ -211,6 +225,7 @@ function* copying(source: string, target: string, copied: Copy['copied']): Gener
         state: { clone: true, range: true },
         top: statAt(from),
         targetTop: statAt(to),
+        leftOut: leaveOut === undefined ? undefined : statAt(AT_FDCWD, nameOf(leaveOut)),
         rules: faithful,
         linked: new Map(),
       }
@@ -261,7 +276,8 @@ function* copySubdirectory(
     copy.targetTop ??= statAt(target)
     try {
       if (!sameMount(copy.top, facts)) return
-      yield* copyDirectory(copy, source, target, kept)
+      const isLeftOut = copy.leftOut !== undefined && isSameInode(facts, copy.leftOut)
+      if (!isLeftOut) yield* copyDirectory(copy, source, target, kept)
       if (made) copyAttributes(copy, source, target, facts)
     } finally {
       if (!kept.has(target)) closeSync(target)

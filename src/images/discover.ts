@@ -35,8 +35,6 @@ export interface Image {
   readonly createdMs: number | undefined
   /** Only disk image files have one: a tree's top directory says nothing about the tree. */
   readonly modifiedMs: number | undefined
-  /** Space it takes on disk; undefined for trees, see `measureUsage()`. */
-  readonly usageBytes: number | undefined
 }
 
 /** Where images of the whole system are, first hit first. */
@@ -94,6 +92,21 @@ export function requireImage(name: string, override?: string): Image {
   })
 }
 
+/**
+ * The host's own tree, which may be seen and copied like an image.
+ *
+ * @see machinectl(1): the name `.host`
+ */
+export function hostImage(): Image {
+  const facts = statSync('/')
+  return { ...imageOf('.host', '/', typeOf('/', '', facts)!, facts), hidden: true }
+}
+
+/** As `requireImage()`, or the host's tree for `.host`. */
+export function requireImageOrHost(name: string, override?: string): Image {
+  return name === '.host' ? hostImage() : requireImage(name, override)
+}
+
 /** All images, by name; of several with one name the first found hides the others. */
 export function listImages(
   options: { readonly hidden?: boolean; readonly override?: string | undefined } = {},
@@ -127,7 +140,10 @@ function imageAt(directory: string, file: string): Image | undefined {
   const type = typeOf(path, file, facts)
   if (type === undefined) return undefined
   const name = type === 'raw' ? file.slice(0, -'.raw'.length) : file
-  if (!isImageName(name)) return undefined
+  return isImageName(name) ? imageOf(name, path, type, facts) : undefined
+}
+
+function imageOf(name: string, path: string, type: ImageType, facts: Stats): Image {
   const real = realpathSync(path)
   const vendor = path.startsWith('/usr/')
   return {
@@ -139,7 +155,6 @@ function imageAt(directory: string, file: string): Image | undefined {
     vendor,
     createdMs: createdMs(real, type),
     modifiedMs: type === 'raw' ? facts.mtimeMs : undefined,
-    usageBytes: type === 'raw' ? facts.blocks * 512 : undefined,
   }
 }
 

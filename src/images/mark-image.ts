@@ -5,6 +5,8 @@ import { setBlockDeviceReadOnly } from '../sys/block-device.ts'
 import { setSubvolumeReadOnly } from '../sys/btrfs.ts'
 import { setImmutable } from '../sys/inode-flags.ts'
 import { imageTypeAt, type Image } from './discover.ts'
+import { refuseForeign } from './foreign-image.ts'
+import { lockImage } from './lock.ts'
 
 const OWNER_WRITES = 0o200
 const NOBODY_WRITES = 0o444
@@ -31,5 +33,20 @@ export function markImage(path: string, access: Image['access']): void {
       return setBlockDeviceReadOnly(real, readOnly)
     case undefined:
       throw new NspawnError(`${path} is no image`, { code: 'EINVAL', operation: 'mark image' })
+  }
+}
+
+/**
+ * Marks an image that nobody uses.
+ *
+ * @throws NspawnError as `markImage()`; `EBUSY` when it is in use, `EROFS` for what is not ours
+ */
+export function setImageAccess(image: Image, access: Image['access']): void {
+  refuseForeign(image, 'mark')
+  const lock = lockImage(image.path, 'exclusive')
+  try {
+    markImage(image.path, access)
+  } finally {
+    lock.release()
   }
 }

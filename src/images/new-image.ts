@@ -18,6 +18,7 @@ import { changeNames, identityOf, planMove, type NameChange } from './name-chang
 import { isImageName } from './names.ts'
 import { mountsBelow } from './remove-tree.ts'
 import { sideFilesBeside, sideFileSuffixes, type SideFileSuffix } from './side-files.ts'
+import { joinPool } from './space.ts'
 import { makeTreeTop } from './tree-top.ts'
 
 export interface NewImage {
@@ -29,10 +30,15 @@ export interface NewImage {
   /** What to do when there is an image of that name already. */
   readonly existing: 'keep' | 'replace'
   readonly access: 'read-only' | 'read-write'
+  /** `caller`: a tree's top directory is not made here, since a snapshot, say, makes it. */
+  readonly top?: 'caller' | undefined
 }
 
 export interface ImageStage {
-  /** A tree's top directory, made already (on btrfs a subvolume); a disk image's file, not there yet. */
+  /**
+   * A tree's top directory, made already (on btrfs a subvolume) unless the caller does that; a disk image's
+   * file, not there yet.
+   */
   readonly path: string
   /** Hidden; other things that are needed on the way may lie in it, and go away with it. */
   readonly directory: string
@@ -43,11 +49,18 @@ export interface ImageStage {
    * that is replaced keeps its name up to the one moment in which the new one gets it, and goes away
    * afterwards with its side files; its settings stay unless new ones came.
    *
+   * @param more further files that get their names, and take the place of what is there
    * @returns the image's path
    * @throws NspawnError `IMAGE_EXISTS` when somebody else made one meanwhile, `EBUSY` when the image to
    *   be replaced is in use
    */
-  publish(): Promise<string>
+  publish(more?: readonly SideMove[]): Promise<string>
+}
+
+/** A file made in the stage, and the absolute path that it gets. */
+export interface SideMove {
+  readonly from: string
+  readonly to: string
 }
 
 /** The path of the image that this makes. */
@@ -64,7 +77,7 @@ export function newImagePath({ directory, name, kind }: NewImage): string {
  */
 export function checkNewImage(image: NewImage): void {
   const { directory, name, kind, existing } = image
-  if (!isImageName(name)) throw usageError(`"${name}" cannot be the name of an image`)
+  checkNewName(name)
   const path = newImagePath(image)
   const other = kind === 'disk' ? join(directory, name) : join(directory, `${name}.raw`)
   if (existsSync(other)) {
@@ -98,6 +111,16 @@ export function checkNewImage(image: NewImage): void {
   lockImage(path, 'exclusive').release()
 }
 
+/**
+ * Whether an image can have the name.
+ *
+ * @throws NspawnError `USAGE`
+ */
+export function checkNewName(name: string): void {
+  if (isImageName(name) && name !== '.host') return
+  throw usageError(`"${name}" cannot be the name of an image`)
+}
+
 /** An image of that name in another directory of the search path would hide this one, or be hidden by it. */
 function refuseSecond({ directory, name, existing }: NewImage): void {
   if (existing === 'replace' || !imageSearchPath().includes(directory)) return
@@ -118,6 +141,7 @@ function refuseSecond({ directory, name, existing }: NewImage): void {
  */
 export function stageImage(image: NewImage, cleanup: CleanupStack, log: LogSink): ImageStage {
   const { directory, name, kind } = image
+  checkNewName(name)
   try {
     mkdirSync(dirname(directory), { recursive: true, mode: 0o755 })
     mkdirSync(directory, { recursive: true, mode: 0o700 })
@@ -130,13 +154,13 @@ export function stageImage(image: NewImage, cleanup: CleanupStack, log: LogSink)
     cleanup.defer(`stage ${hidden.path}`, () => hidden.remove())
     mkdirSync(hidden.path, { mode: 0o755 })
     const path = join(hidden.path, kind === 'tree' ? 'tree' : 'disk')
-    if (kind === 'tree') makeTreeTop(path)
+    if (kind === 'tree' && image.top !== 'caller') makeTreeTop(path)
     const sideFile = (suffix: SideFileSuffix) => join(hidden.path, `side${suffix}`)
     return {
       path,
       directory: hidden.path,
       sideFile,
-      publish: () => publish(image, hidden, path, sideFile, log),
+      publish: (more = []) => publish({ image, hidden, path, sideFile, more, log }),
     }
   } catch (error) {
     if (error instanceof NspawnError) throw error
@@ -148,20 +172,25 @@ export function stageImage(image: NewImage, cleanup: CleanupStack, log: LogSink)
   }
 }
 
-async function publish(
-  image: NewImage,
-  hidden: HiddenTree,
-  path: string,
-  sideFile: (suffix: SideFileSuffix) => string,
-  log: LogSink,
-): Promise<string> {
+interface Publication {
+  readonly image: NewImage
+  readonly hidden: HiddenTree
+  readonly path: string
+  readonly sideFile: ImageStage['sideFile']
+  readonly more: readonly SideMove[]
+  readonly log: LogSink
+}
+
+async function publish(publication: Publication): Promise<string> {
+  const { image, hidden, path, log } = publication
   const target = newImagePath(image)
   const replaces = image.existing === 'replace' && isTaken(target)
+  joinPool(path, image.directory)
   // Nobody uses the image before its side files and its mark are where they belong.
   const lock = lockImage(path, 'exclusive')
   try {
     changeNames(
-      plannedChange(image, path, sideFile, replaces, log),
+      plannedChange(publication, replaces),
       hidden.announce,
       () => (replaces ? exchangeTrees(path, target) : giveName(path, target)),
       log,
@@ -174,17 +203,15 @@ async function publish(
 }
 
 function plannedChange(
-  image: NewImage,
-  path: string,
-  sideFile: (suffix: SideFileSuffix) => string,
+  { image, path, sideFile, more, log }: Publication,
   replaces: boolean,
-  log: LogSink,
 ): NameChange {
   const there = sideFilesBeside(image.directory, image.name).map(({ suffix }) => suffix)
   const fresh = sideFileSuffixes.filter((suffix) => existsSync(sideFile(suffix)))
   const finalPath = (suffix: SideFileSuffix) => join(image.directory, image.name + suffix)
   const moves = (suffixes: readonly SideFileSuffix[]) =>
     suffixes.map((suffix) => planMove(sideFile(suffix), finalPath(suffix)))
+  const others = more.map(({ from, to }) => planMove(from, to))
   const common = {
     target: newImagePath(image),
     image: identityOf(path)!,
@@ -192,15 +219,21 @@ function plannedChange(
   }
   if (replaces) {
     const obsolete = there.filter((suffix) => suffix !== '.nspawn' && !fresh.includes(suffix))
-    return { ...common, before: [], after: moves(fresh), remove: obsolete.map(finalPath) }
+    return {
+      ...common,
+      before: [],
+      after: [...moves(fresh), ...others],
+      remove: obsolete.map(finalPath),
+    }
   }
   const settings = finalPath('.nspawn')
   if (fresh.includes('.nspawn') && there.includes('.nspawn'))
     log({ kind: 'notice', text: `${settings} is there already, and is kept` })
+  const waiting = fresh.filter((suffix) => suffix !== '.nspawn' && there.includes(suffix))
   return {
     ...common,
     before: moves(fresh.filter((suffix) => !there.includes(suffix))),
-    after: moves(fresh.filter((suffix) => suffix !== '.nspawn' && there.includes(suffix))),
+    after: [...moves(waiting), ...others],
     remove: [],
   }
 }

@@ -5,6 +5,7 @@ import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { setImmutable } from '../sys/inode-flags.ts'
 import { isImmutable, type Image } from './discover.ts'
+import { refuseForeign } from './foreign-image.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
 import { lockImage } from './lock.ts'
 import { changeNames, identityOf } from './name-change.ts'
@@ -19,13 +20,7 @@ import { sideFilesOf } from './side-files.ts'
  */
 export async function removeImage(image: Image, log: LogSink): Promise<void> {
   const { path } = image
-  if (image.vendor || path.startsWith('/dev/')) {
-    throw new NspawnError(`image ${image.name} is not ours to remove`, {
-      code: 'EROFS',
-      operation: 'remove image',
-      subject: path,
-    })
-  }
+  refuseForeign(image, 'remove')
   removeStaleHiddenTrees(dirname(path), log)
   const lock = lockImage(path, 'exclusive')
   try {

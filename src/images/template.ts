@@ -4,11 +4,9 @@ import { basename, dirname, resolve } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
 import { renameNew } from '../sys/at.ts'
-import { isSubvolume, snapshotSubvolume } from '../sys/btrfs.ts'
-import { copyTree } from './copy-tree.ts'
+import { fillTree } from './fill-tree.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
 import { markImage } from './mark-image.ts'
-import { makeTreeTop } from './tree-top.ts'
 
 export interface TemplateOptions {
   /** An existing directory. */
@@ -51,21 +49,7 @@ export async function populateFromTemplate(
   removeStaleHiddenTrees(dirname(target), log)
   const hidden = claimHiddenTree(dirname(target), basename(target))
   try {
-    const how = trySnapshot(template, hidden.path) ? 'snapshot' : 'copy'
-    if (how === 'copy') {
-      makeTreeTop(hidden.path)
-      await copyTree(template, hidden.path, {
-        signal: options.signal,
-        progress: ({ inodes }) =>
-          log({
-            kind: 'progress',
-            text: `copying ${template}`,
-            done: inodes,
-            total: undefined,
-            unit: 'files',
-          }),
-      })
-    }
+    const how = await fillTree(template, hidden.path, { log, signal: options.signal })
     // The name is given to a complete tree, and a read-only tree cannot be renamed.
     renameNew(hidden.path, target)
     if (options.access === 'read-only') markImage(target, 'read-only')
@@ -82,17 +66,5 @@ export async function populateFromTemplate(
       cause: error,
       hint: code === 'ENOSPC' || code === 'EDQUOT' ? `make room in ${dirname(target)}` : undefined,
     })
-  }
-}
-
-function trySnapshot(template: string, target: string): boolean {
-  if (!isSubvolume(template)) return false
-  try {
-    snapshotSubvolume(template, target)
-    return true
-  } catch (error) {
-    if (error instanceof NspawnError && ['EXDEV', 'ENOTTY', 'EPERM'].includes(error.code))
-      return false
-    throw error
   }
 }

@@ -27,6 +27,7 @@ const BTRFS_IOC_SUBVOL_GETFLAGS = 0x80089419n
 const BTRFS_IOC_SUBVOL_SETFLAGS = 0x4008941an
 const BTRFS_IOC_GET_SUBVOL_INFO = 0x81f8943cn
 const BTRFS_IOC_INO_LOOKUP = 0xd0009412n
+const BTRFS_IOC_QGROUP_LIMIT = 0x8030942bn
 const BTRFS_SUBVOL_RDONLY = 2n
 
 const ioctl = lazyFunction('int ioctl(int fd, uint64_t request, void *argument)')
@@ -213,6 +214,8 @@ function destroy(parent: number, name: Name): boolean {
 
 function destroyNested(directory: number): void {
   const top = statAt(directory)
+  // What is going away and has reached its limit could not even be changed enough for that.
+  ioctl(directory, BTRFS_IOC_QGROUP_LIMIT, BigUint64Array.of(0n, 1n, ~0n, 0n, 0n, 0n))
   for (const entry of readEntries(directory)) {
     if (!entry.isDirectory()) continue
     const name = nameOfEntry(entry)

@@ -1,8 +1,10 @@
-/** `images`: what is in the machines directories, as machinectl's list-images shows it. */
+/** `list-images`, `images`: what is in the machines directories, as machinectl shows it. */
 import { usageError } from '../../errors.ts'
-import { listImages, type Image } from '../../images/discover.ts'
+import { hostImage, listImages, type Image } from '../../images/discover.ts'
+import { spaceOf } from '../../images/space.ts'
 import { measureUsage } from '../../images/usage.ts'
 import type { VerbModule } from '../context.ts'
+import { formatBytes } from '../size.ts'
 import { formatTable } from '../table.ts'
 import { formatTime } from '../time.ts'
 
@@ -17,10 +19,11 @@ const formats = ['table', 'json', 'json-pretty']
 
 export const define: VerbModule['define'] = (command, run) => {
   command
-    .option('-a, --all', 'hidden images too')
+    .option('-a, --all', 'hidden images too, and the host as .host')
     .option('-o, --output <format>', 'table, json or json-pretty', 'table')
     .option('--no-legend', 'leave titles and the last line out')
     .option('--no-usage', 'do not measure trees: faster')
+    .option('--no-pager', 'changes nothing, there is no pager')
     .action((options: ImagesOptions) =>
       run(async (context) => {
         if (!formats.includes(options.output)) {
@@ -29,10 +32,11 @@ export const define: VerbModule['define'] = (command, run) => {
             `there are: ${formats.join(', ')}`,
           )
         }
-        const images = listImages({
-          hidden: options.all === true,
-          override: context.machinesOverride,
-        })
+        const all = options.all === true
+        const images = [
+          ...(all ? [hostImage()] : []),
+          ...listImages({ hidden: all, override: context.machinesOverride }),
+        ]
         const rows = await Promise.all(images.map((image) => describe(image, options.usage)))
         context.result(
           rows,
@@ -56,7 +60,9 @@ interface ImageRow {
 }
 
 async function describe(image: Image, measure: boolean): Promise<ImageRow> {
-  const usage = image.usageBytes ?? (measure ? await measureUsage(image.path) : null)
+  // Nobody wants to wait until the whole host has been counted.
+  const walk = measure && image.path !== '/'
+  const usage = spaceOf(image).usageBytes ?? (walk ? await measureUsage(image.path) : null)
   return {
     name: image.name,
     type: image.type,
@@ -81,7 +87,6 @@ function table(rows: readonly ImageRow[], legend: boolean): string {
     { title: 'USAGE', align: 'right' },
     { title: 'CREATED' },
     { title: 'MODIFIED' },
-    { title: 'PATH' },
   ] as const
   const cells = rows.map((row) => [
     row.name,
@@ -90,20 +95,7 @@ function table(rows: readonly ImageRow[], legend: boolean): string {
     row.usage === null ? '' : formatBytes(row.usage),
     formatTime(row.created),
     formatTime(row.modified),
-    row.path,
   ])
   if (!legend) return formatTable(columns, cells).split('\n').slice(1).join('\n')
-  return `${formatTable(columns, cells)}\n\n${rows.length} ${rows.length === 1 ? 'image' : 'images'} listed.`
-}
-
-/** Bytes as systemd writes them: base 1024, one decimal, a letter. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'K', 'M', 'G', 'T', 'P']
-  let value = bytes
-  let unit = 0
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024
-    unit += 1
-  }
-  return unit === 0 ? `${bytes}B` : `${value.toFixed(1)}${units[unit]}`
+  return `${formatTable(columns, cells)}\n\n${rows.length} images listed.`
 }

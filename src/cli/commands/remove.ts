@@ -1,7 +1,7 @@
 /** `remove NAME...` */
 import { rmSync } from 'node:fs'
 import { manifestPath } from '../../bootstrap/manifest.ts'
-import { requireImage } from '../../images/discover.ts'
+import { requireImageOrHost } from '../../images/discover.ts'
 import { removeImage } from '../../images/remove-image.ts'
 import type { VerbModule } from '../context.ts'
 import { requireRoot } from '../root.ts'
@@ -11,7 +11,7 @@ export const define: VerbModule['define'] = (command, run) => {
     run(async (context) => {
       requireRoot('removing images')
       // A name that is wrong is told before the first image is gone.
-      const images = names.map((name) => requireImage(name, context.machinesOverride))
+      const images = names.map((name) => requireImageOrHost(name, context.machinesOverride))
       for (const image of images) {
         await removeImage(image, context.log)
         rmSync(

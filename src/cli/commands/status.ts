@@ -6,10 +6,9 @@ import { machineProcesses, processName, type MachineProcess } from '../../machin
 import { usageError } from '../../errors.ts'
 import { recentConsole } from '../../machines/start.ts'
 import type { VerbModule } from '../context.ts'
+import { formatLabels, labelIndent, printable, type LabelledLine } from '../labels.ts'
 import { formatAge, formatTime } from '../time.ts'
 
-/** The colon behind each label stands here, as in machinectl's answer. */
-const LABEL_WIDTH = 16
 const DEFAULT_COLUMNS = 80
 
 export const define: VerbModule['define'] = (command, run) => {
@@ -65,14 +64,14 @@ function statusText(
   columns: number,
 ): string[] {
   const name = processName(machine.leader.pid)
-  const lines: [label: string, text: string][] = [
+  const lines: LabelledLine[] = [
     ['Since', `${formatTime(machine.timestamp)}; ${formatAge(machine.timestamp)}`],
     ['State', machine.state],
     ['Leader', name === undefined ? `${machine.leader.pid}` : `${machine.leader.pid} (${name})`],
     ['Supervisor', String(machine.supervisor.pid)],
     ['Service', `${machine.service}; class ${machine.class}`],
     ['Root', machine.rootDirectory],
-    ...addresses.map((text, i): [string, string] => [i === 0 ? 'Address' : '', text]),
+    ...addresses.map((text, i): LabelledLine => [i === 0 ? 'Address' : '', text]),
   ]
   if (machine.os?.prettyName != null) lines.push(['OS', machine.os.prettyName])
   if (machine.users !== null && machine.users.base !== 0) {
@@ -80,24 +79,14 @@ function statusText(
   }
   lines.push(['Processes', processes === undefined ? 'unknown' : String(processes.length)])
   const head = machine.id === null ? machine.name : `${machine.name}(${machine.id})`
-  const table = lines.map(([label, text]) =>
-    label === ''
-      ? `${' '.repeat(LABEL_WIDTH + 2)}${text}`
-      : `${label.padStart(LABEL_WIDTH)}: ${text}`,
-  )
-  return [head, ...table, ...processTree(processes ?? [], columns)]
+  return [head, ...formatLabels(lines), ...processTree(processes ?? [], columns)]
 }
 
 function processTree(processes: readonly MachineProcess[], columns: number): string[] {
   const width = Math.max(0, ...processes.map(({ pid }) => String(pid).length))
   return processes.map(({ pid, commandLine }, i) => {
     const branch = i === processes.length - 1 ? '└─' : '├─'
-    const line = `${' '.repeat(LABEL_WIDTH + 2)}${branch}${String(pid).padStart(width)} ${commandLine}`
+    const line = `${labelIndent}${branch}${String(pid).padStart(width)} ${commandLine}`
     return line.length <= columns ? line : `${line.slice(0, columns - 1)}…`
   })
-}
-
-/** What a machine calls its processes and its system must not move the reader's cursor. */
-function printable(line: string): string {
-  return line.replace(/\p{Cc}/gu, '?')
 }

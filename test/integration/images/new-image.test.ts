@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { CleanupStack } from '../../../src/cleanup.ts'
 import { isMarkedReadOnly, listImages } from '../../../src/images/discover.ts'
@@ -15,6 +14,7 @@ import { isSubvolume } from '../../../src/sys/btrfs.ts'
 import { bundleProgram, type BundledProgram } from '../../fixtures/bundled-program.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { dieEverywhere } from './dying.ts'
 import { loopFileSystem } from './loop-file-system.ts'
 
 let room: TemporaryDirectory
@@ -160,34 +160,6 @@ describe.skipIf(lacks('root', 'program:strace'))('kill -9 while an image is made
   })
   afterAll(() => program[Symbol.dispose]())
 
-  const calls = [
-    'mkdir',
-    'ftruncate',
-    'rename',
-    'renameat2',
-    'ioctl',
-    'chmod',
-    'unlink',
-    'unlinkat',
-  ]
-
-  /** Runs the program until it makes this call the `when`-th time; false when it does not. */
-  async function dieAt(
-    call: string,
-    when: number,
-    kind: string,
-    existing: string,
-  ): Promise<boolean> {
-    const inject = `--inject=${call}:signal=KILL:when=${when}`
-    const strace = ['-o', '/dev/null', '-e', `trace=${call}`, inject]
-    const args = [pool, 'image', kind, existing, 'new']
-    const { signal } = await execa('strace', [...strace, ...program.command, ...args], {
-      env: program.env,
-      reject: false,
-    })
-    return signal === 'SIGKILL'
-  }
-
   const contents = (kind: string): string | undefined => {
     const path = kind === 'tree' ? at('image/usr/share/mark') : at('image.raw')
     return existsSync(path) ? readFileSync(path, 'utf8') : undefined
@@ -216,28 +188,26 @@ describe.skipIf(lacks('root', 'program:strace'))('kill -9 while an image is made
     async (kind, existing) => {
       const path = kind === 'tree' ? at('image') : at('image.raw')
       const died = { before: 0, after: 0 }
-      // Node asks what its standard files are first.
-      const first = { ioctl: 7, mkdir: 3 } as Record<string, number>
-      for (const call of calls) {
-        for (let when = first[call] ?? 1; ; when++) {
+      await dieEverywhere(
+        program,
+        ['make', pool, 'image', kind, existing, 'new'],
+        async () => {
           if (existing === 'replace') await makeOld(kind)
-          const killed = await dieAt(call, when, kind, existing)
+        },
+        async (isDead) => {
           const seen = contents(kind)
           expect([existing === 'replace' ? 'old' : undefined, 'new']).toContain(seen)
           const visible = listImages({ override: pool }).map(({ name }) => name)
           expect(visible).toEqual(seen === undefined ? [] : ['image'])
           removeStaleHiddenTrees(pool, silent)
           expect([contents(kind), ...sides()]).toEqual([seen, seen, seen])
-          expect(
-            names().filter((name) => name.startsWith('.#.#') || name.startsWith('.#machine')),
-          ).toEqual([])
+          expect(names().filter((name) => /^\.#(\.#|machine)/.test(name))).toEqual([])
           if (seen === 'new') expect(isMarkedReadOnly(path)).toBe(true)
           for (const image of listImages({ override: pool })) await removeImage(image, silent)
           expect(names()).toEqual([])
-          if (!killed) break
-          died[seen === 'new' ? 'after' : 'before']++
-        }
-      }
+          if (isDead) died[seen === 'new' ? 'after' : 'before']++
+        },
+      )
       // Some died before the one moment, some after it.
       expect(died.before).toBeGreaterThan(3)
       expect(died.after).toBeGreaterThan(3)

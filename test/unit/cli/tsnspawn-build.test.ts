@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { formatBytes } from '../../../src/cli/commands/images.ts'
+import { formatBytes, parseLimit } from '../../../src/cli/size.ts'
 import { exitCodes } from '../../../src/cli/exit-codes.ts'
 import { formatTable } from '../../../src/cli/table.ts'
 import { formatTime } from '../../../src/cli/time.ts'
@@ -56,4 +56,13 @@ test('sizes and dates are written as systemd writes them', () => {
   expect([512, 8_388_608, 1_610_612_736].map(formatBytes)).toEqual(['512B', '8.0M', '1.5G'])
   expect(formatTime(1_795_317_952_000_000)).toBe('Sun 2026-11-22 03:25:52 UTC')
   expect(formatTime(0)).toBe('-')
+})
+
+test('limits are read with units of 1024, and what is none is refused', () => {
+  expect(['4096', '8K', '1.5G', '2TB'].map(parseLimit)).toEqual([
+    ...[4096, 8192, 1_610_612_736, 2_199_023_255_552],
+  ])
+  expect(['-', 'none', 'infinity'].map(parseLimit)).toEqual([undefined, undefined, undefined])
+  for (const text of ['', 'x', '-5', '5 G', '5X', '1e3', '9'.repeat(400)])
+    expect(() => parseLimit(text)).toThrow('is no size')
 })

@@ -1,0 +1,31 @@
+/** `clean`: removes hidden images, or all of them. */
+import { cleanImages, type CleanedImage } from '../../images/clean-images.ts'
+import type { VerbModule } from '../context.ts'
+import { requireRoot } from '../root.ts'
+import { formatBytes } from '../size.ts'
+
+export const define: VerbModule['define'] = (command, run) => {
+  command
+    .option('-a, --all', 'every image that is not in use')
+    .action((options: { readonly all?: boolean }) =>
+      run(async (context) => {
+        requireRoot('removing images')
+        const removed: CleanedImage[] = []
+        const what = options.all === true ? 'all' : 'hidden'
+        await cleanImages(what, context.machinesOverride, context.log, (image) =>
+          removed.push(image),
+        )
+        const freed = (bytes: number | undefined, words: string) =>
+          bytes === undefined ? '' : ` ${words} exclusive disk space: ${formatBytes(bytes)}.`
+        const lines = removed.map(
+          ({ name, freedBytes }) => `Removed image '${name}'.${freed(freedBytes, 'Freed')}`,
+        )
+        const known = removed.filter(({ freedBytes }) => freedBytes !== undefined)
+        const total = known.reduce((sum, { freedBytes }) => sum + freedBytes!, 0)
+        const sum = freed(known.length === 0 ? undefined : total, 'Total freed')
+        lines.push(`Removed ${removed.length} images in total.${sum}`)
+        context.result(removed, lines.join('\n'))
+        return 0
+      }),
+    )
+}

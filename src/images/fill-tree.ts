@@ -1,0 +1,57 @@
+/** A tree that lives on by itself, made from another one: a snapshot, else a copy that shares blocks where it can. */
+import { statSync } from 'node:fs'
+import { NspawnError } from '../errors.ts'
+import type { LogSink } from '../log.ts'
+import { isSubvolume, snapshotSubvolume } from '../sys/btrfs.ts'
+import { copyTree } from './copy-tree.ts'
+import { makeTreeTop } from './tree-top.ts'
+
+export interface FillOptions {
+  readonly log: LogSink
+  readonly signal?: AbortSignal | undefined
+  /** A directory that stays empty in the copy. */
+  readonly leaveOut?: string | undefined
+}
+
+/**
+ * Makes `target`, which must not exist, with all that is in the directory `source`. What a failure leaves
+ * is for the caller to remove.
+ *
+ * @returns how it was made
+ * @throws NspawnError `CANCELED`, and whatever copying meets
+ */
+export async function fillTree(
+  source: string,
+  target: string,
+  { log, signal, leaveOut }: FillOptions,
+): Promise<'snapshot' | 'copy'> {
+  if (trySnapshot(source, target, leaveOut)) return 'snapshot'
+  makeTreeTop(target)
+  await copyTree(source, target, {
+    signal,
+    leaveOut,
+    progress: ({ inodes }) =>
+      log({
+        kind: 'progress',
+        text: `copying ${source}`,
+        done: inodes,
+        total: undefined,
+        unit: 'files',
+      }),
+  })
+  return 'copy'
+}
+
+/** A snapshot holds everything, so what is to be left out is a reason to copy. */
+function trySnapshot(source: string, target: string, leaveOut: string | undefined): boolean {
+  if (leaveOut !== undefined || !statSync(source).isDirectory() || !isSubvolume(source))
+    return false
+  try {
+    snapshotSubvolume(source, target)
+    return true
+  } catch (error) {
+    if (error instanceof NspawnError && ['EXDEV', 'ENOTTY', 'EPERM'].includes(error.code))
+      return false
+    throw error
+  }
+}
