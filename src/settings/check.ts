@@ -7,6 +7,7 @@ import type { Draft } from './draft.ts'
 import type { EnvironmentSettings } from './environment.ts'
 import type { Ownership, Settings } from './settings.ts'
 import { defaultCapabilities } from './values/capability.ts'
+import { processorNumbers } from './values/cpu-list.ts'
 import { parseSignal } from './values/signal.ts'
 
 /**
@@ -22,6 +23,7 @@ export function settle(draft: Draft, environment: EnvironmentSettings, cwd: stri
   settings.ownership = settleOwnership(draft)
   if (settings.mounts.some(isRootMount)) settings.access = 'read-only'
   if (settings.console === 'pipe') settings.quiet = true
+  settings.cpuAffinity = processorNumbers(draft.processors)
   settings.suppressSync = draft.suppressSync ?? environment.suppressSync
   settings.tuning = environment.tuning
   if (draft.shareSystem) settings.tuning = { ...settings.tuning, shared: ['ipc', 'pid', 'uts'] }

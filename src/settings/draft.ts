@@ -3,6 +3,7 @@
  * depends on several of them is decided afterwards, in check.ts.
  */
 import type { LogEvent } from '../log.ts'
+import type { ProcessorSet } from './values/cpu-list.ts'
 import { defaultSettings, type Ownership, type Settings } from './settings.ts'
 
 /** What the command line says about this program rather than about the container. */
@@ -43,6 +44,8 @@ export interface Draft {
   ownership: Ownership | undefined
   /** Undefined until the option says so; then the environment decides. */
   suppressSync: boolean | undefined
+  /** Those that the container may run on. */
+  processors: ProcessorSet | undefined
   /** `--share-system` was given. */
   shareSystem: boolean
   program: Writable<ProgramOptions>
@@ -64,6 +67,7 @@ export function emptyDraft(): Draft {
     directory: undefined,
     ownership: undefined,
     suppressSync: undefined,
+    processors: undefined,
     shareSystem: false,
     program: {
       printPlan: false,

@@ -7,7 +7,7 @@ import type { Caller, Draft } from '../draft.ts'
 import type { FileSection, Option } from '../option.ts'
 import { options } from '../table.ts'
 import { booleanWord, parseBoolean } from '../values/boolean.ts'
-import { parseCpuList } from '../values/cpu-list.ts'
+import { addProcessors } from '../values/cpu-list.ts'
 import { unsupported } from '../unsupported.ts'
 import { parseFileAssignment } from '../values/words.ts'
 
@@ -105,11 +105,8 @@ const manners: Readonly<Record<string, Manner>> = {
     ...privileged,
     ...resets,
     strict: () => true,
-    read: ({ settings }, text) => {
-      const before = settings.cpuAffinity ?? []
-      const known = new Set(before)
-      const more = parseCpuList(text).filter((cpu) => !known.has(cpu))
-      if (more.length > 0) settings.cpuAffinity = [...before, ...more].toSorted((a, b) => a - b)
+    read: (draft, text) => {
+      draft.processors = addProcessors(draft.processors, text)
     },
   },
   'Exec.Hostname': resets,

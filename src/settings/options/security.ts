@@ -5,7 +5,7 @@ import type { Settings } from '../settings.ts'
 import { parseBoolean } from '../values/boolean.ts'
 import { capabilityNames, parseCapabilities } from '../values/capability.ts'
 import { parseChoice } from '../values/choice.ts'
-import { parseCpuList } from '../values/cpu-list.ts'
+import { addProcessors } from '../values/cpu-list.ts'
 import { parseIntegerBetween } from '../values/number.ts'
 import { parseResourceLimit, resourceLimitNames } from '../values/resource-limit.ts'
 import { parseSelinuxLabel } from '../values/selinux-label.ts'
@@ -177,8 +177,7 @@ export const securityOptions: readonly Option[] = [
     details: 'An empty value unsets it.',
     differs: 'A range that runs backwards is refused instead of ignored.',
     read: (draft, text) => {
-      const list = parseCpuList(text)
-      draft.settings.cpuAffinity = list.length === 0 ? undefined : list
+      draft.processors = addProcessors(undefined, text)
     },
   },
   {

@@ -129,6 +129,7 @@ test.each([
   ['open quotes', `[Exec]\nParameters=${most(() => `"'`)}`],
   ['blanks', `[Exec]\nUser=${most(() => '     ')}x${most(() => ' ')}`],
   ['unknown keys', `[Exec]\n${most(() => 'Usre=1\n')}`],
+  ['processors', `[Exec]\n${most(() => 'CPUAffinity=0-8191\n')}`],
   ['mounts', `[Files]\n${most(() => 'Bind=/a\n')}`],
   ['colons', `[Files]\nOverlay=${most(() => '/a:')}`],
 ])('%s do not take long', (_what, text) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { NspawnError } from '../../../../src/errors.ts'
 import { parseBoolean } from '../../../../src/settings/values/boolean.ts'
-import { parseCpuList } from '../../../../src/settings/values/cpu-list.ts'
+import { addProcessors, processorNumbers } from '../../../../src/settings/values/cpu-list.ts'
 import { parseAssignment } from '../../../../src/settings/values/environment-assignment.ts'
 import { isMachineName } from '../../../../src/machine-name.ts'
 import { parseId128 } from '../../../../src/settings/values/id128.ts'
@@ -169,19 +169,19 @@ describe('UUIDs', () => {
 })
 
 describe('lists of processors', () => {
-  test.each<[string, readonly number[]]>([
+  test.each<[string, readonly number[] | undefined]>([
     ['0', [0]],
     ['0-3,7', [0, 1, 2, 3, 7]],
     ['7 0-1', [0, 1, 7]],
     ['0,,1', [0, 1]],
     ['1-2 2-3', [1, 2, 3]],
     ['8191', [8191]],
-    ['', []],
+    ['', undefined],
   ])('"%s" is %j', (text, processors) => {
-    expect(parseCpuList(text)).toEqual(processors)
+    expect(processorNumbers(addProcessors(undefined, text))).toEqual(processors)
   })
   test.each(['a', '-3', '0-', '0-1-2', '8192', '3-1', '1;2'])('"%s" is refused', (text) => {
-    expect(() => parseCpuList(text)).toThrow(/processor/)
+    expect(() => addProcessors(undefined, text)).toThrow(/processor/)
   })
 })
 
