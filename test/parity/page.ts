@@ -1,6 +1,6 @@
 /** docs/parity.md, written from the table of cases and the list of differences. */
 import { row } from '../fixtures/table.ts'
-import { cases } from './cases/all.ts'
+import { casesByOption } from './cases/all.ts'
 import { differences } from './differences.ts'
 
 const what = {
@@ -11,11 +11,8 @@ const what = {
 
 /** The whole page; a unit test holds the committed one to it. */
 export function parityPage(): string {
-  const options = [...new Set(cases.map(({ option }) => option))]
-  const rows = options.flatMap((option) =>
-    cases
-      .filter((parityCase) => parityCase.option === option)
-      .map(({ title, compare }) => row(`\`${option}\``, title, what[compare])),
+  const rows = [...casesByOption()].flatMap(([option, cases]) =>
+    cases.map(({ title, compare }) => row(`\`${option}\``, title, what[compare])),
   )
   return `# Parity with systemd-nspawn
 

@@ -7,7 +7,7 @@ import { leftOvers, newLeftOvers } from '../fixtures/left-overs.ts'
 import { systemdNspawn, tsnspawn } from '../fixtures/programs.ts'
 import { lacks } from '../fixtures/requires.ts'
 import type { ParityCase } from './case.ts'
-import { cases } from './cases/all.ts'
+import { casesByOption } from './cases/all.ts'
 import { differences, explain, type Difference } from './differences.ts'
 import { compareFacts, type Facts } from './facts.ts'
 import { Stage, type Outcome } from './stage.ts'
@@ -68,9 +68,8 @@ describe.skipIf(lacks('root', 'overlay', 'program:systemd-nspawn', 'program:mmde
     })
     afterAll(() => stage[Symbol.asyncDispose]())
 
-    describe.each([...new Set(cases.map(({ option }) => option))])('%s', (option) => {
-      const rows = cases.filter((parityCase) => parityCase.option === option)
-      test.each(rows)('$title', async (parityCase) => {
+    describe.each([...casesByOption()])('%s', (_option, cases) => {
+      test.each(cases)('$title', async (parityCase) => {
         const real = await stage.run(parityCase, systemdNspawn)
         const scope = { directories: [stage.directory], machines: ['parity'] }
         const before = await leftOvers(scope)

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -9,6 +9,7 @@ import { defaultCapabilities } from '../../src/settings/values/capability.ts'
 import { abiOfNode, abisOf, AUDIT_ARCH, systemCalls, X32_BIT } from '../../src/plan/seccomp/abi.ts'
 import { assembleSeccomp, type SeccompRequest } from '../../src/plan/seccomp/assemble.ts'
 import { seemsMissing } from '../../src/plan/seccomp/policy.ts'
+import { allProcesses } from '../fixtures/processes.ts'
 import { lacks } from '../fixtures/requires.ts'
 import { runPrograms } from '../unit/plan/seccomp/bpf-interpreter.ts'
 import { dumpPrograms } from './seccomp-dump.ts'
@@ -50,8 +51,9 @@ async function systemdPrograms(options: readonly string[]): Promise<readonly str
   const ended = new Promise((resolve) => nspawn.on('close', resolve))
   try {
     for (;;) {
-      const pid = findProcess(`/bin/sh\0-c\0read line\0${token}\0`)
-      if (pid !== undefined) return dumpPrograms(pid)
+      const command = `/bin/sh -c read line ${token}`
+      const payload = allProcesses().find((seen) => seen.command === command)
+      if (payload !== undefined) return dumpPrograms(payload.pid)
       if (nspawn.exitCode !== null) throw new Error(said)
       await sleep(20)
     }
@@ -59,18 +61,6 @@ async function systemdPrograms(options: readonly string[]): Promise<readonly str
     nspawn.stdin.end('\n')
     await ended
   }
-}
-
-function findProcess(commandLine: string): number | undefined {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      if (readFileSync(`/proc/${pid}/cmdline`, 'latin1') === commandLine) return Number(pid)
-    } catch (error) {
-      // It ended between the two looks.
-      if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
-    }
-  }
-  return undefined
 }
 
 /** Calls that we allow and systemd 252 does not; docs/seccomp.md says why. */

@@ -4,17 +4,20 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import debian from '../../../recipes/debian.ts'
 import { createTree, planCreate } from '../../../src/bootstrap/create.ts'
-import { inspectHost } from '../../../src/bootstrap/host.ts'
 import type { TreeManifest } from '../../../src/bootstrap/manifest.ts'
 import type { TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { lockImage } from '../../../src/images/lock.ts'
 import { silent, type LogEvent } from '../../../src/log.ts'
 import { testDirectory } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { processesNaming } from '../../fixtures/processes.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
-import { lacks } from '../../fixtures/requires.ts'
+import { foreignArchitectures, lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
+
+const release = debian.defaultRelease
 
 /** Kept from run to run, so that packages are downloaded once. */
 const stateDirectory = join(testDirectory, 'state')
@@ -60,7 +63,7 @@ describe.skipIf(missing)('create debian', () => {
       expect(made).toMatchObject({
         name: 'small',
         path: join(dir.path, 'small'),
-        release: 'trixie',
+        release,
       })
       const { stdout } = await execa('chroot', [made.path, 'dpkg-query', '--show'])
       expect(stdout.split('\n')).toHaveLength(made.packages)
@@ -93,7 +96,7 @@ describe.skipIf(missing)('create debian', () => {
       expect(made.strategy).toBe('debootstrap')
       expect(
         readFileSync(join(made.path, 'etc/apt/sources.list.d/debian.sources'), 'utf8'),
-      ).toContain('Suites: trixie\n')
+      ).toContain(`Suites: ${release}\n`)
       expect(await chosen(made.path)).toEqual(['hello'])
 
       const controller = new AbortController()
@@ -167,7 +170,7 @@ describe.skipIf(missing)('create debian', () => {
       } as const
       await expect(create(dir.path, request)).rejects.toMatchObject({
         code: 'BOOTSTRAP_MIRROR',
-        log: join(stateDirectory, 'logs/create-debian-trixie.log'),
+        log: join(stateDirectory, `logs/create-debian-${release}.log`),
       })
       expect(readdirSync(dir.path)).toEqual([])
     },
@@ -183,14 +186,11 @@ describe.skipIf(missing)('create debian', () => {
     expect(readdirSync(dir.path)).toEqual([])
   })
 
-  const foreign = ['s390x', 'riscv64', 'ppc64-le', 'arm64'] as const
-  const emulated = inspectHost().emulated
-
-  test.skipIf(foreign.every((one) => emulated.includes(one)))(
+  test.skipIf(lacks('an architecture that nothing runs here'))(
     'a foreign architecture that nothing runs here is refused before anything is made',
     async () => {
       await using dir = await temporaryDirectory()
-      const architecture = foreign.find((one) => !emulated.includes(one)) as string
+      const architecture = foreignArchitectures().find(({ runs }) => !runs)?.name as string
       const [program, ...args] = tsnspawnBuild(
         ...['--machines-dir', join(dir.path, 'm'), '--state-dir', join(dir.path, 's')],
         ...['create', 'debian', '--arch', architecture],
@@ -202,13 +202,13 @@ describe.skipIf(missing)('create debian', () => {
     },
   )
 
-  test.skipIf(!emulated.includes('arm64'))(
+  test.skipIf(lacks('an emulator of arm64'))(
     'a foreign architecture is made with an emulator',
     { timeout: 900_000 },
     async () => {
       await using dir = await temporaryDirectory()
       const made = await create(dir.path, { ...small, architecture: 'arm64' })
-      expect(made).toMatchObject({ name: 'debian-trixie-arm64', strategy: 'mmdebstrap' })
+      expect(made).toMatchObject({ name: `debian-${release}-arm64`, strategy: 'mmdebstrap' })
       const { stdout } = await execa('chroot', [made.path, 'dpkg', '--print-architecture'])
       expect(stdout).toBe('arm64')
       expect(readdirSync(join(made.path, 'usr/bin')).join(' ')).not.toContain('qemu')
@@ -233,7 +233,7 @@ describe.skipIf(missing)('create debian', () => {
         { signal: controller.signal, log },
       )
       await expect(run).rejects.toMatchObject({ code: 'CANCELED' })
-      expect(await programsIn(dir.path)).toEqual([])
+      expect(processesNaming(dir.path)).toEqual([])
       expect(readdirSync(dir.path)).toEqual([])
       expect(await mine(before, dir.path)).toEqual([])
     },
@@ -274,10 +274,4 @@ async function chosen(tree: string): Promise<string[]> {
   const argv = [tree, 'dpkg-query', '--show', '--showformat=${Package}\n']
   const { stdout } = await execa('chroot', argv)
   return stdout.split('\n').filter((name) => ['hello', 'tzdata'].includes(name))
-}
-
-/** Processes whose command line names `path`. */
-async function programsIn(path: string): Promise<string[]> {
-  const { stdout } = await execa('pgrep', ['--list-full', '--full', path], { reject: false })
-  return stdout.split('\n').filter((line) => line !== '')
 }

@@ -14,7 +14,7 @@ import type { LogEvent } from '../../../src/log.ts'
 import { debianBuildTree } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
-import { lacks } from '../../fixtures/requires.ts'
+import { buildNeeds, lacks } from '../../fixtures/requires.ts'
 import {
   makeSourceDirectory,
   makeSourcePackage,
@@ -22,15 +22,7 @@ import {
 } from '../../fixtures/source-package.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
-const needs = [
-  'root',
-  'user namespaces',
-  'overlay',
-  'program:dpkg-source',
-  'program:mmdebstrap',
-] as const
-
-describe.skipIf(lacks(...needs))('a Debian build', { timeout: 300_000 }, () => {
+describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, () => {
   let tree: string
   // Layers are shared by the tests, as by the builds of a machine.
   let state: string

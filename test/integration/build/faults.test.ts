@@ -12,21 +12,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { isOwnerAlive, parseOwner, type Owner } from '../../../src/owner.ts'
 import { binaryArchive, debianArchitecture } from '../../fixtures/binary-archive.ts'
 import { debianBuildTree } from '../../fixtures/debian-tree.ts'
+import { processesNaming } from '../../fixtures/processes.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
-import { lacks } from '../../fixtures/requires.ts'
+import { buildNeeds, lacks } from '../../fixtures/requires.ts'
 import { Room } from '../../fixtures/room.ts'
 import { makeSigner } from '../../fixtures/signing.ts'
 import { makeSourcePackage } from '../../fixtures/source-package.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 import { serve, type Responder, type WebServer } from '../../fixtures/web-server.ts'
-
-const needs = [
-  'root',
-  'user namespaces',
-  'overlay',
-  'program:dpkg-source',
-  'program:mmdebstrap',
-] as const
 
 /** In the environment or the command line of every process of a build. */
 const mark = `86390.${process.pid}`
@@ -65,7 +58,7 @@ const steps: Readonly<Record<string, Step>> = {
   },
 }
 
-describe.skipIf(lacks(...needs))('a build that is ended while it', { timeout: 60_000 }, () => {
+describe.skipIf(lacks(...buildNeeds))('a build that is ended while it', { timeout: 60_000 }, () => {
   let work: TemporaryDirectory
   let room: Room
   let server: WebServer
@@ -117,7 +110,7 @@ describe.skipIf(lacks(...needs))('a build that is ended while it', { timeout: 60
   }, 600_000)
 
   afterAll(async () => {
-    for (const pid of survivors()) process.kill(pid, 'SIGKILL')
+    for (const { pid } of survivors()) process.kill(pid, 'SIGKILL')
     await room?.[Symbol.asyncDispose]()
     await server?.[Symbol.asyncDispose]()
     await work?.[Symbol.asyncDispose]()
@@ -204,20 +197,7 @@ describe.skipIf(lacks(...needs))('a build that is ended while it', { timeout: 60
       })
   }
 
-  function survivors(): number[] {
-    return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-      .map(Number)
-      .filter((pid) =>
-        ['cmdline', 'environ'].some((file) => {
-          try {
-            return readFileSync(`/proc/${pid}/${file}`, 'latin1').includes(mark)
-          } catch {
-            return false
-          }
-        }),
-      )
-  }
+  const survivors = () => processesNaming(mark, 'counts')
 
   describe.each(Object.entries(steps))('%s', (_name, step) => {
     test.each([

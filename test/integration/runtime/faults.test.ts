@@ -3,12 +3,12 @@
  * the first lock to the last clean-up; then one more run of the same image takes away what it could not.
  */
 import { execa } from 'execa'
-import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { join } from 'node:path'
 import { copyDebianTree } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { processesNaming } from '../../fixtures/processes.ts'
 import { tsnspawn } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
@@ -23,19 +23,11 @@ const options = () => [
   ...['--bind=:/mnt', '--overlay=+/usr/share::/opt'],
 ]
 
-/** Processes whose command line holds our marker: payloads that outlived their supervisor. */
+/** Payloads that outlived their supervisor. */
 function survivors(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const argv = readFileSync(`/proc/${pid}/cmdline`, 'latin1')
-        return argv.includes(marker) && argv.startsWith('sleep')
-      } catch {
-        return false
-      }
-    })
+  return processesNaming(marker)
+    .filter(({ command }) => command.startsWith('sleep'))
+    .map(({ pid }) => pid)
 }
 
 async function waitForNoSurvivors(): Promise<void> {

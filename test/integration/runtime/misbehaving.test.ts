@@ -1,10 +1,11 @@
 /** Payloads that do what they should not, and what becomes of them. */
 import { execa } from 'execa'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { debianTree } from '../../fixtures/debian-tree.ts'
+import { processesNaming } from '../../fixtures/processes.ts'
 import { tsnspawn } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
@@ -25,20 +26,9 @@ function start(options: readonly string[], ...command: readonly string[]) {
   return execa(program, args, { reject: false, timeout: 40_000, stdin: 'ignore' })
 }
 
-/** Processes whose command line has the word. */
-function processes(word: string): string[] {
-  return readdirSync('/proc').filter((pid) => {
-    try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(word)
-    } catch {
-      return false
-    }
-  })
-}
-
 async function vanish(word: string): Promise<void> {
-  for (let i = 0; i < 200 && processes(word).length > 0; i++) await sleep(20)
-  expect(processes(word)).toEqual([])
+  for (let i = 0; i < 200 && processesNaming(word).length > 0; i++) await sleep(20)
+  expect(processesNaming(word)).toEqual([])
 }
 
 describe.skipIf(lacks('root', 'overlay', 'user namespaces'))('a payload that', () => {
@@ -66,7 +56,7 @@ describe.skipIf(lacks('root', 'overlay', 'user namespaces'))('a payload that', (
     await new Promise((resolve) => running.stdout.once('data', resolve))
     running.kill('SIGTERM')
     await sleep(300)
-    expect(processes(marker).length).toBeGreaterThan(0)
+    expect(processesNaming(marker).length).toBeGreaterThan(0)
     running.kill('SIGTERM')
     expect((await running).exitCode).toBe(1)
     await vanish(marker)
@@ -79,7 +69,7 @@ describe.skipIf(lacks('root', 'overlay', 'user namespaces'))('a payload that', (
     const running = start(['-D', tree, '-x', ...limits], 'sh', '-c', script)
     await new Promise((resolve) => running.stdout.once('data', resolve))
     await sleep(700)
-    expect(processes(marker).length).toBeLessThan(80)
+    expect(processesNaming(marker).length).toBeLessThan(80)
     running.kill('SIGTERM')
     expect((await running).timedOut).toBe(false)
     await vanish(marker)

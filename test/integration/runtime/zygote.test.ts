@@ -7,6 +7,7 @@ import { runContainer, type ContainerRun } from '../../../src/runtime/client.ts'
 import { defaultSettings } from '../../../src/settings/settings.ts'
 import { debianTree } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { descendants } from '../../fixtures/processes.ts'
 
 let tree = ''
 
@@ -24,26 +25,6 @@ function run(command: readonly string[], options: Partial<ContainerRun> = {}) {
     command,
   }
   return runContainer({ settings, stdio: 'capture', ...options })
-}
-
-/** Descendants of a process, by their command lines. */
-function descendants(of: number): { pid: number; command: string }[] {
-  const all = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
-        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-        const command = readFileSync(`/proc/${name}/cmdline`, 'latin1').replaceAll('\0', ' ').trim()
-        return [{ pid: Number(name), parent, command }]
-      } catch {
-        return []
-      }
-    })
-  const found = [of]
-  for (const pid of found)
-    found.push(...all.filter(({ parent }) => parent === pid).map((child) => child.pid))
-  return all.filter(({ pid }) => pid !== of && found.includes(pid))
 }
 
 function zygote(): number {
