@@ -1,12 +1,14 @@
 /** Where credentials come from. How they arrive in a container is compared with the original (test/parity). */
+import { execa } from 'execa'
 import { createServer } from 'node:net'
-import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { runContainer } from '../../../src/runtime/client.ts'
 import { loadCredentials } from '../../../src/runtime/credentials.ts'
 import { defaultSettings } from '../../../src/settings/settings.ts'
 import { debianTree } from '../../fixtures/debian-tree.ts'
+import { tsnspawn } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 
@@ -74,5 +76,34 @@ it.skipIf(lacks('root', 'program:mmdebstrap'))(
     }
     const { stdout } = await runContainer({ settings, stdio: 'capture' })
     expect(stdout).toBe('secret')
+  },
+)
+
+it.skipIf(lacks('root', 'overlay', 'program:mmdebstrap'))(
+  'reads them once, as settings files: over a reboot only sources of mounts are looked up again',
+  async () => {
+    const place = join(room.path, 'reboot')
+    mkdirSync(join(place, 'images'), { recursive: true })
+    for (const name of ['one', 'two']) {
+      mkdirSync(join(place, name))
+      writeFileSync(join(place, name, 'name'), `${name} `)
+    }
+    symlinkSync('one', join(place, 'link'))
+    symlinkSync(await debianTree(), join(place, 'images/again'))
+    writeFileSync(join(place, 'credential'), 'one ')
+    writeFileSync(join(place, 'images/again.nspawn'), '[Exec]\nEnvironment=FROM=one\n')
+    const script = `cat "$CREDENTIALS_DIRECTORY/c" /srv/name; echo $FROM
+      [ ! -e /seen ] || exit 0
+      touch /seen; printf two > /mnt/credential; ln -sfn two /mnt/link
+      echo "[Exec]\nEnvironment=FROM=two" > /mnt/images/again.nspawn
+      exec perl -e 'syscall 169, 0xfee1dead, 672274793, 0x1234567, 0; sleep 5'`
+    const [program, ...args] = tsnspawn(
+      ...['-q', '-P', '-x', '--register=no', `--machines-dir=${place}/images`, '-M', 'again'],
+      ...['--settings=trusted', `--load-credential=c:${place}/credential`, `--bind=${place}:/mnt`],
+      ...[`--bind=${place}/link:/srv`, 'sh', '-c', script],
+    )
+    const { stdout, stderr } = await execa(program, args)
+    expect({ stdout, stderr }).toEqual({ stdout: 'one one one\none two one', stderr: '' })
+    expect(readFileSync(join(place, 'credential'), 'utf8')).toBe('two')
   },
 )
