@@ -52,6 +52,14 @@ function trackingHierarchies(
   }
 }
 
+/** Who looks after what the leader is placed in. */
+export interface LeaderCare {
+  /** Takes the groups away that nobody else does. */
+  readonly cleanup: CleanupStack
+  /** Tells the name on the bus of whom systemd is to ask when it stops the scope. */
+  readonly controller: () => string | undefined
+}
+
 /**
  * Moves the leader into a fresh group of each tracking hierarchy, delegated to the container's root.
  *
@@ -62,10 +70,11 @@ export function placeLeader(
   plan: ContainerPlan,
   leader: number,
   scope: 'own' | 'given',
-  cleanup: CleanupStack,
+  { cleanup, controller }: LeaderCare,
 ): void {
   if (plan.cgroup.group === 'caller') return
-  if (scope === 'own' && plan.registration.scope === 'required') makeScope(plan, leader)
+  if (scope === 'own' && plan.registration.scope === 'required')
+    makeScope(plan, leader, controller())
   else if (scope === 'own') return placeBelowCaller(plan, leader, cleanup)
   return placeInScope(plan, leader)
 }

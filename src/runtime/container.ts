@@ -16,11 +16,11 @@ import { madeHostChanges } from './made-host-changes.ts'
 import { namedHostChanges } from './named-host-changes.ts'
 import { admitLayerAgain } from './overlay.ts'
 import { prepareContainer, type ContainerContext } from './prepare.ts'
-import { registerMachine, type Registration } from './registration.ts'
+import { registerMachine } from './registration.ts'
 import { gatherSecrets } from './secrets.ts'
-import { serviceManager, Watchdog, type ServiceManager } from './service-manager.ts'
+import { serviceManager, Watchdog } from './service-manager.ts'
 import { SignalInbox } from './signals.ts'
-import { startHooks } from './start-hooks.ts'
+import { startHooks, type StartContext } from './start-hooks.ts'
 import {
   superviseContainer,
   SUPERVISOR_SIGNALS,
@@ -69,7 +69,11 @@ export async function runContainerHere(
     secrets,
   }
   for (;;) {
-    const end = await runOnce(plan, supervision, signals, { registration, manager })
+    const end = await runOnce(plan, supervision, signals, {
+      registration,
+      manager,
+      log: context.log,
+    })
     const verdict = judge(end, plan.machine, settings.keepUnit)
     if (!verdict.reboot || settings.keepUnit) {
       manager('STOPPING=1', `STATUS=${verdict.reboot ? 'Restarting' : 'Terminating'}...`)
@@ -85,10 +89,10 @@ async function runOnce(
   plan: ContainerPlan,
   supervision: Omit<SupervisorOptions, keyof ReturnType<typeof startHooks>>,
   signals: SignalInbox,
-  told: { readonly registration: Registration | undefined; readonly manager: ServiceManager },
+  told: Omit<StartContext, 'cleanup'>,
 ): Promise<ContainerEnd> {
   await using cleanup = new CleanupStack()
-  const hooks = startHooks(plan, told.registration, told.manager, cleanup)
+  const hooks = startHooks(plan, { ...told, cleanup })
   return await superviseContainer(plan, { ...supervision, ...hooks }, signals)
 }
 

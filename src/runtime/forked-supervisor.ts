@@ -53,19 +53,23 @@ function supervise(channel: Channel): ContainerEnd {
   const cleanup = new CleanupStack()
   try {
     const registration = registerMachine(plan, log, cleanup)
-    const supervisor: Supervisor = startContainer(
+    const hooks = startHooks(plan, { registration, manager: () => {}, log, cleanup })
+    const supervisor = startContainer(
       plan,
       {
         log,
-        ...startHooks(plan, registration, () => {}, cleanup),
+        ...hooks,
         rootPlace,
         secrets,
-        alsoWatched: {
-          get fd() {
-            return channel.fd
+        alsoWatched: [
+          ...(hooks.alsoWatched ?? []),
+          {
+            get fd() {
+              return channel.fd
+            },
+            onEvents: (running) => heed(channel, running),
           },
-          onEvents: () => heed(channel, supervisor),
-        },
+        ],
       },
       signals,
       (pidNamespace) => forkChildWithHeap(pidNamespace === 'new' ? CLONE_NEWPID : 0),

@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import { runHostProgram } from './host-program.ts'
-import { scopeProperties } from './scope.ts'
+import { scopeProperties, type ScopePlan } from './scope.ts'
 
 const SERVICE = 'org.freedesktop.machine1'
 const MANAGER = [SERVICE, '/org/freedesktop/machine1', `${SERVICE}.Manager`] as const
@@ -40,13 +40,13 @@ export function registerInUnit(entry: MachinedEntry): void {
   call('RegisterMachineWithNetwork', 'sayssusai', registerArguments(entry))
 }
 
-/**
- * A machine that gets a scope unit of its own.
- *
- * @param slice name of the slice unit
- */
-export function registerInScope(entry: MachinedEntry, slice: string): void {
-  const scope = scopeProperties(slice)
+/** A machine that gets a scope unit of its own; `controller` as for `makeScope()`. */
+export function registerInScope(
+  entry: MachinedEntry,
+  plan: ScopePlan,
+  controller: string | undefined,
+): void {
+  const scope = scopeProperties(plan, controller)
   call('CreateMachineWithNetwork', 'sayssusaia(sv)', [
     ...registerArguments(entry),
     String(scope.length),

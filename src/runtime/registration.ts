@@ -21,8 +21,13 @@ import { setUnitProperties } from './scope.ts'
 
 /** Called by the supervisor as the start goes on. */
 export interface Registration {
-  /** The leader exists. @returns whether a service manager has given it a scope */
-  adopt(leader: number): 'own' | 'given'
+  /**
+   * The leader exists.
+   *
+   * @param controller tells the name on the bus of whom systemd is to ask when it stops the machine's scope
+   * @returns whether a service manager has given it a scope
+   */
+  adopt(leader: number, controller: () => string | undefined): 'own' | 'given'
   /** The tree is mounted, the payload takes over. */
   started(): void
   /** The payload says that it is ready. */
@@ -89,11 +94,11 @@ class Registering implements Registration {
     this.#context = context
   }
 
-  adopt(pid: number): 'own' | 'given' {
+  adopt(pid: number, controller: () => string | undefined): 'own' | 'given' {
     // A leader that has died already is noticed by the supervisor.
     const leader = ownerOf(pid)
     if (leader === undefined) return 'own'
-    const scope = this.#tellMachined(pid)
+    const scope = this.#tellMachined(pid, controller)
     this.#update({ leader, machined: scope !== undefined })
     return scope ?? 'own'
   }
@@ -121,18 +126,18 @@ class Registering implements Registration {
   }
 
   /** @returns undefined when machined is not there, or refuses and need not be obeyed */
-  #tellMachined(leader: number): 'own' | 'given' | undefined {
+  #tellMachined(leader: number, controller: () => string | undefined): 'own' | 'given' | undefined {
     const { plan, log, cleanup, machined } = this.#context
     if (!machined) return undefined
     // A machine that reboots has a new leader.
     if (this.#record.machined) unregister(this.#record.name)
     const { name, service, rootDirectory, network } = this.#record
-    const { mode, id, slice, properties } = plan.registration
+    const { mode, id, properties } = plan.registration
     const { interfaces } = network
     const entry: MachinedEntry = { name, id, service, leader, rootDirectory, interfaces }
     try {
       if (plan.keepUnit) registerInUnit(entry)
-      else registerInScope(entry, slice)
+      else registerInScope(entry, plan, controller())
     } catch (error) {
       if (mode === 'yes' || !(error instanceof NspawnError)) throw error
       log({ kind: 'warning', text: error.message, hint: 'machinectl does not know this machine' })

@@ -52,7 +52,13 @@ export interface SupervisorOptions {
   /** Called when the payload takes over. */
   readonly onStarted: () => void
   /** What else to wait for meanwhile: who asked for the container may have something to say. */
-  readonly alsoWatched?: { readonly fd: number; readonly onEvents: () => void } | undefined
+  readonly alsoWatched?: readonly Watched[] | undefined
+}
+
+/** A descriptor, -1 as long as there is none, and what to do when something comes in there. */
+export interface Watched {
+  readonly fd: number
+  readonly onEvents: (supervisor: Supervisor) => void
 }
 
 /** Where the supervisor's signals come in. */
@@ -197,12 +203,9 @@ export class Supervisor {
     const sources: ReturnType<Supervisor['pollSources']> = [
       { entry: { fd: this.signals.pollFd, events: POLLIN }, handle: 'signals' },
     ]
-    const { alsoWatched } = this.options
-    if (alsoWatched !== undefined) {
-      sources.push({
-        entry: { fd: alsoWatched.fd, events: POLLIN },
-        handle: alsoWatched.onEvents,
-      })
+    const { alsoWatched = [] } = this.options
+    for (const { fd, onEvents } of alsoWatched) {
+      sources.push({ entry: { fd, events: POLLIN }, handle: () => onEvents(this) })
     }
     if (this.control !== undefined) {
       sources.push({ entry: { fd: this.control, events: POLLIN }, handle: () => this.onMessage() })

@@ -1,6 +1,8 @@
 /** Descriptors: pipes, socket pairs, passing them on, waiting on them. <fcntl.h>, <sys/socket.h>, <poll.h> */
 import { lazyFunction } from './lazy-function.ts'
 import { readdirSync } from 'node:fs'
+import { NspawnError } from '../errors.ts'
+import { errnoName } from './errno.ts'
 import { fail, lastErrno } from './libc.ts'
 
 export const O_RDONLY = 0
@@ -108,12 +110,38 @@ export function streamSocketPair(): [number, number] {
 export function boundDatagramSocket(path: string): number {
   const fd: number = nativeSocket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
   if (fd < 0) fail('socket', { path })
-  const address = Buffer.alloc(2 + Buffer.byteLength(path) + 1)
-  address.writeUInt16LE(AF_UNIX, 0)
-  address.write(path, 2)
+  const address = unixAddress(path)
   if (nativeBind(fd, address, address.length) < 0) fail('bind', { path })
   if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, [1], 4) < 0) fail('setsockopt', { path })
   return fd
+}
+
+const nativeConnect = lazyFunction('int connect(int fd, const uint8_t *address, unsigned int size)')
+
+/**
+ * A connection to a listening stream socket.
+ *
+ * @param path at most 107 bytes
+ * @throws NspawnError with the errno name as code
+ * @see unix(7)
+ */
+export function connectStream(path: string): number {
+  const fd: number = nativeSocket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)
+  if (fd < 0) fail('socket', { path })
+  const address = unixAddress(path)
+  if (nativeConnect(fd, address, address.length) >= 0) return fd
+  const errno = lastErrno()
+  close(fd)
+  throw new NspawnError('cannot connect', {
+    code: errnoName(errno),
+    operation: 'connect',
+    subject: path,
+  })
+}
+
+/** unix(7): a path with its end. */
+function unixAddress(path: string): Buffer {
+  return Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(path), Buffer.from([0])])
 }
 
 const nativeSendto = lazyFunction(

@@ -30,6 +30,13 @@ wait
 systemctl is-active box.scope > /out/after
 run --property=NoSuch=1 true 2> /out/refused && echo started >> /out/refused
 run --keep-unit --slice=other cat /proc/self/cgroup > /out/kept 2> /out/notice
+# Says whom it heard, and goes; nothing but a request makes it.
+listen() { echo "trap 'echo asked > /mnt/$1; exit 0' USR1; touch /mnt/$1-up; while :; do sleep 0.1; done"; }
+run --machine=polite --kill-signal=SIGUSR1 --property=TasksMax=50 --bind=/out:/mnt \
+  sh -c "$(listen polite)" &
+await /out/polite-up || exit 1
+systemctl stop polite.scope
+wait
 build() { node /project/bin/tsnspawn-build.cjs "$@"; }
 { build --machines-dir=/ start inner && echo started; build --machines-dir=/ enable inner; } 2> /out/elsewhere
 mkdir -p /var/lib/machines; ln -s /inner /var/lib/machines/inner
@@ -41,6 +48,11 @@ await /out/known-up || exit 1
 machinectl show known -p Unit -p Class > /out/known
 systemctl show machine-known.scope -p MemoryMax >> /out/known
 machinectl terminate known
+wait
+own --register=yes --machine=friendly --kill-signal=SIGUSR1 --bind=/out:/mnt \
+  sh -c "$(listen friendly)" &
+await /out/friendly-up || exit 1
+systemctl stop machine-friendly.scope
 wait
 own --machine=wrong --property=NoSuch=1 true 2> /out/wrong && echo started >> /out/wrong
 machinectl list --no-legend > /out/machines
@@ -130,6 +142,14 @@ describe.skipIf(lacks('root', 'overlay', 'program:mmdebstrap', 'program:ldd'))(
       const refusals = read('elsewhere').match(/whose unit does not look in \//g)
       expect(refusals).toHaveLength(2)
       expect(read('linked')).toBe('enabled\n')
+    })
+
+    test('a container with a kill signal is asked by it when its scope is stopped', () => {
+      expect(read('polite')).toBe('asked\n')
+    })
+
+    test.skipIf(lacks('program:machinectl'))('so is one that machined knows', () => {
+      expect(read('friendly')).toBe('asked\n')
     })
 
     test('with --keep-unit there is none', () => {
