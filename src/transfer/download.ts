@@ -56,23 +56,35 @@ export async function download(request: Download): Promise<Downloaded> {
   }
 }
 
-export type SmallFile = Pick<SteadyRequest, 'url' | 'signal' | 'retries' | 'stallMs'> & {
+export type SmallFile = Pick<
+  SteadyRequest,
+  'url' | 'signal' | 'retries' | 'stallMs' | 'accept' | 'authority'
+> & {
   /** More is refused. */
   readonly maxBytes: number
 }
 
 /** A small file (an index, a signature), with the same rules and no file in between. */
 export async function fetchBytes(request: SmallFile): Promise<Buffer> {
+  return (await fetchTyped(request)).bytes
+}
+
+/** The same, with the media type that the server says. */
+export async function fetchTyped(
+  request: SmallFile,
+): Promise<{ readonly bytes: Buffer; readonly contentType: string | undefined }> {
   let chunks: Buffer[] = []
+  let contentType: string | undefined
   try {
     await unlessChanged(request, async (stream) => {
       chunks = []
+      contentType = stream.contentType
       for await (const chunk of stream.chunks) chunks.push(chunk)
     })
   } catch (error) {
     throw fetchError(request, error)
   }
-  return Buffer.concat(chunks)
+  return { bytes: Buffer.concat(chunks), contentType }
 }
 
 /** The same as text. */

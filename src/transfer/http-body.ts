@@ -39,6 +39,8 @@ export interface Body {
   readonly etag: string | undefined
   /** Milliseconds since 1970. */
   readonly modifiedMs: number | undefined
+  /** The media type that the server says, in lower case and without parameters. */
+  readonly contentType: string | undefined
 }
 
 /** The file is one of those that `known` named. */
@@ -55,20 +57,39 @@ export interface BodyRequest {
   readonly validator?: string | undefined
   /** ETags of versions that need not be sent again. */
   readonly known?: readonly string[] | undefined
+  /** Media types that are wanted; default any. */
+  readonly accept?: readonly string[] | undefined
+  readonly authority?: Authority | undefined
   readonly signal: AbortSignal
+}
+
+/** Speaks for the user where a server asks who wants the file. No other server than that of the URL hears of it. */
+export interface Authority {
+  /** The `Authorization` to begin with; undefined while none is known. */
+  authorization(): string | undefined
+  /**
+   * Another one, after the server refused the last with status 401.
+   *
+   * @param challenge the server's `WWW-Authenticate`, its lines divided by commas
+   * @param refused what was sent
+   * @throws NspawnError when there is none to be had
+   */
+  answer(challenge: string, refused: string | undefined, signal: AbortSignal): Promise<string>
 }
 
 /**
  * Opens `url` for reading, from `offset` on if the server can.
  *
- * @throws NspawnError `NOT_FOUND`, `HTTP_STATUS`, `SERVER_BUSY` (5xx, 429), `BAD_RANGE` (there is nothing at `offset`),
+ * @throws NspawnError `NOT_FOUND`, `UNAUTHORIZED`, `HTTP_STATUS`, `SERVER_BUSY` (5xx, 429), `BAD_RANGE` (there is nothing at `offset`),
  *   `REDIRECT_LOOP`, `BAD_REDIRECT`, or the network's own code (`ECONNREFUSED`); `transient()` tells which of them are
  *   worth another try
  */
 export async function openBody(request: BodyRequest): Promise<Body | NotModified> {
   if (request.url.protocol === 'file:') return openFile(request)
+  const { authority } = request
   let url = request.url
-  let credentials = authorization(url)
+  let credentials = authority?.authorization() ?? authorization(url)
+  let challenged = false
   for (let redirects = 0; redirects <= redirectLimit; redirects++) {
     const answer = await get(url, request, credentials)
     const status = answer.statusCode
@@ -81,6 +102,12 @@ export async function openBody(request: BodyRequest): Promise<Body | NotModified
     }
     if (status === 200 || status === 206) return body(answer, request, status)
     answer.body.on('error', () => {}).destroy()
+    if (status === 401 && authority !== undefined && !challenged && url === request.url) {
+      challenged = true
+      const challenge = [answer.headers['www-authenticate'] ?? ''].flat().join(', ')
+      credentials = await authority.answer(challenge, credentials, request.signal)
+      continue
+    }
     if (status === 304 && (request.known ?? []).length > 0)
       return { state: 'not-modified', etag: etagOf(answer) }
     throw new NspawnError(`the server answered with status ${status}`, {
@@ -120,6 +147,7 @@ export function networkError(error: unknown, url: URL): unknown {
 
 function statusCode(status: number): string {
   if (status === 404 || status === 410) return 'NOT_FOUND'
+  if (status === 401) return 'UNAUTHORIZED'
   if (status === 416) return 'BAD_RANGE'
   return status >= 500 || status === 429 ? 'SERVER_BUSY' : 'HTTP_STATUS'
 }
@@ -142,6 +170,7 @@ async function get(
     bodyTimeout: 0,
   })
   const headers: Record<string, string> = { 'user-agent': 'tsnspawn-build', accept: '*/*' }
+  if (request.accept !== undefined) headers['accept'] = request.accept.join(', ')
   if (credentials !== undefined) headers['authorization'] = credentials
   if (request.offset !== undefined && request.offset > 0) {
     headers['range'] = `bytes=${request.offset}-`
@@ -181,7 +210,12 @@ function body(answer: Answer, request: BodyRequest, status: number): Body {
     validator: etag?.startsWith('"') === true ? etag : strongDate(answer),
     etag,
     modifiedMs: Number.isNaN(modifiedMs) ? undefined : modifiedMs,
+    contentType: mediaType(answer.headers['content-type']),
   }
+}
+
+function mediaType(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' ? header.split(';', 1)[0]?.trim().toLowerCase() : undefined
 }
 
 /** A tag as RFC 9110 section 8.8.3 has it; other text is none. */
@@ -264,6 +298,7 @@ async function openFile(request: BodyRequest): Promise<Body> {
       validator: undefined,
       etag: undefined,
       modifiedMs: mtimeMs,
+      contentType: undefined,
     }
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException

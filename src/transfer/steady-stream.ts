@@ -8,7 +8,14 @@ import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NspawnError } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
-import { networkError, openBody, transient, type Body, type NotModified } from './http-body.ts'
+import {
+  networkError,
+  openBody,
+  transient,
+  type Body,
+  type BodyRequest,
+  type NotModified,
+} from './http-body.ts'
 import { Speed } from './speed.ts'
 import { StallWatch } from './stall-watch.ts'
 import { urlFileName, withoutSecrets } from './url.ts'
@@ -23,7 +30,7 @@ export interface EarlierBytes {
   read(): AsyncIterable<Buffer>
 }
 
-export interface SteadyRequest {
+export interface SteadyRequest extends Pick<BodyRequest, 'accept' | 'authority'> {
   readonly url: URL
   /** The size that was promised: more is refused. */
   readonly sizeBytes?: number | undefined
@@ -46,6 +53,7 @@ export interface SteadyStream {
   readonly etag: string | undefined
   readonly validator: string | undefined
   readonly modifiedMs: number | undefined
+  readonly contentType: string | undefined
   readonly totalBytes: number | undefined
   /** So many of the first bytes are not new but those of `earlier`; 0 when the file has changed since. */
   readonly earlierBytes: number
@@ -131,6 +139,7 @@ class Source {
       etag: first.etag,
       validator: first.validator,
       modifiedMs: first.modifiedMs,
+      contentType: first.contentType,
       totalBytes: this.totalBytes,
       earlierBytes: this.earlier?.sizeBytes ?? 0,
       chunks: this.chunks(first),
@@ -176,13 +185,15 @@ class Source {
   }
 
   private async ask(offset: number, validator: string | undefined): Promise<Body | NotModified> {
-    const { url, signal, known } = this.request
+    const { url, signal, known, accept, authority } = this.request
     this.stop = new AbortController()
     return openBody({
       url,
       offset,
       validator,
       known: this.position === 0 ? known : undefined,
+      accept,
+      authority,
       signal: signal === undefined ? this.stop.signal : AbortSignal.any([this.stop.signal, signal]),
     })
   }
