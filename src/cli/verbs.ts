@@ -169,6 +169,11 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/bind.ts'),
   },
   {
+    name: 'pull-oci',
+    summary: 'fetch an image from a registry',
+    load: () => import('./commands/pull-oci.ts'),
+  },
+  {
     name: 'list-transfers',
     summary: 'list the transfers under way',
     load: () => import('./commands/list-transfers.ts'),

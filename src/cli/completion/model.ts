@@ -70,6 +70,7 @@ export const positions: Readonly<Record<string, readonly Completed[]>> = {
   'copy-to': ['machine', 'path', 'text'],
   'copy-from': ['machine', 'text', 'path'],
   bind: ['machine', 'path', 'text'],
+  'pull-oci': ['text'],
   'list-transfers': ['text'],
   'cancel-transfer': ['text'],
   completion: [['bash', 'zsh', 'fish'], 'text'],

@@ -1,0 +1,81 @@
+/** `pull-oci REFERENCE [NAME]` */
+import { resolve } from 'node:path'
+import { usageError } from '../../errors.ts'
+import { booleanWord } from '../../settings/values/boolean.ts'
+import { parseSize } from '../../settings/values/size.ts'
+import type { VerbModule } from '../context.ts'
+import { requireRoot } from '../root.ts'
+
+interface PullOciOptions {
+  readonly arch?: string
+  readonly authFile?: string
+  readonly insecure?: boolean
+  readonly force?: boolean
+  readonly readOnly?: boolean
+  readonly keepDownload: string
+  readonly rateLimit?: string
+  readonly sizeMax?: string
+}
+
+export const define: VerbModule['define'] = (command, run) => {
+  command
+    .argument('<reference>', '[REGISTRY/]IMAGE[:TAG][@DIGEST]')
+    .argument('[name]', "name of the image here; default the last part of the reference's")
+    .option('-a, --arch <arch>', "architecture, as in amd64 or arm/v7; default the host's")
+    .option('--auth-file <file>', 'logins at registries, as docker and skopeo keep them')
+    .option('--insecure', 'speak plain http to the registry')
+    .option('-f, --force', 'replace an image of that name, in one step once the new one is there')
+    .option('--read-only', 'mark the image read-only')
+    .option(
+      '--keep-download <when>',
+      'keep the layers in the cache, for images that share them: yes, no, or auto, which is yes',
+      'auto',
+    )
+    .option('--rate-limit <bytes>', 'fetch each layer at most so fast, in bytes a second: 500K, 2M')
+    .option('--size-max <bytes>', 'refuse an image that is larger unpacked; default 64G')
+    .action((reference: string, name: string | undefined, options: PullOciOptions) =>
+      run(async (context) => {
+        const limits = {
+          maxBytes: bytes(options.sizeMax, '--size-max'),
+          bytesPerSecond: bytes(options.rateLimit, '--rate-limit'),
+        }
+        const layers = keepsLayers(options.keepDownload) ? 'keep' : 'drop'
+        requireRoot('pulling images')
+        const { pullOci } = await import('../../transfer/oci/pull-oci.ts')
+        const { authFile } = options
+        const image = await pullOci({
+          reference,
+          name,
+          directory: context.machinesDirectory,
+          stateDirectory: context.stateDirectory,
+          architecture: options.arch,
+          authFile: authFile === undefined ? undefined : resolve(authFile),
+          transport: options.insecure === true ? 'plain' : 'secure',
+          existing: options.force === true ? 'replace' : 'keep',
+          access: options.readOnly === true ? 'read-only' : 'read-write',
+          layers,
+          ...limits,
+          signal: context.signal,
+          log: context.log,
+        })
+        context.result(
+          image,
+          `${image.name} is ready: ${image.layers} layers of ${image.reference}, ${image.digest}\n  ${image.path}`,
+        )
+        return 0
+      }),
+    )
+}
+
+function keepsLayers(text: string): boolean {
+  const keeps = text === 'auto' ? true : booleanWord(text)
+  if (keeps !== undefined) return keeps
+  throw usageError(`--keep-download=${text} is neither yes, no nor auto`)
+}
+
+function bytes(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined
+  const size = parseSize(text)
+  if (size !== undefined && size > 0n) return Number(size)
+  throw usageError(`${option}=${text} is no size`, 'write a number of bytes, or one with K, M or G')
+}
