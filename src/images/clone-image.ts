@@ -3,6 +3,7 @@ import {
   chmodSync,
   closeSync,
   copyFileSync,
+  fstatSync,
   lstatSync,
   openSync,
   realpathSync,
@@ -72,7 +73,7 @@ export async function cloneImage(
   const inUse = holdSource(image, cleanup)
   const how =
     kind === 'disk'
-      ? await copyDisk(image.path, stage.path, signal)
+      ? await copyDisk(image.path, stage.path, options)
       : await cloneTree(image.path, stage.path, options)
   if (inUse && how === 'copy') {
     log({
@@ -121,7 +122,11 @@ async function cloneTree(
 }
 
 /** Blocks are shared where the file system can; holes stay holes. */
-async function copyDisk(source: string, target: string, signal?: AbortSignal): Promise<'copy'> {
+async function copyDisk(
+  source: string,
+  target: string,
+  { log, signal }: CloneOptions,
+): Promise<'copy'> {
   const from = openSync(source, 'r')
   try {
     const to = openSync(target, 'wx', 0o644)
@@ -131,6 +136,13 @@ async function copyDisk(source: string, target: string, signal?: AbortSignal): P
       for (const _ of copyContents(from, to, size, blocks, state)) {
         await new Promise((resolve) => setImmediate(resolve))
         throwIfCanceled(signal, 'cloning an image')
+        log({
+          kind: 'progress',
+          text: `copying ${source}`,
+          done: fstatSync(to).blocks * 512,
+          total: blocks * 512,
+          unit: 'bytes',
+        })
       }
     } finally {
       closeSync(to)

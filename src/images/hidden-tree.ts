@@ -4,6 +4,7 @@
  * next can tell what is left over from what is in use, and takes it away.
  */
 import { fstatSync, ftruncateSync, lstatSync, readdirSync, readSync, writeSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
@@ -43,27 +44,48 @@ export function hiddenTreePath(directory: string, base: string, suffix: string):
  * Claims a fresh hidden name in `directory`.
  *
  * @param base what the tree is made of, for people who find it
+ * @param use for what is to be removed a name can be had on a full disk, too; only should its owner die as well,
+ *   nobody will know it for ours
  */
-export function claimHiddenTree(directory: string, base: string): HiddenTree {
+export function claimHiddenTree(
+  directory: string,
+  base: string,
+  use: 'make' | 'remove' = 'make',
+): HiddenTree {
+  const tolerant = <T>(work: () => T): T | undefined => {
+    try {
+      return work()
+    } catch (error) {
+      if (use === 'make' || !isFull(error)) throw error
+      return undefined
+    }
+  }
   for (;;) {
     const path = hiddenTreePath(directory, base, randomSuffix())
-    const lock = tryLockFileAt(localLockPath(path), 'exclusive')
-    if (lock === undefined) continue
-    writeSync(lock.fd, `${mark}${process.pid}\n`)
+    const lock = tolerant(() => {
+      const taken = tryLockFileAt(localLockPath(path), 'exclusive')
+      return taken ?? 'busy'
+    })
+    if (lock === 'busy') continue
+    tolerant(() => lock && writeSync(lock.fd, `${mark}${process.pid}\n`))
+    const release = (): void => lock?.release()
     return {
       path,
       announce: (change) => {
         // Never without the mark, even on a disk that is full.
-        ftruncateSync(lock.fd, writeSync(lock.fd, `${mark}${process.pid}\n${change}\n`, 0))
+        tolerant(() => {
+          if (lock === undefined) return
+          ftruncateSync(lock.fd, writeSync(lock.fd, `${mark}${process.pid}\n${change}\n`, 0))
+        })
       },
-      release: lock.release,
+      release,
       remove: async () => {
         await removeTreeGently(path)
-        lock.release()
+        release()
       },
       removeNow: () => {
         removeTree(path)
-        lock.release()
+        release()
       },
     }
   }
@@ -118,6 +140,12 @@ function removeIfStale(path: string, log: LogSink): boolean {
   removeTree(path)
   lock.release()
   return true
+}
+
+/** libuv has no name for EDQUOT. */
+function isFull(error: unknown): boolean {
+  const { errno } = error as NodeJS.ErrnoException
+  return errno === -constants.errno.ENOSPC || errno === -constants.errno.EDQUOT
 }
 
 function exists(path: string): boolean {

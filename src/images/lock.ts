@@ -39,9 +39,14 @@ const sharedLockDirectory = '/run/systemd/nspawn/locks'
  * file beside it that other hosts see on shared storage. A shared lock admits other shared ones.
  *
  * @param path a directory, image file or block device that exists
+ * @param fullDisk `go-on`: those who make room need no file beside the image where there is no room for one
  * @throws NspawnError, code `EBUSY`, when somebody holds a conflicting lock; the hint says who
  */
-export function lockImage(path: string, mode: LockMode): ImageLock {
+export function lockImage(
+  path: string,
+  mode: LockMode,
+  fullDisk: 'fail' | 'go-on' = 'fail',
+): ImageLock {
   const held: LockFile[] = []
   try {
     const real = realpathSync.native(path)
@@ -54,7 +59,11 @@ export function lockImage(path: string, mode: LockMode): ImageLock {
     }
     if (real === '/' && mode === 'exclusive') throw busy(path, kind, mode)
     if (real !== '/') {
-      if (!real.startsWith('/dev/')) takeLocal(localLockPath(real), mode, take)
+      const dispensable = [
+        ...(mode === 'shared' ? ['EROFS'] : []),
+        ...(fullDisk === 'go-on' ? ['ENOSPC'] : []),
+      ]
+      if (!real.startsWith('/dev/')) takeLocal(localLockPath(real), dispensable, take)
       const global = globalLockName(facts)
       if (global !== undefined) inLockDirectory((directory) => take(join(directory, global)))
     }
@@ -109,12 +118,20 @@ export function localLockPath(path: string): string {
   return join(dirname(path), `.#${basename(path)}.lck`)
 }
 
-/** On a read-only file system nobody can write, so a reader needs no file that says so. */
-function takeLocal(file: string, mode: LockMode, take: (file: string) => void): void {
+/**
+ * On a read-only file system nobody can write, so a reader needs no file that says so.
+ *
+ * @param dispensable error codes that mean there can be no file, and need be none
+ */
+function takeLocal(
+  file: string,
+  dispensable: readonly string[],
+  take: (file: string) => void,
+): void {
   try {
     take(file)
   } catch (error) {
-    if ((error as { code?: string }).code !== 'EROFS' || mode !== 'shared') throw error
+    if (!dispensable.includes((error as NodeJS.ErrnoException).code ?? '')) throw error
   }
 }
 

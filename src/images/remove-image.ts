@@ -22,11 +22,11 @@ export async function removeImage(image: Image, log: LogSink): Promise<void> {
   const { path } = image
   refuseForeign(image, 'remove')
   removeStaleHiddenTrees(dirname(path), log)
-  const lock = lockImage(path, 'exclusive')
+  const lock = lockImage(path, 'exclusive', 'go-on')
   try {
     const isDirectory = lstatSync(path).isDirectory()
     if (isDirectory) refuseMounts(path)
-    const hidden = claimHiddenTree(dirname(path), basename(path))
+    const hidden = claimHiddenTree(dirname(path), basename(path), 'remove')
     const marked = isDirectory && isImmutable(path)
     try {
       // From the rename on the image does not exist. What is immutable cannot be renamed.

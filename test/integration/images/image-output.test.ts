@@ -106,17 +106,18 @@ describe.skipIf(lacks('root'))('the verb', () => {
       '           Usage: 0B',
       '           Limit: 8.0M',
     ])
-    for (const [link, file] of [
-      ['hostname', '/etc/hostname'],
-      ['machine-id', '/etc/machine-id'],
-    ] as const) {
-      await execa('ln', ['-sf', `../../../../../../../..${file}`, at(`alpha/etc/${link}`)])
-    }
+    const outside = join(room.path, 'outside')
+    writeFileSync(outside, 'fedcba9876543210fedcba9876543210')
+    for (const link of ['hostname', 'machine-id'])
+      await execa('ln', ['-sf', outside, at(`alpha/etc/${link}`)])
     await execa('mkfifo', [at('alpha/etc/fifo')])
     await execa('ln', ['-sf', 'fifo', at('alpha/etc/machine-info')])
     const hostile = await verb('image-status', 'alpha', '--no-usage')
     expect(hostile.stdout).not.toMatch(/Hostname|Machine ID|Deployment/)
     expect(hostile.status).toBe(0)
+    await execa('ln', ['-sf', '../name', at('alpha/etc/hostname')])
+    writeFileSync(at('alpha/name'), 'no name\n')
+    expect((await verb('image-status', 'alpha', '--no-usage')).stdout).not.toContain('Hostname')
   })
 
   test('show-image prints properties, and without a name those of the place', async () => {

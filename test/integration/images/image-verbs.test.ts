@@ -1,15 +1,19 @@
 /** Images that are cloned, renamed, marked, limited and removed: by type, side files and all, at any moment. */
 import { execFileSync, spawn } from 'node:child_process'
 import {
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { constants } from 'node:os'
 import { join } from 'node:path'
@@ -279,6 +283,78 @@ describe.skipIf(lacks('root'))('cleaning', () => {
     await cleanImages('all', pool, silent, ({ name }) => removed.push(name))
     expect(removed).toEqual(['.tar-cached', '.busy', 'one'])
     expect(names()).toEqual([])
+  })
+})
+
+describe.skipIf(lacks('root', 'loop devices'))('a disk that is full to the last byte', () => {
+  test.each(['ext4', 'xfs', 'btrfs'] as const)('lets images be removed, on %s', async (kind) => {
+    if (kind !== 'ext4' && lacks(kind)) return
+    using disk = loopFileSystem(kind, room.path)
+    pool = disk.path
+    makeTree('one')
+    writeFileSync(at('two.raw'), 'x')
+    const fd = openSync(at('one/large'), 'w')
+    for (let size = 1 << 20; size > 0; size >>= 1) {
+      try {
+        for (;;) writeSync(fd, Buffer.alloc(size, 1))
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'ENOSPC' })
+        execFileSync('sync', ['-f', pool])
+      }
+    }
+    closeSync(fd)
+    await removeImage(requireImage('two', pool), silent)
+    await removeImage(requireImage('one', pool), silent)
+    expect(names().filter((name) => name !== 'lost+found')).toEqual([])
+    pool = room.path
+  })
+})
+
+/** The directories of the whole system, under names that nobody else has. */
+describe.skipIf(lacks('root'))('an administrator’s settings', () => {
+  const [one, two, three] = ['one', 'two', 'three'].map(
+    (word) => `tsnspawn-test-${word}-${process.pid}`,
+  ) as [string, string, string]
+  const places = ['/etc/systemd/nspawn', '/run/systemd/nspawn', '/var/lib/machines']
+  const found = (): string[] =>
+    places
+      .flatMap((place) => readdirSync(place).map((name) => join(place, name)))
+      .filter((path) => path.includes(`-${process.pid}`))
+      .toSorted()
+  const of = (name: string): string[] => [
+    ...places.map((place) => join(place, `${name}.nspawn`)),
+    join('/var/lib/machines', name),
+  ]
+
+  test('go with images of the standard directories, and with no others', async () => {
+    const made = places.filter((place) => mkdirSync(place, { recursive: true }) !== undefined)
+    for (const place of places) {
+      writeFileSync(join(place, `${one}.nspawn`), place)
+    }
+    mkdirSync(join('/var/lib/machines', one))
+    makeTree(one)
+    try {
+      await removeImage(requireImage(one, pool), silent)
+      expect(found()).toEqual(of(one).toSorted())
+      await using cleanup = new CleanupStack()
+      await cloneImage(
+        requireImage(one),
+        { directory: '/var/lib/machines', name: two, access: 'read-write', log: silent },
+        cleanup,
+      )
+      await cleanup.releaseAll()
+      expect(found()).toEqual([...of(one), ...of(two)].toSorted())
+      expect(readFileSync(`/run/systemd/nspawn/${two}.nspawn`, 'utf8')).toBe('/run/systemd/nspawn')
+      renameImage(requireImage(two), three, silent, undefined)
+      expect(found()).toEqual([...of(one), ...of(three)].toSorted())
+    } finally {
+      for (const { name, path } of listImages().filter((each) =>
+        each.path.includes('tsnspawn-test'),
+      ))
+        if (path.includes(`-${process.pid}`)) await removeImage(requireImage(name), silent)
+      expect(found()).toEqual([])
+      for (const place of made) rmdirSync(place)
+    }
   })
 })
 
