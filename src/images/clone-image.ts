@@ -3,6 +3,7 @@ import {
   chmodSync,
   closeSync,
   copyFileSync,
+  existsSync,
   fstatSync,
   lstatSync,
   openSync,
@@ -84,6 +85,8 @@ export async function cloneImage(
   throwIfCanceled(signal, 'cloning an image')
   const more: SideMove[] = []
   for (const file of sideFilesOf(image)) {
+    // A link that leads nowhere says nothing about the image.
+    if (!existsSync(file.path)) continue
     const beside = dirname(file.path) === dirname(image.path)
     // An administrator's settings hold for the standard directories alone.
     if (!beside && !standardImagePath.includes(directory)) continue
@@ -166,6 +169,6 @@ function noRoom(error: unknown, directory: string): unknown {
     hint:
       code === 'ENOSPC'
         ? `make room in ${directory}`
-        : 'the limit of the image, which its clone has too, may be raised with "tsnspawn-build set-limit"',
+        : 'the limit of the image or of all images stands in the way: raise it with "tsnspawn-build set-limit"',
   })
 }

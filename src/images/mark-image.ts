@@ -39,14 +39,27 @@ export function markImage(path: string, access: Image['access']): void {
 /**
  * Marks an image that nobody uses.
  *
- * @throws NspawnError as `markImage()`; `EBUSY` when it is in use, `EROFS` for what is not ours
+ * @throws NspawnError `NOT_SUPPORTED` where a directory cannot be marked, `EBUSY` when it is in use, `EROFS` for what is not ours
  */
 export function setImageAccess(image: Image, access: Image['access']): void {
   refuseForeign(image, 'mark')
   const lock = lockImage(image.path, 'exclusive')
   try {
     markImage(image.path, access)
+  } catch (error) {
+    if (!isMarkless(error)) throw error
+    throw new NspawnError(`the file system of ${image.path} has no mark for directories`, {
+      code: 'NOT_SUPPORTED',
+      operation: 'mark image',
+      subject: image.path,
+      cause: error,
+    })
   } finally {
     lock.release()
   }
+}
+
+/** Whether marking failed because the file system knows no marks. */
+export function isMarkless(error: unknown): boolean {
+  return error instanceof NspawnError && ['ENOTTY', 'EOPNOTSUPP'].includes(error.code)
 }

@@ -4,13 +4,12 @@
  * hidden tree; when its owner dies, whoever comes next takes back what was done before that rename, or
  * does what was to follow it.
  */
-import { copyFileSync, existsSync, lstatSync, renameSync, rmSync } from 'node:fs'
+import { copyFileSync, lstatSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { renameNew } from '../sys/at.ts'
 import { isSubvolume, subvolumeId } from '../sys/btrfs.ts'
-import { markImage } from './mark-image.ts'
+import { isMarkless, markImage } from './mark-image.ts'
 
 /** All paths are absolute. */
 export interface NameChange {
@@ -27,14 +26,19 @@ export interface NameChange {
   /** Those that do afterwards, and replace what is there. */
   readonly after: readonly Move[]
   /** Files that go away afterwards. */
-  readonly remove: readonly string[]
+  readonly remove: readonly KnownFile[]
+}
+
+/** A file as it was when the change was planned: whatever else has its name when the change is mended stays. */
+export interface KnownFile {
+  readonly path: string
+  /** See `identityOf()`; null for nothing. */
+  readonly file: string | null
 }
 
 export interface Move {
-  readonly from: string
-  readonly to: string
-  /** The file itself, see `identityOf()`. */
-  readonly file: string
+  readonly from: KnownFile
+  readonly to: KnownFile
 }
 
 /** What stays the same when a file is renamed, and belongs to no other one of its file system. */
@@ -46,8 +50,16 @@ export function identityOf(path: string): string | undefined {
   return `inode ${facts.ino} ${facts.birthtimeNs}`
 }
 
+export function knownFile(path: string): KnownFile {
+  return { path, file: identityOf(path) ?? null }
+}
+
 export function planMove(from: string, to: string): Move {
-  return { from, to, file: identityOf(from) ?? '' }
+  return { from: knownFile(from), to: knownFile(to) }
+}
+
+function isAsKnown({ path, file }: KnownFile): boolean {
+  return (identityOf(path) ?? null) === file
 }
 
 /**
@@ -65,7 +77,7 @@ export function changeNames(
 ): void {
   write(JSON.stringify(change))
   try {
-    for (const { from, to } of change.before) renameNew(from, to)
+    for (const { from, to } of change.before) renameNew(from.path, to.path)
     decide()
   } catch (error) {
     takeBack(change, log)
@@ -76,26 +88,34 @@ export function changeNames(
 
 /** Ends a change whose owner died, one way or the other. */
 export function mendNameChange(text: string, log: LogSink): void {
-  let change: NameChange
-  try {
-    change = JSON.parse(text) as NameChange
-  } catch (error) {
-    // Its owner died while it wrote this, and so before it did anything.
-    if (error instanceof SyntaxError) return
-    throw error
-  }
+  const change = parseChange(text)
+  if (change === undefined) return
   if (identityOf(change.target) === change.image) follow(change, log)
   else takeBack(change, log)
 }
 
+/** @returns undefined for a text whose writer died over it, and so before it did anything */
+function parseChange(text: string): NameChange | undefined {
+  try {
+    const change = JSON.parse(text) as NameChange | null
+    const lists = [change?.before, change?.after, change?.remove]
+    return change !== null && lists.every((list) => Array.isArray(list)) ? change : undefined
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
 function follow(change: NameChange, log: LogSink): void {
-  for (const { from, to } of change.after) if (existsSync(from)) moveFile(from, to)
-  for (const path of change.remove) rmSync(path, { force: true })
+  for (const { from, to } of change.after)
+    if (isAsKnown(from) && isAsKnown(to)) moveFile(from.path, to.path)
+  for (const known of change.remove) if (isAsKnown(known)) rmSync(known.path, { force: true })
   if (change.mark) mark(change.target, log)
 }
 
 function takeBack(change: NameChange, log: LogSink): void {
-  for (const { to, file } of change.before) if (identityOf(to) === file) rmSync(to)
+  for (const { from, to } of change.before)
+    if (isAsKnown({ path: to.path, file: from.file })) rmSync(to.path)
   const { markedSource } = change
   if (markedSource !== undefined && identityOf(markedSource) === change.image)
     mark(markedSource, log)
@@ -119,8 +139,7 @@ function mark(path: string, log: LogSink): void {
   try {
     markImage(path, 'read-only')
   } catch (error) {
-    if (!(error instanceof NspawnError) || !['ENOTTY', 'EOPNOTSUPP'].includes(error.code))
-      throw error
+    if (!isMarkless(error)) throw error
     log({
       kind: 'warning',
       text: `${path} can be written: its file system has no mark that says otherwise`,

@@ -14,12 +14,14 @@ import { findImage, imageSearchPath, isMarkedReadOnly } from './discover.ts'
 import { exchangeTrees } from './exchange-trees.ts'
 import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from './hidden-tree.ts'
 import { lockImage, lockImageName } from './lock.ts'
-import { changeNames, identityOf, planMove, type NameChange } from './name-change.ts'
+import { changeNames, identityOf, knownFile, planMove, type NameChange } from './name-change.ts'
 import { isImageName } from './names.ts'
 import { mountsBelow } from './remove-tree.ts'
 import { sideFilesBeside, sideFileSuffixes, type SideFileSuffix } from './side-files.ts'
 import { joinPool } from './space.ts'
 import { makeTreeTop } from './tree-top.ts'
+
+const NAME_MAX = 200
 
 export interface NewImage {
   /** Absolute; made if need be. */
@@ -117,8 +119,10 @@ export function checkNewImage(image: NewImage): void {
  * @throws NspawnError `USAGE`
  */
 export function checkNewName(name: string): void {
-  if (isImageName(name) && name !== '.host') return
-  throw usageError(`"${name}" cannot be the name of an image`)
+  if (!isImageName(name) || name === '.host')
+    throw usageError(`"${name}" cannot be the name of an image`)
+  // Its lock files and hidden names are longer still.
+  if (Buffer.byteLength(name) > NAME_MAX) throw usageError(`the name ${name} is too long`)
 }
 
 /** An image of that name in another directory of the search path would hide this one, or be hidden by it. */
@@ -223,7 +227,7 @@ function plannedChange(
       ...common,
       before: [],
       after: [...moves(fresh), ...others],
-      remove: obsolete.map(finalPath),
+      remove: obsolete.map((suffix) => knownFile(finalPath(suffix))),
     }
   }
   const settings = finalPath('.nspawn')

@@ -8,7 +8,7 @@ import { isImmutable, type Image } from './discover.ts'
 import { refuseForeign } from './foreign-image.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
 import { lockImage } from './lock.ts'
-import { changeNames, identityOf } from './name-change.ts'
+import { changeNames, identityOf, knownFile } from './name-change.ts'
 import { mountsBelow } from './remove-tree.ts'
 import { sideFilesOf } from './side-files.ts'
 
@@ -38,7 +38,7 @@ export async function removeImage(image: Image, log: LogSink): Promise<void> {
           markedSource: marked ? path : undefined,
           before: [],
           after: [],
-          remove: sideFilesOf(image).map((file) => file.path),
+          remove: sideFilesOf(image).map((file) => knownFile(file.path)),
         },
         hidden.announce,
         () => {

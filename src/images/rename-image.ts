@@ -53,7 +53,11 @@ function renameLocked(
   const directory = dirname(path)
   const target = join(directory, image.type === 'raw' ? `${name}.raw` : name)
   const files = sideFilesOf(image).map((file) => planMove(file.path, renamedSideFile(file, name)))
-  for (const taken of [findImage(name, override)?.path, target, ...files.map(({ to }) => to)]) {
+  for (const taken of [
+    findImage(name, override)?.path,
+    target,
+    ...files.map(({ to }) => to.path),
+  ]) {
     if (taken === undefined || !existsSync(taken)) continue
     throw new NspawnError(`there is ${taken} already`, {
       code: 'IMAGE_EXISTS',

@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmdirSync,
   statSync,
   symlinkSync,
@@ -25,6 +26,7 @@ import { hostImage, listImages, requireImage } from '../../../src/images/discove
 import { removeStaleHiddenTrees } from '../../../src/images/hidden-tree.ts'
 import { lockImage, lockImageName } from '../../../src/images/lock.ts'
 import { setImageAccess } from '../../../src/images/mark-image.ts'
+import { knownFile, planMove, type NameChange } from '../../../src/images/name-change.ts'
 import { removeImage } from '../../../src/images/remove-image.ts'
 import { renameImage } from '../../../src/images/rename-image.ts'
 import { limitImage, limitPool, spaceOf, spaceOfPool } from '../../../src/images/space.ts'
@@ -110,6 +112,7 @@ describe.skipIf(lacks('root'))('a clone', () => {
     }
     await expect(clone('one', 'a/b')).rejects.toThrow(code('USAGE'))
     await expect(clone('one', '.host')).rejects.toThrow(code('USAGE'))
+    await expect(clone('one', 'x'.repeat(240))).rejects.toThrow(code('USAGE'))
     await expect(clone('one', 'empty')).rejects.toThrow(code('IMAGE_EXISTS'))
     const reserved = lockImageName('two', pool)
     await expect(clone('one', 'two')).rejects.toThrow(code('EBUSY'))
@@ -237,6 +240,23 @@ describe.skipIf(lacks('root'))('the read-only mark', () => {
     const lock = lockImage(at('one'), 'shared')
     expect(() => setImageAccess(requireImage('one', pool), 'read-only')).toThrow(code('EBUSY'))
     lock.release()
+  })
+
+  test('is refused where the file system has none, and a clone there comes with a warning', async () => {
+    execFileSync('mount', ['-t', 'ramfs', 'ramfs', pool])
+    try {
+      makeTree('one')
+      const image = requireImage('one', pool)
+      expect(() => setImageAccess(image, 'read-only')).toThrow(code('NOT_SUPPORTED'))
+      const events: LogEvent[] = []
+      await clone('one', 'two', true, (event) => events.push(event))
+      expect(events.filter(({ kind }) => kind === 'warning')).toMatchObject([
+        { text: expect.stringContaining(`${at('two')} can be written`) },
+      ])
+      expect(readFileSync(at('two/etc/hostname'), 'utf8')).toBe('one')
+    } finally {
+      execFileSync('umount', [pool])
+    }
   })
 
   test.skipIf(lacks('loop devices'))('is the kernel’s for a block device', () => {
@@ -466,6 +486,32 @@ describe.skipIf(lacks('root', 'program:strace'))('kill -9', () => {
     })
     expect(seen).toEqual(new Set([0, 1]))
   }, 60_000)
+
+  test('long ago does not touch what an administrator put in place of side files since', () => {
+    mkdirSync(at('.#machine.one0123456789abcdef'))
+    const identity = (name: string) => knownFile(at(name)).file
+    for (const name of ['one.nspawn', 'one.verity', 'one.roothash']) writeFileSync(at(name), 'old')
+    const change: NameChange = {
+      target: at('.#machine.one0123456789abcdef'),
+      image: identity('.#machine.one0123456789abcdef')!,
+      mark: false,
+      before: [],
+      after: [planMove(at('one.roothash'), at('two.roothash'))],
+      remove: [knownFile(at('one.nspawn')), knownFile(at('one.verity'))],
+    }
+    for (const name of ['one.nspawn', 'two.roothash']) {
+      writeFileSync(at('new'), 'new')
+      renameSync(at('new'), at(name))
+    }
+    const lock = at('.#.#machine.one0123456789abcdef.lck')
+    writeFileSync(lock, `tsnspawn 1\n${JSON.stringify(change)}\n`)
+    expect(settled()).toEqual(['one.nspawn', 'one.roothash', 'two.roothash'])
+    expect(readFileSync(at('two.roothash'), 'utf8')).toBe('new')
+    for (const text of ['{"before":1}', 'null', '{"target":"/', '[]']) {
+      writeFileSync(lock, `tsnspawn 1\n${text}\n`)
+      expect(settled()).toHaveLength(3)
+    }
+  })
 
   test('while cloning leaves a whole clone or none', async () => {
     const seen = new Set<number>()
