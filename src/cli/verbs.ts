@@ -174,6 +174,16 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/pull-oci.ts'),
   },
   {
+    name: 'pull-tar',
+    summary: 'fetch a tree from a server',
+    load: () => import('./commands/pull-tar.ts'),
+  },
+  {
+    name: 'pull-raw',
+    summary: 'fetch a disk image from a server',
+    load: () => import('./commands/pull-raw.ts'),
+  },
+  {
     name: 'list-transfers',
     summary: 'list the transfers under way',
     load: () => import('./commands/list-transfers.ts'),

@@ -1,5 +1,7 @@
-/** `clean`: removes hidden images, or all of them. */
+/** `clean`: removes hidden images, or all of them, and what pulls that broke off have kept. */
 import { cleanImages, type CleanedImage } from '../../images/clean-images.ts'
+import { imageSearchPath } from '../../images/discover.ts'
+import { removeParts } from '../../transfer/pull/part-file.ts'
 import type { VerbModule } from '../context.ts'
 import { requireRoot } from '../root.ts'
 import { formatBytes } from '../size.ts'
@@ -15,6 +17,10 @@ export const define: VerbModule['define'] = (command, run) => {
         await cleanImages(what, context.machinesOverride, context.log, (image) =>
           removed.push(image),
         )
+        for (const directory of imageSearchPath(context.machinesOverride)) {
+          for (const path of removeParts(directory, 0))
+            context.log({ kind: 'notice', text: `Removed part of a download '${path}'.` })
+        }
         const freed = (bytes: number | undefined, words: string) =>
           bytes === undefined ? '' : ` ${words} exclusive disk space: ${formatBytes(bytes)}.`
         const lines = removed.map(

@@ -71,6 +71,8 @@ export const positions: Readonly<Record<string, readonly Completed[]>> = {
   'copy-from': ['machine', 'text', 'path'],
   bind: ['machine', 'path', 'text'],
   'pull-oci': ['text'],
+  'pull-tar': ['text', 'text'],
+  'pull-raw': ['text', 'text'],
   'list-transfers': ['text'],
   'cancel-transfer': ['text'],
   completion: [['bash', 'zsh', 'fish'], 'text'],

@@ -1,0 +1,6 @@
+/** `pull-raw URL [NAME]` */
+import type { VerbModule } from '../context.ts'
+import { definePull } from '../pull-options.ts'
+
+export const define: VerbModule['define'] = (command, run) =>
+  definePull(command, run, 'raw', 'disk image')
