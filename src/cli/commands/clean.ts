@@ -1,6 +1,7 @@
-/** `clean`: removes hidden images, or all of them, and what pulls that broke off have kept. */
+/** `clean`: removes hidden images, or all of them, and what pulls have kept: parts of downloads, and layers. */
 import { cleanImages, type CleanedImage } from '../../images/clean-images.ts'
 import { imageSearchPath } from '../../images/discover.ts'
+import { dropBlobs } from '../../transfer/oci/blob-store.ts'
 import { removeParts } from '../../transfer/pull/part-file.ts'
 import type { VerbModule } from '../context.ts'
 import { requireRoot } from '../root.ts'
@@ -21,6 +22,9 @@ export const define: VerbModule['define'] = (command, run) => {
           for (const path of removeParts(directory, 0))
             context.log({ kind: 'notice', text: `Removed part of a download '${path}'.` })
         }
+        const cached = await dropBlobs(context.stateDirectory, 0, context.log)
+        if (cached > 0)
+          context.log({ kind: 'notice', text: `Dropped cached layers: ${formatBytes(cached)}.` })
         const freed = (bytes: number | undefined, words: string) =>
           bytes === undefined ? '' : ` ${words} exclusive disk space: ${formatBytes(bytes)}.`
         const lines = removed.map(

@@ -4,8 +4,7 @@
  * and fetched anew. Whoever uses a file holds a link of its own, so that it may be dropped at any time.
  */
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { copyFile, link, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CleanupStack } from '../../cleanup.ts'
 import { throwIfCanceled } from '../../errors.ts'
@@ -42,8 +41,7 @@ export async function openBlobStore(
 ): Promise<BlobStore> {
   const directory = blobDirectory(stateDirectory)
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  removeStaleHiddenTrees(directory, log)
-  await dropOldBlobs(stateDirectory, keepMs)
+  await dropBlobs(stateDirectory, keepMs, log)
   const own = claimHiddenTree(directory, 'pull')
   cleanup.defer(`place ${own.path}`, () => own.remove())
   await mkdir(own.path, { mode: 0o700 })
@@ -60,12 +58,17 @@ export async function openBlobStore(
 }
 
 /**
- * Drops blobs that were not used for `unusedMs`; all of them with 0.
+ * Drops blobs that were not used for `unusedMs`, all of them with 0, and what dead processes left.
  *
- * @returns how many bytes that was
+ * @returns how many bytes of blobs that was
  */
-export async function dropOldBlobs(stateDirectory: string, unusedMs: number): Promise<number> {
+export async function dropBlobs(
+  stateDirectory: string,
+  unusedMs: number,
+  log: LogSink,
+): Promise<number> {
   const directory = blobDirectory(stateDirectory)
+  removeStaleHiddenTrees(directory, log)
   const names = (await readdir(directory).catch(missing)) ?? []
   const before = Date.now() - unusedMs
   let bytes = 0
@@ -110,11 +113,19 @@ async function keep(path: string, kept: string): Promise<void> {
 
 async function hashFile(path: string, signal: AbortSignal | undefined): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
-    throwIfCanceled(signal, 'checking cached layers')
-    hash.update(chunk as Buffer)
+  // One buffer for the whole file: memory must not grow with the layers that are hashed at once.
+  const buffer = Buffer.allocUnsafe(256 * 1024)
+  const file = await open(path, 'r')
+  try {
+    for (;;) {
+      throwIfCanceled(signal, 'checking cached layers')
+      const { bytesRead } = await file.read(buffer, 0, buffer.length)
+      if (bytesRead === 0) return hash.digest('hex')
+      hash.update(buffer.subarray(0, bytesRead))
+    }
+  } finally {
+    await file.close()
   }
-  return hash.digest('hex')
 }
 
 async function linkOrCopy(from: string, to: string): Promise<void> {

@@ -24,6 +24,8 @@ export interface FetchLayers {
   readonly keep: boolean
   readonly signal: AbortSignal
   readonly log: LogSink
+  /** Called with how much of all layers is there, 0 to 1. */
+  readonly progress: (fraction: number) => void
   /** Called with the first failure; the others may then be stopped. */
   readonly failed: (error: unknown) => void
 }
@@ -32,7 +34,7 @@ export interface FetchLayers {
 export function fetchLayers(request: FetchLayers, cleanup: CleanupStack): FetchedLayers {
   const { registry, store, keep, signal, failed } = request
   const unique = new Map(request.layers.map((layer) => [layer.digest, layer]))
-  const shown = new SumOfProgress(request.log, [...unique.values()])
+  const shown = new SumOfProgress(request, [...unique.values()])
   let fetched = 0
   const slot = slots(atOnce)
   const fetch = async (layer: Descriptor): Promise<string> => {
@@ -79,9 +81,11 @@ class SumOfProgress {
   private readonly speed = new Speed()
   private readonly total: number
   private readonly log: LogSink
+  private readonly progress: (fraction: number) => void
 
-  constructor(log: LogSink, layers: readonly Descriptor[]) {
+  constructor({ log, progress }: FetchLayers, layers: readonly Descriptor[]) {
     this.log = log
+    this.progress = progress
     this.total = layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
   }
 
@@ -101,6 +105,7 @@ class SumOfProgress {
     const done = [...this.done.values()].reduce((sum, one) => sum + one, 0)
     this.speed.note(done)
     const { total } = this
+    if (total > 0) this.progress(done / total)
     this.log({
       kind: 'progress',
       text: 'layers',

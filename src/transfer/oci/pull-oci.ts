@@ -178,6 +178,7 @@ class Pull {
         keep: this.request.layers !== 'drop',
         signal,
         log,
+        progress,
         failed: (error) => {
           failures.push(error)
           stop.abort(error)
@@ -186,7 +187,7 @@ class Pull {
       cleanup,
     )
     try {
-      await phase(log, 'layers', () => this.unpack(stage, found, config, fetched, progress))
+      await phase(log, 'layers', () => this.unpack(stage, found, config, fetched))
     } catch (error) {
       stop.abort(error)
       // What was stopped because of it says only that it was stopped.
@@ -248,7 +249,6 @@ class Pull {
     { manifest: { layers } }: FoundManifest,
     { diffIds }: ImageConfig,
     fetched: FetchedLayers,
-    progress: (fraction: number) => void,
   ): Promise<void> {
     let left = this.request.maxBytes ?? maxBytesDefault
     for (const [n, layer] of layers.entries()) {
@@ -262,7 +262,6 @@ class Pull {
         if (code === undefined) throw error
         throw new NspawnError(`cannot unpack ${which} (${layer.digest})`, { code, cause: error })
       }
-      progress((n + 1) / layers.length)
     }
   }
 

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { describeError } from '../../../src/errors.ts'
+import { silent } from '../../../src/log.ts'
+import { cancelTransfer, listTransfers } from '../../../src/transfer/transfers.ts'
 import { pullOci, type OciPull } from '../../../src/transfer/oci/pull-oci.ts'
 import {
   digestOf,
@@ -460,5 +462,44 @@ describe.skipIf(absent)('a registry that is slow', () => {
     }
     await using server = await serve({ ...routes, [blob(1)]: stall })
     expect(await refusal(server, { signal: cancel.signal })).toMatch(/^CANCELED: /)
+  })
+
+  test('ends when somebody cancels its transfer', async () => {
+    const { routes, blob } = image()
+    let canceled: Promise<void> | undefined
+    const stall: Responder = (_asked, response) => {
+      response.write(layers[1]!.bytes.subarray(0, 1000))
+      const [transfer] = listTransfers()
+      expect(transfer).toMatchObject({
+        type: 'pull-oci',
+        local: 'web',
+        remote: request(server).reference,
+      })
+      canceled = cancelTransfer(transfer!.id, silent)
+    }
+    await using server = await serve({ ...routes, [blob(1)]: stall })
+    expect(await refusal(server)).toMatch(/^TRANSFER_CANCELED: /)
+    await canceled
+  })
+
+  test('and breaks off goes on where it was', async () => {
+    const { routes, blob } = image()
+    const { bytes } = layers[1]!
+    const ranges: (string | undefined)[] = []
+    const breaking: Responder = (asked, response) => {
+      const { range } = asked.headers
+      ranges.push(range)
+      const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0)
+      const headers = { etag: '"one"', 'content-length': bytes.length - from }
+      if (from === 0) {
+        response.writeHead(200, headers)
+        return void response.write(bytes.subarray(0, 100_000), () => response.destroy())
+      }
+      const part = `bytes ${from}-${bytes.length - 1}/${bytes.length}`
+      response.writeHead(206, { ...headers, 'content-range': part }).end(bytes.subarray(from))
+    }
+    await using server = await serve({ ...routes, [blob(1)]: breaking })
+    await pullOci(request(server, { retries: 2 }))
+    expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=\d{4,6}-$/)])
   })
 })

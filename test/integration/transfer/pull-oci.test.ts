@@ -1,9 +1,16 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { LogEvent } from '../../../src/log.ts'
-import { dropOldBlobs } from '../../../src/transfer/oci/blob-store.ts'
 import { pullOci, type OciPull } from '../../../src/transfer/oci/pull-oci.ts'
 import { pushDocument, startRegistry, type DockerRegistry } from '../../fixtures/docker-registry.ts'
 import {
@@ -18,6 +25,8 @@ import {
 import { systemdNspawn, tsnspawn, tsnspawnBuild } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { isSubvolume } from '../../../src/sys/btrfs.ts'
+import { loopFileSystem } from '../images/loop-file-system.ts'
 import { treeListing } from '../images/tree-listing.ts'
 
 const absent = lacks('root', 'program:docker-registry')
@@ -296,7 +305,34 @@ describe.skipIf(absent)('an image of a registry', () => {
     const total = layers.reduce((sum, { bytes }) => sum + bytes.length, 0)
     expect(lines.findLast(({ kind }) => kind === 'progress')).toMatchObject({ done: total, total })
     expect(lstatSync(join(place.path, 'machines/mine')).isDirectory()).toBe(true)
-    expect(await dropOldBlobs(join(place.path, 'state'), 0)).toBe(total)
+    const cleaning = tsnspawnBuild(
+      ...['--machines-dir', join(place.path, 'machines'), '--state-dir', join(place.path, 'state')],
+      'clean',
+    )
+    execFileSync('timeout', ['60', ...cleaning], { stdio: 'ignore' })
+    expect(readdirSync(join(place.path, 'machines'))).toContain('mine')
     expect(readdirSync(cache())).toEqual([])
+  })
+
+  test('is a subvolume on btrfs', async () => {
+    if (lacks('btrfs', 'loop devices')) return
+    await pushImage(registry.origin, 'small', '1', { layers: layers.slice(2) })
+    using btrfs = loopFileSystem('btrfs', place.path)
+    const { path } = await pullOci(request('small:1', { directory: join(btrfs.path, 'machines') }))
+    expect(isSubvolume(path)).toBe(true)
+  })
+
+  test('that does not fit on the disk leaves nothing there', async () => {
+    await pushImage(registry.origin, 'large', '1', { layers })
+    const directory = join(place.path, 'full')
+    mkdirSync(directory)
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1M', 'tmpfs', directory])
+    try {
+      const full = pullOci(request('large:1', { directory }))
+      await expect(full).rejects.toMatchObject({ code: 'ENOSPC' })
+      expect(readdirSync(directory)).toEqual([])
+    } finally {
+      execFileSync('umount', [directory])
+    }
   })
 })

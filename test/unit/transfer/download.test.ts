@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { download, fetchText } from '../../../src/transfer/download.ts'
+import type { Authority } from '../../../src/transfer/http-body.ts'
 import { serve, type Responder } from '../../fixtures/web-server.ts'
 
 const content = Buffer.alloc(300_000, 'tsnspawn ')
@@ -241,4 +242,62 @@ test('a text larger than its limit is refused', async () => {
     fetchText({ url: new URL(`${server.origin}/a`), maxBytes: 100 }),
   ).rejects.toMatchObject({ code: 'TOO_LARGE' })
   expect(await fetchText({ url: new URL(`${server.origin}/b`), maxBytes: 100 })).toBe('short')
+})
+
+describe('a server that asks who wants the file', () => {
+  const file = async (origin: string, authority: Authority) =>
+    fetchText({
+      url: new URL(`${origin}/a`),
+      maxBytes: 100,
+      retries: 0,
+      authority,
+      accept: ['a/b', 'c/d'],
+    })
+  const unless =
+    (secret: string): Responder =>
+    (request, response) => {
+      if (request.headers.authorization === secret) return void response.end('content')
+      response.writeHead(401, { 'www-authenticate': ['Basic realm="a"', 'Bearer realm="b"'] }).end()
+    }
+  const remembering = (secret: string) => {
+    const heard: (string | undefined)[][] = []
+    const authority: Authority = {
+      authorization: () => (heard.length > 0 ? secret : undefined),
+      answer: async (challenge, refused) => {
+        heard.push([challenge, refused])
+        return secret
+      },
+    }
+    return { heard, authority }
+  }
+
+  test('gets an answer once, which is remembered by whoever gave it', async () => {
+    await using server = await serve({ '/a': unless('Bearer x') })
+    const { heard, authority } = remembering('Bearer x')
+    expect(await file(server.origin, authority)).toBe('content')
+    expect(await file(server.origin, authority)).toBe('content')
+    expect(heard).toEqual([['Basic realm="a", Bearer realm="b"', undefined]])
+    expect(server.requests.map(({ headers }) => headers.accept)).toEqual(Array(3).fill('a/b, c/d'))
+  })
+
+  test('and refuses the answer is not asked again', async () => {
+    await using server = await serve({ '/a': unless('Bearer x') })
+    const { authority } = remembering('Bearer y')
+    await expect(file(server.origin, authority)).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+    expect(server.requests).toHaveLength(2)
+  })
+
+  test('hears nothing when it is another one that we were sent to', async () => {
+    await using other = await serve({ '/b': unless('Bearer x') })
+    await using server = await serve({
+      '/a': (_request, response) =>
+        void response.writeHead(302, { location: `${other.origin}/b` }).end(),
+    })
+    const { heard, authority } = remembering('Bearer x')
+    heard.push([])
+    await expect(file(server.origin, authority)).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+    expect(server.requests[0]?.headers.authorization).toBe('Bearer x')
+    expect(other.requests.map(({ headers }) => headers.authorization)).toEqual([undefined])
+    expect(heard).toHaveLength(1)
+  })
 })
