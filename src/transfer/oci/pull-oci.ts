@@ -2,33 +2,25 @@
  * An image of a registry becomes a directory image: manifest, configuration and layers are fetched and checked, the
  * layers unpacked one on the other, and how the image wants to be run is written into its `.nspawn` file.
  */
-import { createHash } from 'node:crypto'
-import { createReadStream, mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { CleanupStack } from '../../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../../errors.ts'
-import {
-  checkNewImage,
-  stageImage,
-  type ImageStage,
-  type NewImage,
-} from '../../images/new-image.ts'
-import { resolveInRoot } from '../../images/resolve-in-root.ts'
+import { checkNewImage, stageImage, type NewImage } from '../../images/new-image.ts'
 import { phase, silent, type LogSink } from '../../log.ts'
-import { openPlain } from '../decompress.ts'
-import { unpackTar } from '../tar/unpack.ts'
 import { registerTransfer } from '../transfers.ts'
 import { findLogin } from './auth-file.ts'
 import { openBlobStore } from './blob-store.ts'
 import type { Digest } from './digest.ts'
 import { parseImageConfig, type ImageConfig, type Platform } from './documents.ts'
-import { fetchLayers, type FetchedLayers } from './fetch-layers.ts'
-import { knowsUser } from './image-user.ts'
-import { isRoot, machineSettings } from './machine-settings.ts'
+import { fetchLayers } from './fetch-layers.ts'
+import { makeFitForNspawn } from './fit-for-nspawn.ts'
+import { machineSettings } from './machine-settings.ts'
 import { describePlatform, fits, hostPlatform, parsePlatform } from './platform.ts'
 import { parseReference } from './reference.ts'
 import { locateImage, type ImageLocation } from './registry-files.ts'
 import { Registry, type FoundManifest } from './registry.ts'
 import { RegistryAuthority } from './registry-authority.ts'
+import { unpackLayers } from './unpack-layers.ts'
 
 export interface OciPull {
   /** `[REGISTRY/]IMAGE[:TAG][@DIGEST]` */
@@ -84,10 +76,7 @@ const maxBytesDefault = 64 * 1024 ** 3
  *   unpacking and the disk throw
  */
 export async function pullOci(request: OciPull): Promise<PulledOciImage> {
-  const log = request.log ?? silent
   const reference = parseReference(request.reference)
-  const wanted =
-    request.architecture === undefined ? hostPlatform() : parsePlatform(request.architecture)
   const location = locateImage(reference, request.transport ?? 'secure', request.registryFiles)
   const image: NewImage = {
     directory: request.directory,
@@ -98,22 +87,23 @@ export async function pullOci(request: OciPull): Promise<PulledOciImage> {
   }
   checkNewImage(image)
   await using cleanup = new CleanupStack()
+  const remote = describeLocation(location)
   const transfer = registerTransfer(
-    {
-      type: 'pull-oci',
-      local: image.name,
-      remote: describeLocation(location),
-      directory: image.directory,
-    },
+    { type: 'pull-oci', local: image.name, remote, directory: image.directory },
     cleanup,
   )
   const stop = new AbortController()
   const signals = [stop.signal, transfer.signal, ...(request.signal ? [request.signal] : [])]
   const signal = AbortSignal.any(signals)
-  const registry = await openRegistry(request, location, signal)
   try {
-    const pull = new Pull(request, location, registry, wanted, signal, log)
-    return await pull.run(image, cleanup, stop, transfer.progress)
+    const registry = await openRegistry(request, location, signal)
+    const log = request.log ?? silent
+    const described = await phase(log, 'manifest', () => describeImage(request, registry, log))
+    const progress = (fraction: number) => transfer.progress(fraction)
+    return await makeImage(
+      { request, image, reference: remote, registry, described, progress, stop, signal, log },
+      cleanup,
+    )
   } catch (error) {
     if (request.signal?.aborted === true)
       throw new NspawnError('the pull was canceled', { code: 'CANCELED', operation: 'pull' })
@@ -132,188 +122,110 @@ async function openRegistry(
   return new Registry(location, authority, { retries, stallMs, bytesPerSecond }, signal)
 }
 
-class Pull {
-  private readonly request: OciPull
-  private readonly location: ImageLocation
-  private readonly registry: Registry
-  private readonly wanted: Platform
-  private readonly signal: AbortSignal
-  private readonly log: LogSink
+interface DescribedImage {
+  readonly found: FoundManifest
+  readonly config: ImageConfig
+  /** The configuration as the registry has it. */
+  readonly configBytes: Buffer
+}
 
-  constructor(
-    request: OciPull,
-    location: ImageLocation,
-    registry: Registry,
-    wanted: Platform,
-    signal: AbortSignal,
-    log: LogSink,
-  ) {
-    this.request = request
-    this.location = location
-    this.registry = registry
-    this.wanted = wanted
-    this.signal = signal
-    this.log = log
-  }
+async function describeImage(
+  { architecture }: OciPull,
+  registry: Registry,
+  log: LogSink,
+): Promise<DescribedImage> {
+  const wanted = architecture === undefined ? hostPlatform() : parsePlatform(architecture)
+  const found = await registry.findManifest(wanted)
+  const configBytes = await registry.blob(found.manifest.config)
+  const config = parseImageConfig(configBytes)
+  const isRequired = found.fromIndex || architecture !== undefined
+  checkPlatform(config.platform, wanted, isRequired ? 'required' : 'usual', log)
+  const [has, said] = [found.manifest.layers.length, config.diffIds.length]
+  if (has === said) return { found, configBytes, config }
+  throw new NspawnError(`the image configuration is for ${said} layers, the manifest has ${has}`, {
+    code: 'BAD_IMAGE_CONFIG',
+    operation: 'read image configuration',
+  })
+}
 
-  async run(
-    image: NewImage,
-    cleanup: CleanupStack,
-    stop: AbortController,
-    progress: (fraction: number) => void,
-  ): Promise<PulledOciImage> {
-    const { log, signal } = this
-    const { found, configBytes, config } = await phase(log, 'manifest', () => this.describe())
-    const reference = describeLocation(this.location)
-    const settings = machineSettings(reference, config.execution)
-    const { layers } = found.manifest
-    const store = await openBlobStore(this.request.stateDirectory, cleanup, log)
-    const stage = stageImage(image, cleanup, log)
-    const failures: unknown[] = []
-    const fetched = fetchLayers(
-      {
-        layers,
-        registry: this.registry,
-        store,
-        keep: this.request.layers !== 'drop',
-        signal,
-        log,
-        progress,
-        failed: (error) => {
-          failures.push(error)
-          stop.abort(error)
-        },
-      },
-      cleanup,
-    )
-    try {
-      await phase(log, 'layers', () => this.unpack(stage, found, config, fetched))
-    } catch (error) {
-      stop.abort(error)
-      // What was stopped because of it says only that it was stopped.
-      throw failures[0] ?? error
-    }
-    this.finishTree(stage.path, config, settings.left)
-    writeFileSync(stage.sideFile('.nspawn'), settings.text)
-    writeFileSync(stage.sideFile('.oci-config'), configBytes)
-    throwIfCanceled(signal, 'pulling the image')
-    const path = await stage.publish()
-    return {
-      name: image.name,
-      path,
-      reference,
-      digest: found.digest,
-      platform: describePlatform(config.platform),
-      layers: layers.length,
-      fetchedBytes: fetched.fetchedBytes(),
-    }
-  }
-
-  private async describe(): Promise<{
-    readonly found: FoundManifest
-    readonly configBytes: Buffer
-    readonly config: ImageConfig
-  }> {
-    const found = await this.registry.findManifest(this.wanted)
-    const { manifest } = found
-    const configBytes = await this.registry.blob(manifest.config)
-    const config = parseImageConfig(configBytes)
-    this.checkPlatform(config.platform, found.fromIndex)
-    if (config.diffIds.length === manifest.layers.length) return { found, configBytes, config }
-    throw new NspawnError(
-      `the image configuration is for ${config.diffIds.length} layers, the manifest has ${manifest.layers.length}`,
-      { code: 'BAD_IMAGE_CONFIG', operation: 'read image configuration' },
-    )
-  }
-
-  private checkPlatform(offered: Platform, fromIndex: boolean): void {
-    if (fits(offered, this.wanted)) return
-    const [is, wanted] = [describePlatform(offered), describePlatform(this.wanted)]
-    const asked = fromIndex || this.request.architecture !== undefined || offered.os !== 'linux'
-    if (!asked) {
-      this.log({
-        kind: 'warning',
-        text: `the image is for ${is}, this host is ${wanted}`,
-        hint: 'it runs only where the kernel knows an emulator for it',
-      })
-      return
-    }
-    throw new NspawnError(`the image is for ${is}, wanted was ${wanted}`, {
+/** An image that is there for one platform only is taken all the same, unless another one was asked for. */
+function checkPlatform(
+  offered: Platform,
+  wanted: Platform,
+  need: 'required' | 'usual',
+  log: LogSink,
+): void {
+  if (fits(offered, wanted)) return
+  const [is, host] = [describePlatform(offered), describePlatform(wanted)]
+  if (need === 'required' || offered.os !== 'linux') {
+    throw new NspawnError(`the image is for ${is}, wanted was ${host}`, {
       code: 'NO_SUCH_PLATFORM',
       operation: 'read image configuration',
     })
   }
+  log({
+    kind: 'warning',
+    text: `the image is for ${is}, this host is ${host}`,
+    hint: 'it runs only where the kernel knows an emulator for it',
+  })
+}
 
-  private async unpack(
-    stage: ImageStage,
-    { manifest: { layers } }: FoundManifest,
-    { diffIds }: ImageConfig,
-    fetched: FetchedLayers,
-  ): Promise<void> {
-    let left = this.request.maxBytes ?? maxBytesDefault
-    for (const [n, layer] of layers.entries()) {
-      const path = await fetched.wait(layer)
-      const which = `layer ${n + 1} of ${layers.length}`
-      this.log({ kind: 'step', text: `unpacking ${which}` })
-      try {
-        left -= await this.unpackLayer(path, stage.path, diffIds[n] as Digest, left)
-      } catch (error) {
-        const { code } = error as { code?: string }
-        if (code === undefined) throw error
-        throw new NspawnError(`cannot unpack ${which} (${layer.digest})`, { code, cause: error })
-      }
-    }
+interface ImageMaking {
+  readonly request: OciPull
+  readonly image: NewImage
+  readonly reference: string
+  readonly registry: Registry
+  readonly described: DescribedImage
+  readonly progress: (fraction: number) => void
+  /** Ends what goes on beside, when something fails. */
+  readonly stop: AbortController
+  readonly signal: AbortSignal
+  readonly log: LogSink
+}
+
+async function makeImage(making: ImageMaking, cleanup: CleanupStack): Promise<PulledOciImage> {
+  const { request, image, reference, registry, stop, signal, log, progress } = making
+  const { found, config, configBytes } = making.described
+  const { layers } = found.manifest
+  const settings = machineSettings(reference, config.execution)
+  const store = await openBlobStore(request.stateDirectory, cleanup, log)
+  const stage = stageImage(image, cleanup, log)
+  const failures: unknown[] = []
+  const failed = (error: unknown) => {
+    failures.push(error)
+    stop.abort(error)
   }
-
-  /** @returns the length of the plain archive */
-  private async unpackLayer(
-    path: string,
-    tree: string,
-    diffId: Digest,
-    maxBytes: number,
-  ): Promise<number> {
-    const { log, signal } = this
-    const { chunks } = await openPlain(createReadStream(path), { signal })
-    const hash = createHash('sha256')
-    let bytes = 0
-    const hashed = async function* () {
-      for await (const chunk of chunks) {
-        hash.update(chunk)
-        bytes += chunk.length
-        yield chunk
-      }
-    }
-    await unpackTar(hashed(), tree, { whiteouts: 'oci', limits: { bytes: maxBytes }, signal, log })
-    const found = `sha256:${hash.digest('hex')}`
-    if (found === diffId) return bytes
-    throw new NspawnError(`its digest without compression is ${found}, promised was ${diffId}`, {
-      code: 'CHECKSUM_MISMATCH',
-      operation: 'check sha256',
-      hint: 'the image configuration belongs to another image, or is wrong',
-    })
+  const keep = request.layers !== 'drop'
+  const fetched = fetchLayers(
+    { layers, registry, store, keep, signal, log, progress, failed },
+    cleanup,
+  )
+  const { maxBytes = maxBytesDefault } = request
+  const [tree, { diffIds }, { wait }] = [stage.path, config, fetched]
+  try {
+    await phase(log, 'layers', () =>
+      unpackLayers({ layers, diffIds, tree, maxBytes, wait, signal, log }),
+    )
+  } catch (error) {
+    stop.abort(error)
+    // What was stopped because of it says only that it was stopped.
+    throw failures[0] ?? error
   }
-
-  /** What other tools do when they start the image: nspawn expects it in the tree. */
-  private finishTree(tree: string, { execution }: ImageConfig, left: readonly string[]): void {
-    const { workingDirectory, user } = execution
-    const path = resolveInRoot(tree, workingDirectory, 'allow')
-    try {
-      mkdirSync(path, { recursive: true, mode: 0o755 })
-    } catch (error) {
-      throw new NspawnError('cannot make the working directory of the image', {
-        code: (error as NodeJS.ErrnoException).code ?? 'EIO',
-        operation: 'mkdir',
-        subject: workingDirectory,
-      })
-    }
-    for (const what of left) this.log({ kind: 'warning', text: `the settings do not say ${what}` })
-    const [name = ''] = user.split(':')
-    if (isRoot(name) || knowsUser(tree, name)) return
-    this.log({
-      kind: 'warning',
-      text: `the image names a user that it does not have: ${JSON.stringify(name.slice(0, 80))}`,
-      hint: 'it starts only with --user=, or when the user is added to its passwd file',
-    })
+  makeFitForNspawn(tree, config.execution, log)
+  for (const what of settings.left)
+    log({ kind: 'warning', text: `the settings do not say ${what}` })
+  writeFileSync(stage.sideFile('.nspawn'), settings.text)
+  writeFileSync(stage.sideFile('.oci-config'), configBytes)
+  throwIfCanceled(signal, 'pulling the image')
+  const path = await stage.publish()
+  return {
+    name: image.name,
+    path,
+    reference,
+    digest: found.digest,
+    platform: describePlatform(config.platform),
+    layers: layers.length,
+    fetchedBytes: fetched.fetchedBytes(),
   }
 }
 

@@ -283,6 +283,13 @@ describe.skipIf(absent)('a layer that is hostile', () => {
     await using server = await serve(image({ layers: [layers[0]!, bomb] }).routes)
     const all = layers[0]!.bytes.length + 1_000_000
     expect(await refusal(server, { maxBytes: all })).toMatch(/^ARCHIVE_TOO_LARGE: /)
+    const some = image({
+      layers: [0, 1, 2].map((n) => layerOf(Buffer.concat([tarOf(`${n}`, 512), Buffer.alloc(512)]))),
+    })
+    await using second = await serve(some.routes)
+    expect(await refusal(second, { maxBytes: 2500 })).toMatch(
+      /^ARCHIVE_TOO_LARGE: cannot unpack layer 3 of 3/,
+    )
   })
 
   test('goes through a link of the layer below', async () => {
@@ -493,13 +500,15 @@ describe.skipIf(absent)('a registry that is slow', () => {
       const headers = { etag: '"one"', 'content-length': bytes.length - from }
       if (from === 0) {
         response.writeHead(200, headers)
-        return void response.write(bytes.subarray(0, 100_000), () => response.destroy())
+        return void response.write(bytes.subarray(0, 100_000), () =>
+          setTimeout(() => response.destroy(), 50),
+        )
       }
       const part = `bytes ${from}-${bytes.length - 1}/${bytes.length}`
       response.writeHead(206, { ...headers, 'content-range': part }).end(bytes.subarray(from))
     }
     await using server = await serve({ ...routes, [blob(1)]: breaking })
-    await pullOci(request(server, { retries: 2 }))
-    expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=\d{4,6}-$/)])
+    await pullOci(request(server, { retries: 4 }))
+    expect(ranges.at(-1)).toMatch(/^bytes=\d{4,6}-$/)
   })
 })

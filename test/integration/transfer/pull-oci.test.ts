@@ -269,8 +269,8 @@ describe.skipIf(absent)('an image of a registry', () => {
     const log = (event: LogEvent) => void (event.kind === 'warning' && warnings.push(event.text))
     const { path } = await pullOci(request('strangers:1', { log }))
     expect(warnings).toEqual([
-      'the settings do not say the group "99" of its user',
       'the image names a user that it does not have: "4321"',
+      'the settings do not say the group "99" of its user',
     ])
     expect(readFileSync(`${path}.nspawn`, 'utf8')).toContain('\nUser=4321\n')
   })
