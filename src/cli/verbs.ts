@@ -169,11 +169,6 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/bind.ts'),
   },
   {
-    name: 'pull-oci',
-    summary: 'fetch an image from a registry',
-    load: () => import('./commands/pull-oci.ts'),
-  },
-  {
     name: 'pull-tar',
     summary: 'fetch a tree from a server',
     load: () => import('./commands/pull-tar.ts'),
@@ -182,6 +177,11 @@ export const verbs: readonly Verb[] = [
     name: 'pull-raw',
     summary: 'fetch a disk image from a server',
     load: () => import('./commands/pull-raw.ts'),
+  },
+  {
+    name: 'pull-oci',
+    summary: 'fetch an image from a registry',
+    load: () => import('./commands/pull-oci.ts'),
   },
   {
     name: 'list-transfers',
