@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer as createTcpServer, type AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
@@ -192,4 +193,57 @@ test('a proxy of the environment is asked for the file itself, not for a tunnel'
     proxy.close()
   }
   expect(asked).toEqual(['GET http://unknown.invalid/file', 'GET http://unknown.invalid/file'])
+})
+
+/** Answers with the whole body at once, and closes the connection at once. */
+async function abruptServer(head: string, body: Buffer) {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write(`HTTP/1.1 200 OK\r\n${head}Connection: close\r\n\r\n`)
+      socket.end(body)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    url: new URL(`http://127.0.0.1:${port}/f`),
+    [Symbol.asyncDispose]: () => new Promise((resolve) => server.close(resolve)),
+  }
+}
+
+const chunked = (body: Buffer) =>
+  Buffer.concat([
+    Buffer.from(`${body.length.toString(16)}\r\n`),
+    body,
+    Buffer.from('\r\n0\r\n\r\n'),
+  ])
+
+test.each([
+  ['tells its length', (size: number) => `Content-Length: ${size}\r\n`, (body: Buffer) => body],
+  ['comes in chunks', () => 'Transfer-Encoding: chunked\r\n', chunked],
+  ['ends with the connection', () => '', (body: Buffer) => body],
+] as const)(
+  'a slow reader gets all of a body that %s from a server that is gone already',
+  async (_how, head, wrap) => {
+    for (const size of [1 << 16, (1 << 16) + 1, 300_000]) {
+      const body = content.subarray(0, size)
+      await using server = await abruptServer(head(size), wrap(body))
+      const stream = await openContent({ url: server.url })
+      await sleep(50)
+      const got: Buffer[] = []
+      for await (const chunk of stream.chunks) {
+        got.push(chunk)
+        await sleep(5)
+      }
+      expect(Buffer.concat(got).equals(body)).toBe(true)
+    }
+  },
+)
+
+test('a body that is cut by a server that is gone already is not taken for whole', async () => {
+  await using server = await abruptServer('Content-Length: 100000\r\n', content.subarray(0, 70_000))
+  const stream = await openContent({ url: server.url, retries: 0 })
+  await sleep(50)
+  await expect(read(stream.chunks)).rejects.toMatchObject({ code: 'NETWORK' })
 })
