@@ -2,6 +2,7 @@
 import { row } from '../fixtures/table.ts'
 import { casesByOption } from './cases/all.ts'
 import { differences } from './differences.ts'
+import { notCompared } from './not-compared.ts'
 
 const what = {
   facts: 'everything the probe sees',
@@ -29,6 +30,12 @@ This page is written by \`npm run docs\`; do not edit it.
 ## Where we differ, and why
 
 ${[row('what', 'why'), row('---', '---'), ...differences.map(({ title, reason }) => row(title, reason))].join('\n')}
+
+## Options without a row, and why
+
+Those for networks and disk images are not in this version (docs/options.md lists them).
+
+${[row('option', 'why'), row('---', '---'), ...[...notCompared].map(([name, why]) => row(`\`--${name}\``, why))].join('\n')}
 
 ## What is compared
 

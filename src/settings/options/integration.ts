@@ -37,7 +37,8 @@ const consoleModes: readonly ConsoleMode[] = [
   'pipe',
   'read-only',
 ]
-const journal = 'use --link-journal=host to have the journal of the container on the host'
+const journal =
+  'it takes systemd-journal-remote on the host and systemd 256 in the container; --link-journal=host has the journal of the container on the host, too'
 
 export const integrationOptions: readonly Option[] = [
   {

@@ -20,7 +20,8 @@ export const userNamespaceOptions: readonly Option[] = [
     fallback: '`no`; without a value `yes`',
     details:
       '`yes` takes the range that the owner of the root directory lies in, `pick` an unused one, `identity` maps every ID to itself. A number is always the first user ID, never a boolean.',
-    differs: '`managed` is refused.',
+    differs:
+      '`managed` is refused: it asks systemd-nsresourced of systemd 258 for a range, for callers without privileges. `pick` takes an unused range itself.',
     read: (draft, text) => {
       draft.settings.privateUsers = parsePrivateUsers(text)
     },

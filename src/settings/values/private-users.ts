@@ -5,6 +5,8 @@ import { unsupported } from '../unsupported.ts'
 import { booleanWord } from './boolean.ts'
 import { parseIntegerBetween } from './number.ts'
 
+const managedInstead =
+  'it asks systemd-nsresourced of systemd 258 for a range, which hosts without it cannot; pick takes an unused one'
 const defaultLength = 0x10000
 /** −1 in 32 and in 16 bits: system calls take them for "unchanged" or "invalid". */
 const invalidIds: readonly number[] = [0xffffffff, 0xffff]
@@ -19,7 +21,7 @@ const invalidIds: readonly number[] = [0xffffffff, 0xffff]
 export function parsePrivateUsers(text: string | undefined): PrivateUsers {
   if (text === undefined) return { mode: 'owner' }
   if (text === 'pick' || text === 'identity') return { mode: text }
-  if (text === 'managed') throw unsupported('user namespace mode "managed"', 'use pick')
+  if (text === 'managed') throw unsupported('user namespace mode "managed"', managedInstead)
   if (!/^\d/.test(text)) {
     const truth = booleanWord(text)
     if (truth === undefined) {

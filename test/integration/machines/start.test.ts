@@ -1,6 +1,6 @@
 /** Machines in the background: booted, restarted, shut down, and enabled to start with the host. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { installUnit } from '../../../src/machines/enabled.ts'
@@ -8,6 +8,16 @@ import { debianBootTree } from '../../fixtures/debian-tree.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 import { verb } from './running-machine.ts'
+
+/** What `--link-journal=try-guest` has linked from the host into trees below this directory. */
+function removeJournalLinks(directory: string): void {
+  const journals = '/var/log/journal'
+  if (!existsSync(journals)) return
+  for (const entry of readdirSync(journals, { withFileTypes: true })) {
+    const path = join(journals, entry.name)
+    if (entry.isSymbolicLink() && readlinkSync(path).startsWith(`${directory}/`)) unlinkSync(path)
+  }
+}
 
 describe.skipIf(lacks('root', 'user namespaces') || existsSync('/run/systemd/system'))(
   'a machine in the background',
@@ -26,6 +36,7 @@ describe.skipIf(lacks('root', 'user namespaces') || existsSync('/run/systemd/sys
     })
     afterAll(async () => {
       await run('terminate', name)
+      removeJournalLinks(room.path)
       vi.unstubAllEnvs()
       await room[Symbol.asyncDispose]()
     })

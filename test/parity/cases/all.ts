@@ -2,6 +2,7 @@
 import type { ParityCase } from '../case.ts'
 import { factCases } from './facts.ts'
 import { outcomeCases } from './outcomes.ts'
+import { readinessCases } from './readiness.ts'
 import { scopeAndLimitCases } from './scope-and-limits.ts'
 import { secretCases } from './secrets.ts'
 import { settingsFileCases } from './settings-files.ts'
@@ -21,5 +22,6 @@ export const cases: readonly ParityCase[] = [
   ...secretCases,
   ...scopeAndLimitCases,
   ...hostUserCases,
+  ...readinessCases,
   ...settingsFileCases,
 ]

@@ -171,6 +171,7 @@ const boots: ParityCase[] = [
   }),
 ]
 
+const hostId = existsSync('/etc/machine-id') ? readFileSync('/etc/machine-id', 'utf8').trim() : ''
 const withoutJournals = { prepare: 'rm -rf "$TREE/var/log/journal"' }
 
 const journals: ParityCase[] = [
@@ -178,6 +179,20 @@ const journals: ParityCase[] = [
     '--link-journal=',
     'makes the directory of journals',
     ['-q'],
+    ['ls', '/var/log'],
+    withoutJournals,
+  ),
+  outcome(
+    '-j',
+    'links nothing where host and container have one ID, and goes on',
+    ['-q', '-j', `--uuid=${hostId}`],
+    ['ls', '/var/log'],
+    withoutJournals,
+  ),
+  outcome(
+    '-j',
+    'makes no directory in a throw-away copy',
+    ['-q', '-j', '-x'],
     ['ls', '/var/log'],
     withoutJournals,
   ),
@@ -281,8 +296,6 @@ const lists: ParityCase[] = [
   outcome('--rlimit=', 'help lists the values', ['--rlimit=help'], []),
   // Not --kill-signal=help: the list of the original begins with 0, which it refuses.
 ]
-
-const hostId = existsSync('/etc/machine-id') ? readFileSync('/etc/machine-id', 'utf8').trim() : ''
 
 const refusals: ParityCase[] = [
   refusal('-b, --boot', 'a tree without an init', ['-q', '--boot'], /sbin\/init/),
