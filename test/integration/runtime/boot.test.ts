@@ -144,7 +144,7 @@ describe.skipIf(
     expect(await leftBehind()).toEqual([])
   })
 
-  describe.each(['trixie', 'unstable'])('of %s', (suite) => {
+  describe.each(['trixie', 'testing', 'unstable'])('of %s', (suite) => {
     beforeAll(async () => {
       tree = await debianBootTree(suite)
     })
