@@ -71,6 +71,8 @@ const classOfCode: readonly (readonly [string, ExitClass])[] = [
   ['BAD_COMPRESSION', 'source'],
   ['UNKNOWN_COMPRESSION', 'source'],
   ['BAD_ARCHIVE', 'source'],
+  ['BAD_QCOW2', 'source'],
+  ['UNSUPPORTED_QCOW2', 'source'],
   ['TRUNCATED_ARCHIVE', 'source'],
   ['ARCHIVE_TOO_LARGE', 'source'],
   ['FILE_CHANGED', 'source'],

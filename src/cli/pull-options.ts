@@ -7,18 +7,17 @@ import { parseSize } from '../settings/values/size.ts'
 import { isSha256 } from '../transfer/pull/checksum-list.ts'
 import type { CompanionSuffix } from '../transfer/pull/companions.ts'
 import type { Verification } from '../transfer/pull/expectation.ts'
-import { imageClasses, type ImageClass } from '../transfer/pull/image-class.ts'
 import type { PulledImage, PullRequest } from '../transfer/pull/pull.ts'
 import type { CliContext, RunVerb } from './context.ts'
+import { addClassOptions, chosenClass, type ClassOptions } from './image-class.ts'
 import { formatBytes } from './size.ts'
 import { requireRoot } from './root.ts'
 
-interface PullOptions {
+interface PullOptions extends ClassOptions {
   readonly verify: string
   readonly keyring?: string
   readonly force?: boolean
   readonly readOnly?: boolean
-  readonly class: string
   readonly keepDownload: string
   readonly imageRoot?: string
   readonly rateLimit?: string
@@ -47,11 +46,8 @@ export function definePull(
     .option('--keyring <file>', 'keys that may sign the checksums; default those of systemd')
     .option('-f, --force', 'replace an image of that name, in one step once the new one is there')
     .option('--read-only', 'mark the image read-only')
-    .option('--class <class>', imageClasses.join(', '), 'machine')
-    .option('-m', 'the same as --class=machine')
-    .option('-P', 'the same as --class=portable')
-    .option('-S', 'the same as --class=sysext')
-    .option('-C', 'the same as --class=confext')
+  addClassOptions(command)
+  command
     .option(
       '--keep-download <when>',
       'keep a pristine copy: yes, no, or auto, where copies take no space',
@@ -81,10 +77,6 @@ export function definePull(
 }
 
 interface ShortOptions {
-  readonly m?: boolean
-  readonly P?: boolean
-  readonly S?: boolean
-  readonly C?: boolean
   readonly N?: boolean
 }
 
@@ -97,7 +89,7 @@ function pullRequest(
   return {
     url,
     name: name === '' ? '-' : name,
-    class: imageClass(options),
+    class: chosenClass(options),
     machinesDirectory: context.machinesDirectory,
     imageRoot: options.imageRoot === undefined ? undefined : resolve(options.imageRoot),
     verify: verification(options),
@@ -123,14 +115,6 @@ function verification({ verify, keyring }: PullOptions): Verification {
     `--verify=${verify} is nothing that can be verified`,
     'there are: no, checksum, signature, or 64 hexadecimal digits',
   )
-}
-
-function imageClass(options: PullOptions & ShortOptions): ImageClass {
-  const short = { machine: options.m, portable: options.P, sysext: options.S, confext: options.C }
-  const chosen = imageClasses.find((name) => short[name] === true) ?? options.class
-  const known = imageClasses.find((name) => name === chosen)
-  if (known !== undefined) return known
-  throw usageError(`there is no class ${chosen} of images`, `there are: ${imageClasses.join(', ')}`)
 }
 
 function keepDownload(options: PullOptions & ShortOptions): 'auto' | 'yes' | 'no' {

@@ -194,6 +194,31 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/cancel-transfer.ts'),
   },
   {
+    name: 'import-tar',
+    summary: 'make an image from a tar archive',
+    load: () => import('./commands/import-tar.ts'),
+  },
+  {
+    name: 'import-raw',
+    summary: 'make an image from a disk image file',
+    load: () => import('./commands/import-raw.ts'),
+  },
+  {
+    name: 'import-fs',
+    summary: 'make an image from a directory',
+    load: () => import('./commands/import-fs.ts'),
+  },
+  {
+    name: 'export-tar',
+    summary: 'write a tree to a tar archive',
+    load: () => import('./commands/export-tar.ts'),
+  },
+  {
+    name: 'export-raw',
+    summary: 'write a disk image to a file',
+    load: () => import('./commands/export-raw.ts'),
+  },
+  {
     name: 'completion',
     summary: 'print completion for bash, zsh or fish',
     load: () => import('./commands/completion.ts'),

@@ -71,8 +71,8 @@ export interface CopiedAmount {
 
 /**
  * Copies the directory `source` to `target`, or into it if `target` is an empty directory. Symlinks are
- * copied, not followed. Other mounts in the source are not entered: empty directories stand in their
- * place. If `target` lies in `source`, it is left out of the copy.
+ * copied, not followed. Other mounts in the source are not entered: empty directories like their tops
+ * stand in their place. If `target` lies in `source`, it is left out of the copy.
  *
  * @throws NspawnError; code `CANCELED` when the signal ended it: what was copied is left to the caller
  */
@@ -275,9 +275,8 @@ function* copySubdirectory(
     const target = openDirectoryAt(to, newName)
     copy.targetTop ??= statAt(target)
     try {
-      if (!sameMount(copy.top, facts)) return
       const isLeftOut = copy.leftOut !== undefined && isSameInode(facts, copy.leftOut)
-      if (!isLeftOut) yield* copyDirectory(copy, source, target, kept)
+      if (!isLeftOut && sameMount(copy.top, facts)) yield* copyDirectory(copy, source, target, kept)
       if (made) copyAttributes(copy, source, target, facts)
     } finally {
       if (!kept.has(target)) closeSync(target)

@@ -1,15 +1,13 @@
 /** Copying the contents of files: shared blocks where the file system can, holes kept in any case. */
+import { dataExtents, seekTo } from './data-ranges.ts'
 import { errnoName } from './errno.ts'
 import { lazyFunction } from './lazy-function.ts'
 import { fail, lastErrno } from './libc.ts'
 
 /* <linux/fs.h>, <unistd.h> */
 const FICLONE = 0x40049409n
-const SEEK_DATA = 3
-const SEEK_HOLE = 4
 
 const ioctlFd = lazyFunction('int ioctl(int fd, uint64_t request, long source)')
-const lseek = lazyFunction('int64_t lseek(int fd, int64_t offset, int whence)')
 const copyFileRangeCall = lazyFunction(
   'int64_t copy_file_range(int in, void *inOffset, int out, void *outOffset, size_t length, unsigned int flags)',
 )
@@ -61,33 +59,11 @@ export function* copyContents(
   }
   if (blocks * 512 >= sizeBytes) return yield* copyRange(source, target, sizeBytes, state)
   for (const { start, end } of dataExtents(source, sizeBytes)) {
-    seek(source, start, 0)
-    seek(target, start, 0)
+    seekTo(source, start)
+    seekTo(target, start)
     yield* copyRange(source, target, end - start, state)
   }
   if (ftruncate(target, sizeBytes) < 0) fail('ftruncate')
-}
-
-/** Where an open file has data, in order; the rest of its `sizeBytes` are holes. Moves the file's offset. */
-export function* dataExtents(
-  fd: number,
-  sizeBytes: number,
-): Generator<{ readonly start: number; readonly end: number }> {
-  for (let at = 0; at < sizeBytes;) {
-    const start = seek(fd, at, SEEK_DATA)
-    if (start === undefined || start >= sizeBytes) return
-    const end = Math.min(seek(fd, start, SEEK_HOLE) ?? sizeBytes, sizeBytes)
-    yield { start, end }
-    at = end
-  }
-}
-
-/** lseek(2); undefined when there is no more data. */
-function seek(fd: number, offset: number, whence: number): number | undefined {
-  const position = Number(lseek(fd, offset, whence))
-  if (position >= 0) return position
-  if (errnoName(lastErrno()) === 'ENXIO') return undefined
-  return fail('lseek')
 }
 
 let block: Uint8Array | undefined

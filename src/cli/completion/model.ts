@@ -6,6 +6,7 @@ import { Command } from 'commander'
 import type { Option } from '../../settings/option.ts'
 import { options as settingsOptions } from '../../settings/table.ts'
 import { imageClasses } from '../../transfer/pull/image-class.ts'
+import { compressions } from '../../transfer/compression.ts'
 import type { RunVerb } from '../context.ts'
 import type { Verb } from '../verbs.ts'
 
@@ -75,6 +76,11 @@ export const positions: Readonly<Record<string, readonly Completed[]>> = {
   'pull-oci': ['text', 'text'],
   'list-transfers': ['text'],
   'cancel-transfer': ['text'],
+  'import-tar': ['path', 'text'],
+  'import-raw': ['path', 'text'],
+  'import-fs': ['directory', 'text'],
+  'export-tar': ['image', 'path'],
+  'export-raw': ['image', 'path'],
   completion: [['bash', 'zsh', 'fish'], 'text'],
 }
 
@@ -85,6 +91,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
   verify: ['no', 'checksum', 'signature'],
   class: [...imageClasses],
   'keep-download': ['auto', 'yes', 'no'],
+  format: compressions,
 }
 
 /** The options of `tsnspawn` that work and are not obsolete. */

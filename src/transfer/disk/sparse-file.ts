@@ -9,32 +9,36 @@ import { fileSystemOf } from '../../sys/statfs.ts'
 const BLOCK = 4096
 const zeros = Buffer.alloc(BLOCK)
 
+export interface NewFile {
+  /** Before the umask is taken off; default 0664, which systemd's disk images have. */
+  readonly mode?: number
+  /** For messages; default `the disk image`. */
+  readonly name?: string
+}
+
 export class SparseFile implements Disposable {
   readonly fd: number
-  private readonly path: string
+  private readonly name: string
   private position = 0
 
-  private constructor(fd: number, path: string) {
+  private constructor(fd: number, name: string) {
     this.fd = fd
-    this.path = path
+    this.name = name
   }
 
-  /**
-   * Makes a new file, mode 0664 less the umask as systemd's disk images have.
-   *
-   * @throws NspawnError, `EEXIST` when something is there
-   */
-  static create(path: string): SparseFile {
+  /** @throws NspawnError, `EEXIST` when something is there */
+  static create(path: string, { mode = 0o664, name = 'the disk image' }: NewFile = {}): SparseFile {
     const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
-    try {
-      return new SparseFile(openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o664), path)
-    } catch (error) {
-      throw new NspawnError('cannot make the disk image', {
-        code: (error as NodeJS.ErrnoException).code ?? 'EIO',
-        operation: 'open',
-        subject: path,
-      })
-    }
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
+    return new SparseFile(
+      attempt(name, 'open', () => openSync(path, flags, mode)),
+      name,
+    )
+  }
+
+  /** @param fd an empty file, open for writing at its start; closed at the end of the scope */
+  static of(fd: number, name: string): SparseFile {
+    return new SparseFile(fd, name)
   }
 
   /** Bytes from the start to where writing goes on. */
@@ -75,8 +79,8 @@ export class SparseFile implements Disposable {
 
   /** Gives the file its length, which a hole at its end did not, and has it reach the disk. */
   finish(): void {
-    this.attempt('ftruncate', () => ftruncateSync(this.fd, this.position))
-    this.attempt('fsync', () => fsyncSync(this.fd))
+    attempt(this.name, 'ftruncate', () => ftruncateSync(this.fd, this.position))
+    attempt(this.name, 'fsync', () => fsyncSync(this.fd))
   }
 
   [Symbol.dispose](): void {
@@ -86,24 +90,19 @@ export class SparseFile implements Disposable {
   private put(chunk: Uint8Array, start: number, end: number): void {
     for (let at = start; at < end;) {
       const from = at
-      at += this.attempt('write', () =>
+      at += attempt(this.name, 'write', () =>
         writeSync(this.fd, chunk, from, end - from, this.position + from),
       )
     }
   }
+}
 
-  private attempt<T>(operation: string, work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'EIO'
-      throw new NspawnError('cannot write the disk image', {
-        code,
-        operation,
-        subject: this.path,
-        hint: hints[code],
-      })
-    }
+function attempt<T>(name: string, operation: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'EIO'
+    throw new NspawnError(`cannot write ${name}`, { code, operation, hint: hints[code] })
   }
 }
 

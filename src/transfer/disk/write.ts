@@ -1,7 +1,8 @@
 /** A stream or another file made a disk image's file, as small on the disk as its contents allow. */
 import { fstatSync, readSync } from 'node:fs'
 import { NspawnError, throwIfCanceled } from '../../errors.ts'
-import { cloneFile, dataExtents } from '../../sys/reflink.ts'
+import { dataExtents } from '../../sys/data-ranges.ts'
+import { cloneFile } from '../../sys/reflink.ts'
 import { SparseFile } from './sparse-file.ts'
 import { Turns } from './turns.ts'
 
@@ -57,17 +58,23 @@ export async function copyDisk(
   path: string,
   options: WriteDiskOptions = {},
 ): Promise<{ bytes: number }> {
+  refuseLonger(fstatSync(source).size, options.limitBytes)
+  using file = SparseFile.create(path)
+  // A file that is written in place shares blocks only with its like, so this comes after the first attempt.
+  if (!cloneFile(source, file.fd)) file.writeInPlace()
+  return await copyInto(source, file, options)
+}
+
+/** The same into an empty file, which stays what it is. */
+export async function copyInto(
+  source: number,
+  file: SparseFile,
+  options: WriteDiskOptions = {},
+): Promise<{ bytes: number }> {
   const bytes = fstatSync(source).size
   refuseLonger(bytes, options.limitBytes)
   throwIfCanceled(options.signal, 'copying the disk image')
-  using file = SparseFile.create(path)
-  let shared = cloneFile(source, file.fd)
-  if (!shared) {
-    // On btrfs a file that is written in place shares blocks only with its like.
-    file.writeInPlace()
-    shared = cloneFile(source, file.fd)
-  }
-  if (shared) file.skip(bytes)
+  if (cloneFile(source, file.fd)) file.skip(bytes)
   else await copyData(source, bytes, file, options)
   file.finish()
   return { bytes }

@@ -26,6 +26,6 @@ export function checkName(name: string, imageClass: ImageClass): void {
   const what = imageClass === 'machine' ? 'machine' : 'image'
   throw usageError(
     `"${name}" cannot be the name of ${what === 'machine' ? 'a' : 'an'} ${what}`,
-    'give another one behind the URL',
+    'give it another one, as the second argument',
   )
 }

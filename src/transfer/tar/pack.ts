@@ -62,6 +62,7 @@ export async function* packTree(
 ): AsyncGenerator<Uint8Array> {
   throwIfCanceled(options.signal, 'packing')
   const pack = tar.pack({ highWaterMark: 2 * CHUNK_BYTES })
+  pack.on('error', () => undefined)
   const packing = new TreePacker(pack, options).run(tree)
   packing.then(
     () => pack.finalize(),
@@ -300,6 +301,8 @@ class TreePacker {
     return new Promise((resolve, reject) => {
       const done = (error?: Error | null) => (error ? reject(error) : resolve())
       const sink = this.pack.entry(header, done)
+      // Told by the callback; unheard, it would end the process.
+      sink.on('error', () => undefined)
       if (content === undefined) return
       this.fill(sink, content).then(
         () => sink.end(null),

@@ -14,15 +14,15 @@ import { describe, expect, it } from 'vitest'
 import { convertQcow2 } from '../../../src/transfer/disk/convert-qcow2.ts'
 import { copyDisk, writeDisk } from '../../../src/transfer/disk/write.ts'
 import { makeQcow2 } from '../../fixtures/qcow2.ts'
-import { randomBytes } from '../../fixtures/random.ts'
+import { noise } from '../../fixtures/noise.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { loopFileSystem } from '../images/loop-file-system.ts'
 
 const MiB = 1 << 20
-const noise = Buffer.concat(Array.from({ length: 4096 }, (_, i) => randomBytes(i + 1, 1024)))
+const data = noise(4 * MiB)
 async function* stream(times = 1) {
-  for (let i = 0; i < times; i++) yield noise
+  for (let i = 0; i < times; i++) yield data
 }
 const isInPlace = (path: string) =>
   (execFileSync('lsattr', [path], { encoding: 'utf8' }).split(' ')[0] as string).includes('C')
@@ -66,7 +66,7 @@ describe.skipIf(lacks('root', 'loop devices', 'btrfs'))('on btrfs a disk image',
   it('is a copy that shares the blocks of an ordinary file', async () => {
     await using dir = await temporaryDirectory()
     using fs = loopFileSystem('btrfs', dir.path)
-    writeFileSync(join(fs.path, 'ordinary'), noise)
+    writeFileSync(join(fs.path, 'ordinary'), data)
     expect(await copy(join(fs.path, 'ordinary'), join(fs.path, 'copy'))).toBeLessThan(MiB)
     expect(isInPlace(join(fs.path, 'copy'))).toBe(false)
   })
@@ -87,7 +87,7 @@ describe.skipIf(lacks('root', 'loop devices'))('on ext4 a disk image', () => {
     await using dir = await temporaryDirectory()
     using fs = loopFileSystem('ext4', dir.path)
     const source = join(fs.path, 'source')
-    writeFileSync(source, noise)
+    writeFileSync(source, data)
     execFileSync('truncate', ['-s', '40M', source])
     expect(await copy(source, join(fs.path, 'copy'))).toBeLessThan(5 * MiB)
     expect(statSync(join(fs.path, 'copy')).size).toBe(40 * MiB)

@@ -1,0 +1,120 @@
+/** What all exports have in common: the image, its lock, where it goes, a record among the transfers. */
+import { realpathSync } from 'node:fs'
+import { CleanupStack } from '../../cleanup.ts'
+import { NspawnError } from '../../errors.ts'
+import { requireImage, type Image } from '../../images/discover.ts'
+import { lockImage } from '../../images/lock.ts'
+import { silent, type LogSink } from '../../log.ts'
+import { compressionByName, type Compression } from '../compress.ts'
+import { tellProgress, type TellProgress } from '../local/progress.ts'
+import { openOutput, type LocalOutput } from '../local/output.ts'
+import { registerTransfer, type TransferType } from '../transfers.ts'
+
+export interface ExportRequest {
+  /** Of the image. */
+  readonly name: string
+  /** A file; `-` or nothing for standard output. */
+  readonly target?: string | undefined
+  /** Default: by the name of the file. */
+  readonly compression?: Compression | undefined
+  /** A machines directory that alone is searched; absolute. */
+  readonly machinesOverride?: string | undefined
+  /** Instead of the machines directories; absolute. */
+  readonly imageRoot?: string | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly log?: LogSink | undefined
+}
+
+export interface ExportedImage {
+  readonly name: string
+  /** As it was asked for, or `standard output`. */
+  readonly target: string
+  readonly compression: Compression
+  /** Before compression. */
+  readonly bytes: number
+}
+
+/** What an export's own work is given. */
+export interface ExportWork {
+  readonly image: Image
+  /** Without symlinks. */
+  readonly path: string
+  readonly compression: Compression
+  readonly output: LocalOutput
+  readonly cleanup: CleanupStack
+  readonly signal: AbortSignal
+  readonly log: LogSink
+  /** The image is in use by somebody who may change it. */
+  readonly inUse: boolean
+  readonly progress: TellProgress
+}
+
+/**
+ * Runs an export: a new file gets its name when `work` is done, and nothing is left of one that fails.
+ *
+ * @param check refuses images of the wrong kind, before anything is made
+ * @param work returns how much it packed
+ * @throws NspawnError `IMAGE_NOT_FOUND`, `USAGE`, `CANCELED`, `TRANSFER_CANCELED`, `ENOSPC`, `EPIPE`, what `work` throws
+ */
+export async function exportImage(
+  type: Extract<TransferType, `export-${string}`>,
+  request: ExportRequest,
+  check: (image: Image) => void,
+  work: (work: ExportWork) => Promise<number>,
+): Promise<ExportedImage> {
+  const { name, target, log = silent } = request
+  const image = requireImage(name, request.imageRoot ?? request.machinesOverride)
+  check(image)
+  const compression = request.compression ?? compressionByName(target ?? '')
+  await using cleanup = new CleanupStack()
+  const inUse = holdImage(image, cleanup)
+  const transfer = registerTransfer(
+    { type, local: name, remote: target ?? 'standard output' },
+    cleanup,
+  )
+  const signals = request.signal === undefined ? [] : [request.signal]
+  const signal = AbortSignal.any([...signals, transfer.signal])
+  try {
+    const output = await openOutput(target, cleanup, log, signal)
+    log({
+      kind: 'notice',
+      text: `Exporting '${image.path}', saving to '${output.name}' with compression '${compression}'.`,
+    })
+    const bytes = await work({
+      image,
+      path: realpathSync(image.path),
+      compression,
+      output,
+      cleanup,
+      signal,
+      log,
+      inUse,
+      progress: tellProgress(`exporting ${name}`, transfer, log),
+    })
+    output.publish()
+    return { name, target: output.name, compression, bytes }
+  } catch (error) {
+    throw transfer.signal.aborted ? transfer.signal.reason : error
+  }
+}
+
+/** Keeps the image from being changed or removed. @returns whether somebody changes it already */
+function holdImage(image: Image, cleanup: CleanupStack): boolean {
+  try {
+    const lock = lockImage(image.path, 'shared')
+    cleanup.defer(`lock of ${image.path}`, lock.release)
+    return false
+  } catch (error) {
+    if (error instanceof NspawnError && error.code === 'EBUSY') return true
+    throw error
+  }
+}
+
+/** Said where the copy that goes out was not made in one moment. */
+export function warnOfUse({ image, inUse, log }: ExportWork): void {
+  if (!inUse) return
+  log({
+    kind: 'warning',
+    text: `${image.name} is in use: files that are written meanwhile may not fit together`,
+  })
+}

@@ -1,0 +1,33 @@
+/** A copy of a file that nobody else can change, and that takes no time and no space. */
+import { closeSync, constants, openSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { FS_NOCOW_FL, getInodeFlags, setInodeFlags } from '../../sys/inode-flags.ts'
+import { cloneFile } from '../../sys/reflink.ts'
+
+/* <asm-generic/fcntl.h>: with O_DIRECTORY, which some architectures number otherwise */
+const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY
+
+/**
+ * A file without a name that shares all blocks of the open file `source`, open for reading.
+ *
+ * @param path of `source`; the copy lies on its file system
+ * @returns undefined where blocks cannot be shared, or nothing can be written
+ */
+export function cloneUnnamed(source: number, path: string): number | undefined {
+  let copy: number
+  try {
+    copy = openSync(dirname(path), O_TMPFILE | constants.O_RDWR, 0o600)
+  } catch {
+    return undefined
+  }
+  let shared = false
+  try {
+    // On btrfs a file that is written in place shares blocks only with its like.
+    const flags = getInodeFlags(source) & FS_NOCOW_FL
+    if (flags !== 0) setInodeFlags(copy, getInodeFlags(copy) | flags)
+    shared = cloneFile(source, copy)
+  } finally {
+    if (!shared) closeSync(copy)
+  }
+  return shared ? copy : undefined
+}
