@@ -2,8 +2,10 @@
 import { writeFileSync } from 'node:fs'
 import { settingsFilesPage } from '../src/settings/file/page.ts'
 import { optionsPage } from '../src/settings/options-page.ts'
+import { archivesPage } from '../test/fixtures/archives/page.ts'
 import { parityPage } from '../test/parity/page.ts'
 
+writeFileSync('docs/archives.md', archivesPage())
 writeFileSync('docs/options.md', optionsPage())
 writeFileSync('docs/parity.md', parityPage())
 writeFileSync('docs/settings-files.md', settingsFilesPage())

@@ -20,6 +20,8 @@ const RESOLVE_NO_SYMLINKS = 0x04
 const RESOLVE_BENEATH = 0x08
 const RESOLVE_IN_ROOT = 0x10
 const ENOENT = 2
+const EAGAIN = 11
+const EAGAIN_TRIES = 1000
 
 /** struct open_how. */
 function openHow(flags: number, mode: number): Buffer {
@@ -83,8 +85,12 @@ export function tryOpenBelow(
   how[0] = BigInt(flags | O_CLOEXEC)
   how[1] = BigInt(mode)
   how[2] = BigInt(resolution[resolve] | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
-  const fd = Number(openat2Bytes(SYS_openat2, directory, path, howBytes, 24))
-  return fd >= 0 ? fd : errnoName(lastErrno())
+  for (let tries = 0; ; tries++) {
+    const fd = Number(openat2Bytes(SYS_openat2, directory, path, howBytes, 24))
+    if (fd >= 0) return fd
+    // A rename anywhere on the host while `..` was followed (openat2(2), EAGAIN).
+    if (lastErrno() !== EAGAIN || tries === EAGAIN_TRIES) return errnoName(lastErrno())
+  }
 }
 
 /** The name under which a descriptor can be used as a path, or, with `name`, an entry of that directory. */

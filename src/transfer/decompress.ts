@@ -8,6 +8,7 @@ import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { findProgram } from '../find-program.ts'
 import { compressionByMagic, MAGIC_BYTES, type Compression } from './compression.ts'
 import { throughProgram } from './host-filter.ts'
+import type { ChunkUse } from './read-pipe.ts'
 import { unpackXz } from './xz-thread.ts'
 
 export type { Compression } from './compression.ts'
@@ -16,6 +17,8 @@ export interface PlainOptions {
   readonly signal?: AbortSignal | undefined
   /** `embedded`: no program of the host is used, even if it is there. */
   readonly by?: 'host' | 'embedded' | undefined
+  /** `lent`: the reader is done with a chunk when it asks for the next, which saves time and memory. Default `given`. */
+  readonly chunks?: ChunkUse | undefined
 }
 
 export interface PlainStream {
@@ -42,7 +45,7 @@ const CHUNK_BYTES = 1 << 18
 
 /**
  * Makes `chunks` plain, by what their first bytes say they are. Several compressed streams one behind the other are
- * one. Memory is bounded, and nothing is read before it is asked for.
+ * one. Memory is bounded, nothing is read before it is asked for, and `chunks` are read to their end, whatever is there.
  *
  * @throws NspawnError `UNKNOWN_COMPRESSION` for a compression that is known by name only, or whose program is missing;
  *   while read: `BAD_COMPRESSION` when the data are damaged or stop early, `CANCELED`, what `chunks` throws
@@ -111,6 +114,7 @@ function plain(
       purpose,
       code: 'BAD_COMPRESSION',
       signal: options.signal,
+      chunks: options.chunks,
     })
   }
   switch (compression) {
@@ -147,6 +151,7 @@ async function* throughNode(
   signal?.addEventListener('abort', cancel)
   try {
     yield* input.pipe(decoder) as AsyncIterable<Uint8Array>
+    if (!input.readableEnded) for await (const _ of input.unpipe(decoder));
   } catch (error) {
     throwIfCanceled(signal, purpose)
     if (broken !== undefined) throw broken.error

@@ -2,7 +2,7 @@
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { startFilter, type Filter } from '../process.ts'
 import { close, pipe } from '../sys/fd.ts'
-import { readPipe } from './read-pipe.ts'
+import { readPipe, type ChunkUse } from './read-pipe.ts'
 
 export interface HostFilterOptions {
   /** What it is done for, as an infinitive: "decompress xz data". */
@@ -10,6 +10,8 @@ export interface HostFilterOptions {
   /** The code of the error when the program fails. */
   readonly code: string
   readonly signal?: AbortSignal | undefined
+  /** Default `given`. */
+  readonly chunks?: ChunkUse | undefined
 }
 
 /**
@@ -36,7 +38,7 @@ export async function* throughProgram(
   })
   options.signal?.addEventListener('abort', kill)
   try {
-    yield* readPipe(readEnd)
+    yield* readPipe(readEnd, options.chunks ?? 'given')
     const { ok, how, stderr } = await program.ended
     throwIfCanceled(options.signal, options.purpose)
     if (ok) await fed
@@ -54,8 +56,9 @@ export async function* throughProgram(
 async function feed(source: AsyncIterator<Uint8Array>, { input }: Filter): Promise<void> {
   for (;;) {
     const { done, value } = await source.next()
-    if (done === true || !input.writable) break
-    if (input.write(value)) continue
+    if (done === true) break
+    // What the program does not want any more is read all the same: somebody may be hashing it.
+    if (!input.writable || input.write(value)) continue
     await new Promise<void>((resolve) => {
       const go = () => {
         input.off('drain', go)

@@ -2,6 +2,8 @@
 import { Socket, type OnReadOpts } from 'node:net'
 import { growPipe } from '../sys/fd.ts'
 
+export type ChunkUse = 'lent' | 'given'
+
 const PIPE_BYTES = 1 << 20
 const CHUNK_BYTES = 1 << 18
 const PAUSE_MS = 2
@@ -11,17 +13,23 @@ const PAUSE_MS = 2
  * woken, and we, thousands of times. So after a chunk that was not full the pipe is left alone for a moment.
  *
  * @param fd its reading end
+ * @param chunks `lent`: a chunk's bytes are only valid until the next is asked for. Else each is a buffer of its own,
+ *   and the garbage of a long stream costs time and some 60 MB
  */
-export async function* readPipe(fd: number): AsyncGenerator<Uint8Array> {
+export async function* readPipe(fd: number, chunks: ChunkUse): AsyncGenerator<Uint8Array> {
   growPipe(fd, PIPE_BYTES)
-  const ready: Buffer[] = []
+  const ready: Uint8Array[] = []
   let over = false
   let failure: Error | undefined
   let wake = () => {}
   const onread: OnReadOpts = {
-    buffer: () => Buffer.allocUnsafeSlow(CHUNK_BYTES),
+    // Nothing is read while a chunk is with its user.
+    buffer:
+      chunks === 'lent'
+        ? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+        : () => Buffer.allocUnsafeSlow(CHUNK_BYTES),
     callback: (length, buffer) => {
-      ready.push((buffer as Buffer).subarray(0, length))
+      ready.push(buffer.subarray(0, length))
       wake()
       return false
     },

@@ -56,6 +56,7 @@ export async function* unpackXz(
           tell({ kind: 'taken' })
           break
         case 'end':
+          while ((await source.next()).done !== true);
           return
         case 'failed':
           throw new NspawnError(`cannot decompress xz data: ${message.why}`, {

@@ -35,7 +35,7 @@ export async function unpackImage(
     await unpackDisk(chunks, stage.path, scratch, { signal, limitBytes: sizeMaxBytes })
     return
   }
-  const plain = await openPlain(chunks, { signal })
+  const plain = await openPlain(chunks, { signal, chunks: 'lent' })
   await unpackTar(plain.chunks, stage.path, { limits: { bytes: sizeMaxBytes }, signal, log })
   liftOsTree(stage.path, log)
 }

@@ -28,7 +28,7 @@ export function isOverlayXattr(name: string): boolean {
 export class AttributeSetter {
   private readonly shift: number | undefined
   private readonly warn: (text: string) => void
-  private readonly unsupported = new Set<string>()
+  private readonly warned = new Set<string>()
 
   /** @param shift added to all owners and groups, which must then be below 65536; undefined keeps them */
   constructor(shift: number | undefined, warn: (text: string) => void) {
@@ -102,7 +102,10 @@ export class AttributeSetter {
     if (text === undefined || text === '' || entry.xattrs?.has(name) === true) return
     const acl = aclOfText(text)
     if (acl !== undefined) return this.setOne(target, name, acl, entry)
-    this.warn(`leaving out the ACL of ${shownName(entry.path)}, which this host cannot read`)
+    this.warnOnce(
+      entry.path,
+      `leaving out the ACL of ${shownName(entry.path)}, which this host cannot read`,
+    )
   }
 
   private setOne(target: XattrTarget, latin1: string, value: Buffer, entry: TarEntry): void {
@@ -136,11 +139,10 @@ export class AttributeSetter {
     return shiftCapability(value, this.shift)
   }
 
-  private warnOnce(name: string, text: string): void {
-    if (this.unsupported.has(name)) return
-    // An archive can have any number of names.
-    if (this.unsupported.size < 100) this.unsupported.add(name)
-    else return
+  private warnOnce(about: string, text: string): void {
+    // An archive can have any number of names; nobody reads the hundredth.
+    if (this.warned.has(about) || this.warned.size === 100) return
+    this.warned.add(about)
     this.warn(text)
   }
 }

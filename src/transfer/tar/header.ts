@@ -12,8 +12,8 @@ export const BLOCK = 512
 export interface RawHeader {
   /** The type flag as a character; an empty one is `'0'`. */
   readonly flag: string
-  readonly path: string
-  readonly link: string
+  path: string
+  link: string
   readonly mode: number
   readonly uid: number
   readonly gid: number
@@ -30,46 +30,47 @@ export interface RawHeader {
  * @throws NspawnError `BAD_ARCHIVE` when the checksum is right and a number is none
  * @see tar(5), POSIX.1 pax "ustar Interchange Format"
  */
-export function readHeader(block: Uint8Array): RawHeader | 'zeros' | undefined {
+export function readHeader(block: Buffer): RawHeader | 'zeros' | undefined {
   let sum = 0
-  let signedSum = 0
-  for (let i = 0; i < BLOCK; i++) {
-    const byte = block[i] as number
-    sum += byte
-    signedSum += byte > 127 ? byte - 256 : byte
-  }
+  for (let i = 0; i < BLOCK; i++) sum += block[i] as number
   if (sum === 0) return 'zeros'
-  let own = 0
-  let ownSigned = 0
-  for (let i = 148; i < 156; i++) {
-    const byte = block[i] as number
-    own += byte - 32
-    ownSigned += (byte > 127 ? byte - 256 : byte) - 32
-  }
-  const told = numberAt(block, 148, 8)
-  // Some old writers added the bytes up as signed ones.
-  if (told === undefined || (told !== sum - own && told !== signedSum - ownSigned)) return undefined
-  const flag = String.fromCharCode(block[156] || 0x30)
+  if (!isChecksum(block, sum)) return undefined
+  const flag = block[156] === 0 ? '0' : block.toString('latin1', 156, 157)
   const device = flag === '3' || flag === '4'
   const path = textAt(block, 0, 100)
   const prefix = isPosix(block) ? textAt(block, 345, 155) : ''
-  const field = (what: string, at: number, length: number): number => {
-    const value = numberAt(block, at, length)
-    if (value === undefined) throw badArchive(`its ${what} is no number`, path)
-    return value
-  }
   return {
     flag,
     path: prefix === '' ? path : `${prefix}/${path}`,
     link: textAt(block, 157, 100),
-    mode: field('mode', 100, 8) & 0o7777,
-    uid: field('owner', 108, 8),
-    gid: field('group', 116, 8),
-    size: field('size', 124, 12),
-    modifiedSeconds: field('time', 136, 12),
-    major: device ? field('device number', 329, 8) : 0,
-    minor: device ? field('device number', 337, 8) : 0,
+    mode: field(block, 100, 8, 'mode') & 0o7777,
+    uid: field(block, 108, 8, 'owner'),
+    gid: field(block, 116, 8, 'group'),
+    size: field(block, 124, 12, 'size'),
+    modifiedSeconds: field(block, 136, 12, 'time'),
+    major: device ? field(block, 329, 8, 'device number') : 0,
+    minor: device ? field(block, 337, 8, 'device number') : 0,
   }
+}
+
+/** Whether the block's checksum is the sum of its bytes, with blanks in the place of the checksum. */
+function isChecksum(block: Buffer, sum: number): boolean {
+  const told = numberAt(block, 148, 8)
+  if (told === undefined) return false
+  let blanked = sum
+  for (let i = 148; i < 156; i++) blanked += 0x20 - (block[i] as number)
+  if (told === blanked) return true
+  // Some old writers added the bytes up as signed ones.
+  for (let i = 0; i < BLOCK; i++) {
+    if ((block[i] as number) > 127 && (i < 148 || i >= 156)) blanked -= 256
+  }
+  return told === blanked
+}
+
+function field(block: Buffer, at: number, length: number, what: string): number {
+  const value = numberAt(block, at, length)
+  if (value === undefined) throw badArchive(`its ${what} is no number`, textAt(block, 0, 100))
+  return value
 }
 
 /** The block before PAX records of `size` bytes, which say something of the entry behind them. */
@@ -89,19 +90,15 @@ export function writeExtendedHeader(size: number): Buffer {
 }
 
 /** `ustar` and a NUL; GNU has a blank there, and other things than a prefix behind. */
-function isPosix(block: Uint8Array): boolean {
-  return textAt(block, 257, 6) === 'ustar' && block[262] === 0
+function isPosix(block: Buffer): boolean {
+  return block[262] === 0 && block.toString('latin1', 257, 262) === 'ustar'
 }
 
 /** Bytes up to the first NUL, one character each. */
-export function textAt(block: Uint8Array, at: number, length: number): string {
-  let text = ''
-  for (let i = at; i < at + length; i++) {
-    const byte = block[i] as number
-    if (byte === 0) break
-    text += String.fromCharCode(byte)
-  }
-  return text
+export function textAt(block: Buffer, at: number, length: number): string {
+  if (block[at] === 0) return ''
+  const end = block.indexOf(0, at)
+  return block.toString('latin1', at, end < 0 ? at + length : Math.min(end, at + length))
 }
 
 /**
@@ -109,7 +106,7 @@ export function textAt(block: Uint8Array, at: number, length: number): string {
  *
  * @returns undefined when it is neither, or too large to count with
  */
-export function numberAt(block: Uint8Array, at: number, length: number): number | undefined {
+export function numberAt(block: Buffer, at: number, length: number): number | undefined {
   const first = block[at] as number
   const end = at + length
   if (first & 0x80) {

@@ -12,6 +12,8 @@ import { statAt, type TimeOfInode } from '../../sys/statx.ts'
 import { getXattr, removeXattr, setXattr } from '../../sys/xattr.ts'
 import { badArchive } from './header.ts'
 
+/** Each directory on the way is open. */
+const DEPTH_MAX = 1000
 const ACL_DEFAULT = 'system.posix_acl_default'
 const asDirectory = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 
@@ -70,6 +72,7 @@ export class OpenDirectories {
     const cut = path.lastIndexOf('/')
     const name = path.slice(cut + 1)
     if (cut >= 0 && name.length > 2 && path.slice(0, cut) === this.written) return name
+    this.written = '\0'
     const names = componentsOf(path)
     const own = names.pop() ?? ''
     this.leaveAllBut(names)
@@ -167,5 +170,8 @@ function restore(
 export function componentsOf(path: string): string[] {
   const names = path.split('/').filter((name) => name !== '' && name !== '.')
   if (names.includes('..')) throw badArchive("its name leads upwards ('..')", path)
+  if (names.length > DEPTH_MAX) {
+    throw badArchive(`its name is deeper than ${DEPTH_MAX} directories`, path)
+  }
   return names
 }

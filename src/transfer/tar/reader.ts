@@ -131,7 +131,8 @@ export class TarReader {
   private sawEntry = false
   /** Blocks of zeros since the last entry. */
   private zeros = 0
-  private global: Extension = {}
+  private readonly global: Extension = {}
+  private globalSaysNothing = true
   private next: Extension = {}
   private longPath: string | undefined
   private longLink: string | undefined
@@ -145,7 +146,8 @@ export class TarReader {
   }
 
   /** @throws NspawnError `BAD_ARCHIVE`; what the sink throws */
-  push(chunk: Uint8Array): void {
+  push(bytes: Uint8Array): void {
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     let at = 0
     while (at < chunk.length) {
       const { state } = this
@@ -204,7 +206,7 @@ export class TarReader {
     )
   }
 
-  private takeBlock(block: Uint8Array): void {
+  private takeBlock(block: Buffer): void {
     const { state } = this
     switch (state.in) {
       case 'old map':
@@ -228,7 +230,7 @@ export class TarReader {
     }
   }
 
-  private takeHeader(block: Uint8Array): void {
+  private takeHeader(block: Buffer): void {
     const header = readHeader(block)
     if (header === 'zeros') {
       // Archives that were put one behind the other have such blocks in between.
@@ -278,26 +280,28 @@ export class TarReader {
     this.state = this.padding === 0 ? atHeader : inPadding
     if (flag === 'L') this.longPath = textAt(bytes, 0, bytes.length)
     else if (flag === 'K') this.longLink = textAt(bytes, 0, bytes.length)
-    else if (flag === 'g') takeRecords(this.global, readPaxRecords(bytes), 'global')
+    else if (flag === 'g') this.takeGlobal(bytes)
     else takeRecords(this.next, readPaxRecords(bytes), 'next')
   }
 
-  private takeEntry(header: RawHeader, block: Uint8Array): void {
+  private takeGlobal(bytes: Buffer): void {
+    takeRecords(this.global, readPaxRecords(bytes), 'global')
+    this.globalSaysNothing = Object.keys(this.global).length === 0
+  }
+
+  private takeEntry(header: RawHeader, block: Buffer): void {
     this.sawEntry = true
-    const extension: Extension = { ...this.global, ...this.next }
-    const raw: RawHeader = {
-      ...header,
-      path: extension.sparse?.path ?? extension.path ?? this.longPath ?? header.path,
-      link: extension.link ?? this.longLink ?? header.link,
-    }
-    this.current = raw.path
+    const extension = this.globalSaysNothing ? this.next : { ...this.global, ...this.next }
+    header.path = extension.sparse?.path ?? extension.path ?? this.longPath ?? header.path
+    header.link = extension.link ?? this.longLink ?? header.link
+    this.current = header.path
     this.merged = extension
     this.next = {}
     this.longPath = undefined
     this.longLink = undefined
     const type = types[header.flag]
     if (type === undefined) {
-      throw badArchive(`its type ${JSON.stringify(header.flag)} is unknown`, raw.path)
+      throw badArchive(`its type ${JSON.stringify(header.flag)} is unknown`, header.path)
     }
     // Only files have data, whatever the size field says; POSIX lets extended headers give some to hard links.
     const sized = type === 'file' || header.flag === 'D'
@@ -307,18 +311,18 @@ export class TarReader {
         ? (extension.size ?? 0)
         : 0
     this.padding = wholeBlocks(this.left) - this.left
-    if (header.flag === 'S') return this.startOldSparse(raw, block)
+    if (header.flag === 'S') return this.startOldSparse(header, block)
     const pax = extension.sparse
-    if (pax !== undefined && type === 'file') return this.startPaxSparse(raw, pax)
-    const old = type === 'file' && raw.path.endsWith('/')
-    this.begin(raw, old ? 'directory' : type, undefined)
+    if (pax !== undefined && type === 'file') return this.startPaxSparse(header, pax)
+    const old = type === 'file' && header.path.endsWith('/')
+    this.begin(header, old ? 'directory' : type, undefined)
   }
 
   private entryName(): string {
     return this.current ?? ''
   }
 
-  private startOldSparse(header: RawHeader, block: Uint8Array): void {
+  private startOldSparse(header: RawHeader, block: Buffer): void {
     const size = numberAt(block, 483, 12)
     if (size === undefined || size < 0) throw badSparse(header.path)
     const segments: number[] = []
@@ -382,7 +386,7 @@ export class TarReader {
 
 const wholeBlocks = (size: number): number => Math.ceil(size / BLOCK) * BLOCK
 
-function isHeader(block: Uint8Array): boolean {
+function isHeader(block: Buffer): boolean {
   try {
     return typeof readHeader(block) === 'object' && textAt(block, 257, 5) === 'ustar'
   } catch {

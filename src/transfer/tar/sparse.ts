@@ -46,7 +46,7 @@ export function badSparse(entry: string): Error {
  */
 export function addOldPieces(
   segments: number[],
-  block: Uint8Array,
+  block: Buffer,
   at: number,
   count: number,
   entry: string,

@@ -66,6 +66,24 @@ describe.each(ways)('$format by the $by way', ({ format, by }) => {
     await expect(whole(bytes, { by })).rejects.toMatchObject({ code: 'BAD_COMPRESSION' })
   })
 
+  test('reads its source to the end, for those who hash it', async () => {
+    const bytes = await packed(format)
+    let seen = 0
+    async function* counted() {
+      for await (const chunk of inPieces(Buffer.concat([bytes, Buffer.alloc(500_000)]))) {
+        seen += chunk.length
+        yield chunk
+      }
+    }
+    const { chunks } = await openPlain(counted(), { by })
+    try {
+      for await (const _ of chunks);
+      expect(seen).toBe(bytes.length + 500_000)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'BAD_COMPRESSION' })
+    }
+  })
+
   test('passes on what is wrong with its source', async () => {
     const bytes = await packed(format)
     async function* broken() {
