@@ -2,6 +2,7 @@ import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import { jsonReporter } from '../../../src/cli/reporters/json.ts'
 import { failureText, plainReporter, plainText } from '../../../src/cli/reporters/plain.ts'
+import { terminalReporter } from '../../../src/cli/reporters/terminal.ts'
 import { NspawnError } from '../../../src/errors.ts'
 
 test('JSON is one object a line, with the time, and a failure has its code and exit status', () => {
@@ -55,4 +56,27 @@ test('what is no error of ours is called a bug and keeps its stack', () => {
     /^this is a bug: TypeError: x.*\n +at /,
   )
   expect(failureText(new NspawnError('no', { code: 'X' }))).toBe('no')
+})
+
+test.each([
+  ['as a bar', 10_000_000, '50% x.tar, 2.0 MB/s, 1 min 5 s left'],
+  ['as a line, where nobody knows how much there is', undefined, 'x.tar (5.0 MB), 2.0 MB/s'],
+])('a terminal shows speed and time left %s', async (_how, total, shown) => {
+  const screen = Object.assign(new PassThrough(), { isTTY: true, columns: 100 })
+  const reporter = terminalReporter(
+    { detail: 'normal', program: 'p' },
+    new PassThrough(),
+    screen as unknown as NodeJS.WriteStream,
+  )
+  reporter.log({
+    kind: 'progress',
+    text: 'x.tar',
+    done: 5_000_000,
+    total,
+    unit: 'bytes',
+    perSecond: 2_000_000,
+    ...(total === undefined ? {} : { remainingSeconds: 65 }),
+  })
+  expect(String(screen.read())).toContain(shown)
+  reporter.close()
 })

@@ -2,12 +2,17 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { createServer as createTcpServer, type AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer as createSecureServer } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import type { LogEvent } from '../../../src/log.ts'
 import { openContent, openSteady } from '../../../src/transfer/steady-stream.ts'
 import { flakyFile } from '../../fixtures/flaky-file.ts'
+import { lacks } from '../../fixtures/requires.ts'
 import { serve } from '../../fixtures/web-server.ts'
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
@@ -246,4 +251,47 @@ test('a body that is cut by a server that is gone already is not taken for whole
   const stream = await openContent({ url: server.url, retries: 0 })
   await sleep(50)
   await expect(read(stream.chunks)).rejects.toMatchObject({ code: 'NETWORK' })
+})
+
+test.skipIf(lacks('program:openssl'))('a redirect from https to http is refused', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'https-'))
+  const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'],
+      ...['-keyout', key, '-out', cert, '-subj', '/CN=localhost', '-addext'],
+      'subjectAltName=DNS:localhost',
+    ],
+    { stdio: 'ignore' },
+  )
+  await using plain = await serve({ '/file': 'in clear' })
+  const secure = createSecureServer(
+    { key: readFileSync(key), cert: readFileSync(cert) },
+    (request, response) => {
+      if (request.url === '/file') response.end('kept secret')
+      else response.writeHead(302, { location: `${plain.origin}/file` }).end()
+    },
+  )
+  await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve))
+  const { port } = secure.address() as AddressInfo
+  // In a process of its own, which trusts the certificate.
+  const env = { PATH: process.env['PATH'], NODE_EXTRA_CA_CERTS: cert }
+  const fetch = (path: string) =>
+    promisify(execFile)(
+      process.execPath,
+      ['scripts/run.mjs', 'test/fixtures/fetch-probe.ts', `https://localhost:${port}${path}`],
+      { env },
+    )
+  try {
+    expect((await fetch('/file')).stdout).toBe('kept secret')
+    await expect(fetch('/down')).rejects.toMatchObject({
+      stderr: expect.stringContaining('from https to http'),
+    })
+    expect(plain.requests).toEqual([])
+  } finally {
+    secure.closeAllConnections()
+    secure.close()
+    rmSync(directory, { recursive: true })
+  }
 })
