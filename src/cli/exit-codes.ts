@@ -81,6 +81,7 @@ const classOfCode: readonly (readonly [string, ExitClass])[] = [
   ['TRUNCATED', 'source'],
   ['STALLED', 'source'],
   ['NETWORK', 'source'],
+  ['TLS', 'source'],
   ['ECONNREFUSED', 'source'],
   ['ECONNRESET', 'source'],
   ['ENOTFOUND', 'source'],

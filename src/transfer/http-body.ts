@@ -133,6 +133,16 @@ export function transient(error: unknown): boolean {
 export function networkError(error: unknown, url: URL): unknown {
   const { code, message } = error as NodeJS.ErrnoException
   if (error instanceof NspawnError || code === undefined) return error
+  if (/^ERR_(?:SSL|TLS)_|CERT|^UNABLE_TO_/.test(code)) {
+    // OpenSSL's own messages are lines of numbers, with the words that count beside them.
+    const why = (error as { reason?: string }).reason ?? message
+    return new NspawnError(`there is no safe connection to the server: ${why.toLowerCase()}`, {
+      code: 'TLS',
+      operation: 'GET',
+      subject: withoutSecrets(url),
+      hint: 'it may not speak https; certificates of an authority of your own are named by NODE_EXTRA_CA_CERTS',
+    })
+  }
   const named = /^E[A-Z_]+$/.test(code)
   return new NspawnError(
     named ? 'cannot reach the server' : `the transfer broke off: ${message.toLowerCase()}`,

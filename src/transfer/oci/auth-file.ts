@@ -32,7 +32,7 @@ const file = z.object({
  *
  * @param path absolute
  * @returns undefined when the file says nothing about the registry
- * @throws NspawnError `BAD_AUTH_FILE`, or an errno name when it cannot be read
+ * @throws NspawnError `BAD_AUTH_FILE`
  * @see containers-auth.json(5)
  */
 export async function findLogin(
@@ -63,11 +63,12 @@ async function readAuthFile(path: string): Promise<z.infer<typeof file>> {
   } catch (error) {
     if (error instanceof NspawnError) throw error
     const { code, syscall } = error as NodeJS.ErrnoException
-    throw new NspawnError('cannot read the auth file', {
+    const cause = new NspawnError('it cannot be read', {
       code: code ?? 'EIO',
       operation: syscall,
       subject: path,
     })
+    throw new NspawnError('cannot use the auth file', { code: 'BAD_AUTH_FILE', cause })
   }
   let json: unknown
   try {

@@ -62,5 +62,5 @@ test.each([
 
 test('a missing file is told', async () => {
   const missing = findLogin(join(directory, 'none'), { registry: 'r.example', image: 'web' })
-  await expect(missing).rejects.toMatchObject({ code: 'ENOENT' })
+  await expect(missing).rejects.toMatchObject({ code: 'BAD_AUTH_FILE', cause: { code: 'ENOENT' } })
 })
