@@ -57,7 +57,7 @@ async function unpackLayer(
   // Who reads it is told of errors; when nobody does any more, nobody need be.
   file.on('error', () => {})
   try {
-    const { chunks } = await openPlain(file, { signal })
+    const { chunks } = await openPlain(file, { signal, chunks: 'lent' })
     const hashed = async function* () {
       for await (const chunk of chunks) {
         hash.update(chunk)
