@@ -2,11 +2,11 @@
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { ResultDirectory, type ResultFile } from '../results.ts'
-import { parseDeb822 } from './deb822.ts'
+import { parseDeb822 } from '../../bootstrap/debian/deb822.ts'
 import { listedFiles } from './file-list.ts'
 import { buildDirectory } from './places.ts'
 import type { SourceControl } from './source-control.ts'
-import { fileVersion } from './version.ts'
+import { fileVersion } from '../../bootstrap/debian/version.ts'
 
 const changesLimitBytes = 16 * 1024 ** 2
 

@@ -1,15 +1,9 @@
 /** Who vouches for a `.dsc`: a developer's signature, the archive's signed index, or nobody. */
 import { existsSync } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
+import { verifyWithKeyrings } from '../../bootstrap/debian/keyrings.ts'
 import { NspawnError } from '../../errors.ts'
 import type { LogSink } from '../../log.ts'
-import {
-  isClearsigned,
-  stripArmour,
-  verifyClearsigned,
-  verifyClearsignedByGpgv,
-  type SignatureVerdict,
-} from '../../transfer/clearsign.ts'
+import { stripArmour, type SignatureVerdict } from '../../transfer/clearsign.ts'
 
 export interface SignaturePolicy {
   /** Keyrings that must vouch; when empty the developers' keyrings of the host are asked, if there. */
@@ -48,7 +42,7 @@ export async function checkDscSignature(
   const keyrings = obeyed ? policy.keyrings : developerKeyrings.filter((path) => existsSync(path))
   if (vouched !== undefined && !policy.required && !obeyed)
     return { text: stripArmour(raw), signature: vouched }
-  const verdict = await ask(raw, keyrings)
+  const verdict = await verifyWithKeyrings(raw, keyrings)
   const why = shortcoming(verdict, keyrings)
   if (verdict.state === 'valid')
     return { text: verdict.text, signature: { state: 'valid', signers: verdict.signers } }
@@ -65,41 +59,6 @@ export async function checkDscSignature(
   }
   log({ kind: 'notice', text: `${subject} ${why}: only its checksums vouch for the files` })
   return { text: stripArmour(raw), signature: { state: 'none', why } }
-}
-
-async function ask(raw: string, keyrings: readonly string[]): Promise<SignatureVerdict> {
-  if (!isClearsigned(raw)) return { state: 'unsigned' }
-  if (keyrings.length === 0) return { state: 'unknown-key', keys: [] }
-  // gpgv reads binary keyrings only.
-  if (await anyArmoured(keyrings)) return verifyClearsigned(raw, keyrings)
-  try {
-    return await verifyClearsignedByGpgv(raw, keyrings)
-  } catch (error) {
-    if (!(error instanceof NspawnError) || error.code !== 'PROGRAM_NOT_FOUND') throw error
-    return verifyClearsigned(raw, keyrings)
-  }
-}
-
-async function anyArmoured(keyrings: readonly string[]): Promise<boolean> {
-  for (const path of keyrings) {
-    let file: FileHandle
-    try {
-      file = await open(path)
-    } catch (error) {
-      throw new NspawnError('cannot read the keyring', {
-        code: (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'INVALID_KEYRING' : 'EACCES',
-        operation: 'open',
-        subject: path,
-      })
-    }
-    try {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(5), 0, 5, 0)
-      if (buffer.subarray(0, bytesRead).toString('latin1') === '-----') return true
-    } finally {
-      await file.close()
-    }
-  }
-  return false
 }
 
 function shortcoming(verdict: SignatureVerdict, keyrings: readonly string[]): string {

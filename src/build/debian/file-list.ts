@@ -3,7 +3,7 @@
  * become file names of ours, so only plain ones pass.
  */
 import { NspawnError } from '../../errors.ts'
-import type { Paragraph } from './deb822.ts'
+import type { Paragraph } from '../../bootstrap/debian/deb822.ts'
 
 export interface ListedFile {
   readonly name: string

@@ -1,6 +1,6 @@
 /** The packages of a build root, read from dpkg's own database: no container is needed for it. */
 import { readTreeFile } from '../tree-path.ts'
-import { parseDeb822 } from './deb822.ts'
+import { parseDeb822 } from '../../bootstrap/debian/deb822.ts'
 
 export interface InstalledPackage {
   readonly name: string

@@ -1,9 +1,9 @@
 /** What a `.dsc`, or a source directory's own files, say about a source package. */
 import { NspawnError } from '../../errors.ts'
 import { stripArmour } from '../../transfer/clearsign.ts'
-import { parseDeb822, type Paragraph } from './deb822.ts'
+import { parseDeb822, type Paragraph } from '../../bootstrap/debian/deb822.ts'
 import { listedFiles, type ListedFile } from './file-list.ts'
-import { parseVersion } from './version.ts'
+import { parseVersion } from '../../bootstrap/debian/version.ts'
 
 export interface SourceControl {
   readonly name: string

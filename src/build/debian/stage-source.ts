@@ -18,7 +18,7 @@ import { buildDirectory, buildUserId, sourceDirectory } from './places.ts'
 import type { SourceRequest } from './source-argument.ts'
 import { parseDsc, parseSourceTree, type Dsc, type SourceControl } from './source-control.ts'
 import { findSource } from './source-index.ts'
-import { fileVersion, parseVersion } from './version.ts'
+import { fileVersion, parseVersion } from '../../bootstrap/debian/version.ts'
 
 export interface StagedFile extends ListedFile {
   /** Path or URL that it came from, without passwords. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseDeb822 } from '../../../../src/build/debian/deb822.ts'
+import { parseDeb822 } from '../../../../src/bootstrap/debian/deb822.ts'
 import { listedFiles } from '../../../../src/build/debian/file-list.ts'
 import { parseStatus } from '../../../../src/build/debian/installed-packages.ts'
 import {
@@ -7,7 +7,11 @@ import {
   parseSourceTree,
   sourceDirectoryName,
 } from '../../../../src/build/debian/source-control.ts'
-import { compareVersions, fileVersion, parseVersion } from '../../../../src/build/debian/version.ts'
+import {
+  compareVersions,
+  fileVersion,
+  parseVersion,
+} from '../../../../src/bootstrap/debian/version.ts'
 
 describe('paragraphs', () => {
   test('have fields with continuation lines, between comments and empty lines', () => {
