@@ -91,6 +91,15 @@ export class OpenDirectories {
     this.written = '\0'
   }
 
+  /** Goes through a symlink in the current directory. @returns false where it leads to no directory */
+  follow(name: string): boolean {
+    const fd = this.throughSymlink(name)
+    if (typeof fd === 'string') return false
+    this.levels.push(opened(fd, name, 'existing'))
+    this.written = '\0'
+    return true
+  }
+
   /** Something else in the tree as a process rooted there would find it. @returns the errno name on refusal */
   openInTree(path: string, flags: number): number | string {
     return tryOpenBelow(this.top.fd, bytesOf(path === '' ? '.' : path), 'in root', flags)

@@ -26,6 +26,7 @@ export interface TreeWriterOptions {
   readonly idShift: number | undefined
   readonly entriesMax: number
   readonly whiteouts: 'oci' | undefined
+  readonly directoryLinks: 'keep' | undefined
   readonly warn: (text: string) => void
 }
 
@@ -202,6 +203,7 @@ export class TreeWriter implements TarSink {
     }
     let fd = openBeneath(directory, name)
     if (is === 'existing' && typeof fd === 'string') {
+      if (this.options.directoryLinks === 'keep' && this.directories.follow(name)) return
       this.remove(name, entry)
       makeDirectoryAt(directory, bytesOf(name), 0o700)
       fd = openBeneath(directory, name)

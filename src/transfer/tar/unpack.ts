@@ -18,6 +18,11 @@ export interface UnpackOptions {
     | undefined
   /** The archive is a layer on what is in the tree already, and can take things away. */
   readonly whiteouts?: 'oci' | undefined
+  /**
+   * `keep`: where the archive has a directory and the tree a link to one, the link stays and leads on. Default is a
+   * directory in its place.
+   */
+  readonly directoryLinks?: 'keep' | undefined
   readonly signal?: AbortSignal | undefined
   /** Called now and then with the bytes of the plain archive that have been read. */
   readonly progress?: ((bytes: number) => void) | undefined
@@ -58,6 +63,7 @@ export async function unpackTar(
       idShift: options.idShift,
       entriesMax: options.limits?.entries ?? Infinity,
       whiteouts: options.whiteouts,
+      directoryLinks: options.directoryLinks,
       warn,
     })
     // A layer's digest vouches for its length, and some builders leave the end mark out.

@@ -147,6 +147,28 @@ describe.skipIf(lacks('root'))('an archive', () => {
   })
 })
 
+describe.skipIf(lacks('root'))('a directory where the tree has a link to one', () => {
+  test.each([
+    [undefined, 'directory', ['bin/x']],
+    ['keep', 'link', ['usr/bin/x']],
+  ] as const)('with directoryLinks %s is a %s', async (directoryLinks, _is, expected) => {
+    await using dir = await temporaryDirectory()
+    const tree = await emptyDirectory(dir.path, 'tree')
+    const upper = await emptyDirectory(dir.path, 'upper')
+    const script = `cd "$1"; mkdir -p usr/bin; chmod 0711 usr/bin; ln -s usr/bin bin; ln -s /etc out
+      mkdir -p "$2/bin" "$2/out"; touch "$2/bin/x" "$2/out/y"`
+    await execa('sh', ['-ec', script, 'sh', tree, upper])
+    const names = ['bin', 'out']
+    const { stdout } = await execa('tar', ['-c', '-C', upper, ...names], { encoding: 'buffer' })
+    await unpackTar(inOnePiece(stdout), tree, { directoryLinks })
+    const found = await execa('find', ['.', '-type', 'f', '-printf', '%P\n'], { cwd: tree })
+    // A link out of the tree leads to nothing in it, and is replaced.
+    expect(found.stdout.split('\n').toSorted()).toEqual([...expected, 'out/y'].toSorted())
+    const mode = await execa('stat', ['--format=%a', 'usr/bin'], { cwd: tree })
+    expect(mode.stdout).toBe('711')
+  })
+})
+
 describe.skipIf(lacks('root'))('a layer', () => {
   test('takes away what it hides, and not what it brings', async () => {
     await using dir = await temporaryDirectory()
