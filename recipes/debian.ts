@@ -69,7 +69,7 @@ export default defineRecipe({
       ],
     },
   },
-  strategies: ['mmdebstrap', 'debootstrap'],
+  strategies: ['embedded', 'mmdebstrap', 'debootstrap'],
   finishing: [
     'machine-id',
     'resolv-conf',

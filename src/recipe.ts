@@ -15,7 +15,7 @@ export type Architecture =
   | 'loongarch64'
 
 /** Ways to fill an empty directory; each is a file of `bootstrap/`. */
-export type StrategyId = 'mmdebstrap' | 'debootstrap'
+export type StrategyId = 'embedded' | 'mmdebstrap' | 'debootstrap'
 
 /** Things done to a tree after the strategy has filled it; each has a function in `bootstrap/`. */
 export type FinishingItem =

@@ -21,7 +21,7 @@ import { planTree, type TreePlan, type TreeRequest } from './plan.ts'
 import { loadRecipe } from './recipes.ts'
 import { makeStage, treeImage, type Stage } from './stage.ts'
 import { strategiesOf } from './strategies.ts'
-import type { Strategy, StrategyPaths } from './strategy.ts'
+import type { Strategy, StrategyPaths, ToolStrategy } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
 import { TreeFiles } from './tree-files.ts'
 import { tryTree } from './try-tree.ts'
@@ -63,7 +63,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   const host = inspectHost()
   const recipe = await loadRecipe(plan.recipe)
   const strategy = strategiesOf(recipe).find(({ id }) => id === plan.strategy)!
-  preflight(plan, host)
+  preflight(plan, strategy, host)
   const timingsMs: Record<string, number> = {}
   const timed = (name: string, title: string, work: () => Promise<void>) =>
     phase(context.log, title, async () => {
@@ -102,7 +102,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       await stage.publish()
       writeManifest(manifest, {
         plan,
-        tools: await toolVersions(strategy.id),
+        tools: strategy.kind === 'tool' ? await toolVersions(strategy.id) : {},
         packages: installed,
         timingsMs,
         createdAt: new Date().toISOString(),
@@ -126,14 +126,14 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   }
 }
 
-function preflight(plan: TreePlan, host: BootstrapHost): void {
+function preflight(plan: TreePlan, strategy: Strategy, host: BootstrapHost): void {
   if (process.getuid?.() !== 0) {
     throw new NspawnError('making a tree needs root', {
       code: 'NOT_ROOT',
       hint: 'run it with sudo',
     })
   }
-  for (const program of ['setpriv', 'unshare']) {
+  for (const program of strategy.kind === 'tool' ? ['setpriv', 'unshare'] : []) {
     if (host.findProgram(program) !== undefined) continue
     throw new NspawnError(`${program} is not installed`, {
       code: 'BOOTSTRAP_IMPOSSIBLE',
@@ -186,6 +186,30 @@ async function bootstrap(
   }
   const pool = packagePool(context.stateDirectory, plan)
   await linkFromPool(pool, paths.packages, plan.packageArchitecture)
+  if (strategy.kind === 'own') await strategy.fill(plan, paths, log, context)
+  else await runTool(plan, strategy, host, paths, log, context)
+  try {
+    await returnToPool(pool, paths.packages)
+    await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'))
+  } catch (error) {
+    // The tree is whole; the next one will just fetch again.
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    context.log({
+      kind: 'warning',
+      text: `cannot keep the downloaded packages in ${pool}: ${message}`,
+    })
+  }
+}
+
+async function runTool(
+  plan: TreePlan,
+  strategy: ToolStrategy,
+  host: BootstrapHost,
+  paths: StrategyPaths & Stage,
+  log: ToolLog,
+  context: CreateContext,
+): Promise<void> {
   const argv = strategy.commandLine(plan, paths, host)
   log.add(`+ ${argv.join(' ')}`)
   const onEvent: LogSink = (event) => {
@@ -204,18 +228,6 @@ async function bootstrap(
     })
   } catch (error) {
     throw explain(error, strategy, log, freeBytes(paths.tree))
-  }
-  try {
-    await returnToPool(pool, paths.packages)
-    await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'))
-  } catch (error) {
-    // The tree is whole; the next one will just fetch again.
-    const { code, message } = error as NodeJS.ErrnoException
-    if (code === undefined) throw error
-    context.log({
-      kind: 'warning',
-      text: `cannot keep the downloaded packages in ${pool}: ${message}`,
-    })
   }
 }
 
@@ -240,7 +252,7 @@ function environment(paths: StrategyPaths): Record<string, string> {
 }
 
 /** The tool's failure with its own last words, its log, and what it means where that is known. */
-function explain(error: unknown, strategy: Strategy, log: ToolLog, free: number): unknown {
+function explain(error: unknown, strategy: ToolStrategy, log: ToolLog, free: number): unknown {
   if (!(error instanceof NspawnError) || error.code === 'CANCELED') return error
   const full = { code: 'ENOSPC', message: 'the disk is full', hint: spaceHint }
   // Not every tool says why a download could not be written.

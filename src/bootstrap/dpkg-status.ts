@@ -29,7 +29,8 @@ export function installedPackages(files: TreeFiles): InstalledPackage[] | undefi
 /** Packages that dpkg has begun and not ended with, and what state they are in. */
 export function brokenPackages(files: TreeFiles): string[] {
   const text = files.read('/var/lib/dpkg/status') ?? ''
-  const states = [...text.matchAll(/^Package: (\S+)\nStatus: \S+ \S+ (\S+)$/gm)]
+  // Between the two lines some packages have one on being essential.
+  const states = [...text.matchAll(/^Package: (\S+)\n(?:.+\n)*?Status: \S+ \S+ (\S+)$/gm)]
   return states
     .filter(([, , state]) => !['installed', 'config-files', 'not-installed'].includes(state!))
     .map(([, name, state]) => `${name} (${state})`)

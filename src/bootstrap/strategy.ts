@@ -1,7 +1,9 @@
-/** A way to fill an empty directory with a host's own tool. */
+/** Ways to fill an empty directory: with a host's own tool, or with nothing but this program. */
 import type { LogEvent } from '../log.ts'
+import type { CreateContext } from './create-context.ts'
 import type { BootstrapHost } from './host.ts'
 import type { StrategyJudge, TreePlan } from './plan.ts'
+import type { ToolLog } from './tool-log.ts'
 
 /** Directories of one run; all lie in the stage and go away with it. */
 export interface StrategyPaths {
@@ -15,9 +17,14 @@ export interface StrategyPaths {
   readonly templates: string
 }
 
-export interface Strategy extends StrategyJudge {
+interface Way extends StrategyJudge {
   /** Whether the extra suites (updates, security) are installed from, or have to be upgraded to after. */
   readonly updates: 'included' | 'after'
+}
+
+/** A tool of the host. */
+export interface ToolStrategy extends Way {
+  readonly kind: 'tool'
   commandLine(
     plan: TreePlan,
     paths: StrategyPaths,
@@ -29,6 +36,19 @@ export interface Strategy extends StrategyJudge {
   /** What a failure means, from the tool's output; undefined when it is not known. */
   diagnose(lines: readonly string[]): Diagnosis | undefined
 }
+
+/** This program itself. */
+export interface OwnStrategy extends Way {
+  readonly kind: 'own'
+  /**
+   * Fills the tree.
+   *
+   * @throws NspawnError `BOOTSTRAP_…`, `CANCELED`, `ENOSPC`
+   */
+  fill(plan: TreePlan, paths: StrategyPaths, log: ToolLog, context: CreateContext): Promise<void>
+}
+
+export type Strategy = ToolStrategy | OwnStrategy
 
 export interface Diagnosis {
   readonly code: string

@@ -49,7 +49,7 @@ export async function* readIndex(
     for await (const bytes of chunks) {
       // Names, versions and relations are ASCII; what is not is only passed over.
       const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
-      const pieces = (rest + text).split('\n\n')
+      const pieces = cutAtEmptyLines(rest, text)
       rest = pieces.pop() ?? ''
       if (pieces.length > 0) yield pieces
     }
@@ -62,6 +62,15 @@ export async function* readIndex(
   if (stream.sizeBytes() !== index.sizeBytes || stream.sha256() !== index.sha256)
     throw notTheSigned(index)
   if (rest.trim() !== '') yield [rest.trimEnd()]
+}
+
+/** What comes is not joined to what was there before but for one paragraph: it would all be copied. */
+function cutAtEmptyLines(rest: string, text: string): string[] {
+  if (rest.endsWith('\n') && text.startsWith('\n'))
+    return [rest.slice(0, -1), ...text.slice(1).split('\n\n')]
+  const end = text.indexOf('\n\n')
+  if (end < 0) return [rest + text]
+  return [rest + text.slice(0, end), ...text.slice(end + 2).split('\n\n')]
 }
 
 async function openFirst(

@@ -1,6 +1,6 @@
 /** debootstrap: needs nothing but a shell and a downloader, one mirror and one suite. */
 import { join } from 'node:path'
-import type { Strategy } from '../strategy.ts'
+import type { ToolStrategy } from '../strategy.ts'
 import { diagnoseApt } from './apt-failures.ts'
 import { keyringObstacle } from './keyring-obstacle.ts'
 
@@ -17,7 +17,8 @@ const scripts = '/usr/share/debootstrap/scripts'
 /** The script for suites that this host's debootstrap is too old to know. */
 const newestScript = 'sid'
 
-export const debootstrap: Strategy = {
+export const debootstrap: ToolStrategy = {
+  kind: 'tool',
   id: 'debootstrap',
   updates: 'after',
 

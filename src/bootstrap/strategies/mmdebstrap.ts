@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { bareName } from '../dpkg-status.ts'
 import type { TreePlan } from '../plan.ts'
-import type { Strategy } from '../strategy.ts'
+import type { ToolStrategy } from '../strategy.ts'
 import { diagnoseApt } from './apt-failures.ts'
 import { keyringObstacle } from './keyring-obstacle.ts'
 
@@ -22,7 +22,8 @@ const variants: Readonly<Record<string, readonly string[]>> = {
 const housekeeping =
   /^(chroot architecture|finding correct|running --|skipping |success in|main\(\)|setup failed)/
 
-export const mmdebstrap: Strategy = {
+export const mmdebstrap: ToolStrategy = {
+  kind: 'tool',
   id: 'mmdebstrap',
   updates: 'included',
 

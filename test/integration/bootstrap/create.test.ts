@@ -207,7 +207,7 @@ describe.skipIf(missing)('create debian', () => {
     { timeout: 900_000 },
     async () => {
       await using dir = await temporaryDirectory()
-      const made = await create(dir.path, { ...small, architecture: 'arm64' })
+      const made = await create(dir.path, { ...small, architecture: 'arm64', via: 'mmdebstrap' })
       expect(made).toMatchObject({ name: `debian-${release}-arm64`, strategy: 'mmdebstrap' })
       const { stdout } = await execa('chroot', [made.path, 'dpkg', '--print-architecture'])
       expect(stdout).toBe('arm64')

@@ -30,7 +30,7 @@ test('without any wish it is the current stable, called after its codename, from
     variant: 'minbase',
     mirror: 'http://near.example/debian',
     mirrorFrom: 'host',
-    strategy: 'mmdebstrap',
+    strategy: 'embedded',
     osRelease: { id: 'debian', codename: 'trixie', version: '13' },
   })
 })
@@ -81,18 +81,31 @@ test('a tree made from a local archive keeps sources that it can reach', () => {
   expect(local.keptSources).toEqual([{ uri: 'http://ftp.debian.org/debian', suites: ['trixie'] }])
 })
 
+test('the embedded bootstrapper is the first choice, whatever tools the host has', () => {
+  expect(plan({}, { findProgram: () => undefined })).toMatchObject({
+    strategy: 'embedded',
+    strategyReason: 'first choice of the recipe',
+  })
+})
+
 test('the next strategy is taken when the first is not installed, and the reason is told', () => {
   const findProgram = (name: string) => (name === 'mmdebstrap' ? undefined : `/usr/bin/${name}`)
-  expect(plan({}, { findProgram })).toMatchObject({
+  const tools = { ...debian, strategies: ['mmdebstrap', 'debootstrap'] as const }
+  const facts = { ...host, findProgram }
+  expect(planTree({ recipe: 'debian' }, tools, facts, strategiesOf(tools), '/m')).toMatchObject({
     strategy: 'debootstrap',
     strategyReason: 'next choice, since mmdebstrap: mmdebstrap is not installed',
   })
   expect(() => plan({ via: 'mmdebstrap' }, { findProgram })).toThrow('mmdebstrap is not installed')
 })
 
-test('no strategy goes on without the key that signs the archive', () => {
-  expect(() => plan({}, { hasFile: () => false })).toThrow('there is no keyring')
-  expect(plan({ signatures: 'ignored' }, { hasFile: () => false }).strategy).toBe('mmdebstrap')
+test('no strategy goes on without the key that signs the archive, and one brings it along', () => {
+  const hasFile = () => false
+  for (const via of ['mmdebstrap', 'debootstrap'])
+    expect(() => plan({ via }, { hasFile })).toThrow('there is no keyring')
+  expect(plan({}, { hasFile }).strategy).toBe('embedded')
+  expect(() => plan({ keyring: '/my.gpg' }, { hasFile })).toThrow('there is no keyring /my.gpg')
+  expect(plan({ keyring: '/my.gpg', signatures: 'ignored' }, { hasFile }).strategy).toBe('embedded')
 })
 
 test('a foreign architecture needs an emulator, and names the tree', () => {

@@ -57,6 +57,15 @@ test('a good tree passes and tells its packages', () => {
 })
 
 test.each<[string, () => void, string]>([
+  [
+    'with an essential package that is half installed',
+    () =>
+      files.write(
+        '/var/lib/dpkg/status',
+        status('unpacked').replace('Status:', 'Essential: yes\nStatus:'),
+      ),
+    'half installed: libc6 (unpacked)',
+  ],
   ['without os-release', () => files.remove('/usr/lib/os-release'), 'no os-release'],
   [
     'of another distribution',

@@ -1,0 +1,85 @@
+/** A package as an archive's index describes it. */
+import { NspawnError } from '../../errors.ts'
+import { parseDeb822 } from './deb822.ts'
+import { parseRelations, type Alternatives, type Target } from './relation.ts'
+
+export interface ArchivePackage {
+  readonly name: string
+  readonly version: string
+  /** An architecture, or `all`. */
+  readonly architecture: string
+  readonly essential: boolean
+  readonly priority: string
+  /** Whether others may name it with `:any`. */
+  readonly allowed: boolean
+  readonly preDepends: readonly Alternatives[]
+  readonly depends: readonly Alternatives[]
+  /** What it cannot be together with: `Conflicts` and `Breaks`, which for a new tree are the same. */
+  readonly conflicts: readonly Alternatives[]
+  readonly provides: readonly Target[]
+  /** Below the archive's root. */
+  readonly fileName: string
+  readonly sizeBytes: number
+  readonly sha256: string
+  /** The archive's root. */
+  readonly base: URL
+  /** Which of the suites it is from, as they were given. */
+  readonly suite: number
+}
+
+/**
+ * Reads a paragraph of an index.
+ *
+ * @throws NspawnError `BAD_CONTROL` when something is missing or broken
+ */
+export function readArchivePackage(
+  text: string,
+  source: Pick<ArchivePackage, 'base' | 'suite'>,
+): ArchivePackage {
+  const subject = /^Package: *(\S+)/m.exec(text)?.[1] ?? source.base.href
+  const fields = parseDeb822(text, subject)[0]
+  const need = (name: string): string => {
+    const value = fields?.folded(name)
+    if (value !== undefined && value !== '') return value
+    throw broken(`the index has no ${name}`, subject)
+  }
+  const fileName = need('Filename')
+  const sha256 = need('SHA256').toLowerCase()
+  const size = need('Size')
+  if (fileName.startsWith('/') || fileName.split('/').includes('..') || !fileName.endsWith('.deb'))
+    throw broken(`not a file name of an archive: ${fileName}`, subject)
+  if (!/^[0-9a-f]{64}$/.test(sha256) || !/^\d{1,15}$/.test(size))
+    throw broken('the index has no usable hash or size', subject)
+  const relations = (name: string) => parseRelations(fields?.folded(name), subject)
+  const name = need('Package')
+  const version = need('Version')
+  const architecture = need('Architecture')
+  // They become part of a file's name.
+  if (!/^[a-z0-9][a-z0-9+.-]*$/.test(name) || !/^[A-Za-z0-9.+:~-]+$/.test(version))
+    throw broken(`not a package: ${name} ${version}`, subject)
+  return {
+    ...source,
+    name,
+    version,
+    architecture,
+    essential: fields?.get('Essential') === 'yes',
+    priority: fields?.get('Priority') ?? 'optional',
+    allowed: fields?.get('Multi-Arch') === 'allowed',
+    preDepends: relations('Pre-Depends'),
+    depends: relations('Depends'),
+    conflicts: [...relations('Conflicts'), ...relations('Breaks')],
+    provides: relations('Provides').flat(),
+    fileName,
+    sizeBytes: Number(size),
+    sha256,
+  }
+}
+
+function broken(message: string, subject: string): NspawnError {
+  return new NspawnError(message, { code: 'BAD_CONTROL', operation: 'read index', subject })
+}
+
+/** The name that apt gives the package's file. */
+export function debFileName({ name, version, architecture }: ArchivePackage): string {
+  return `${name}_${version.replaceAll(':', '%3a')}_${architecture}.deb`
+}

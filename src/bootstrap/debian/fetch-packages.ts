@@ -1,0 +1,39 @@
+/** Brings a package into a directory, and does not fetch what is there already. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { missing } from '../../read-if-there.ts'
+import { download, type Download } from '../../transfer/download.ts'
+import { debFileName, type ArchivePackage } from './archive-package.ts'
+
+/**
+ * @param directory where packages lie under the names that apt gives them; one that is not what the index
+ *   says is replaced
+ * @returns the package's path
+ * @throws NspawnError what `download()` throws
+ */
+export async function fetchPackage(
+  one: ArchivePackage,
+  directory: string,
+  options: Pick<Download, 'signal' | 'stallMs' | 'retries'>,
+): Promise<string> {
+  const destination = join(directory, debFileName(one))
+  const facts = await stat(destination).catch(missing)
+  if (facts !== undefined) {
+    if (facts.size === one.sizeBytes && (await sha256Of(destination)) === one.sha256)
+      return destination
+    await rm(destination)
+  }
+  const { sizeBytes, sha256 } = one
+  const url = new URL(encodeURI(one.fileName), one.base)
+  await download({ url, destination, sizeBytes, sha256, ...options })
+  return destination
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+    hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}

@@ -1,0 +1,180 @@
+/**
+ * Needs nothing on the host but the kernel: reads the signed archive, chooses, fetches and unpacks the packages
+ * itself, and has the tree's own dpkg install them in a container of the tree.
+ */
+import { existsSync, mkdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { NspawnError } from '../../errors.ts'
+import { phase } from '../../log.ts'
+import type { CreateContext } from '../create-context.ts'
+import { installPackages } from '../debian/install.ts'
+import { readPackageIndex, type IndexSource, type PackageIndex } from '../debian/package-index.ts'
+import { choosePackages, embeddedVariants } from '../debian/package-set.ts'
+import { fetchRelease } from '../debian/release.ts'
+import type { TreePlan } from '../plan.ts'
+import type { OwnStrategy, StrategyPaths } from '../strategy.ts'
+import type { ToolLog } from '../tool-log.ts'
+import { keyringObstacle } from './keyring-obstacle.ts'
+
+/** Keyrings that come with this program, for hosts that have none of the distribution's. */
+const shippedKeyrings = ['debian-archive-keyring.gpg']
+
+export const embedded: OwnStrategy = {
+  kind: 'own',
+  id: 'embedded',
+  updates: 'included',
+
+  obstacle(draft, host) {
+    if (!embeddedVariants.includes(draft.variant)) {
+      return {
+        reason: `it has no variant ${draft.variant}`,
+        hint: `it has ${embeddedVariants.join(', ')}`,
+      }
+    }
+    const shipped =
+      draft.keyringFrom === 'recipe' && shippedKeyrings.includes(basename(draft.keyring))
+    return shipped ? undefined : keyringObstacle(draft, host)
+  },
+
+  async fill(plan, paths, log, context) {
+    try {
+      await fillTree(plan, paths, log, context)
+    } catch (error) {
+      throw explain(error, log)
+    }
+  },
+}
+
+async function fillTree(
+  plan: TreePlan,
+  paths: StrategyPaths,
+  log: ToolLog,
+  context: CreateContext,
+): Promise<void> {
+  const { packageArchitecture } = plan
+  const index = await phase(context.log, 'reading the package index', () =>
+    readIndexes(plan, paths, log, context),
+  )
+  const set = choosePackages(index, plan)
+  const line = (what: string, packages: readonly { name: string; version: string }[]) =>
+    log.add(`${what}: ${packages.map(({ name, version }) => `${name} ${version}`).join(', ')}`)
+  line('essential packages', set.essential)
+  line('other packages', set.others)
+  const plain = join(paths.temporary, 'plain')
+  mkdirSync(plain, { mode: 0o755 })
+  await installPackages(index, set, {
+    root: paths.tree,
+    places: { packages: paths.packages, plain },
+    packageArchitecture,
+    log,
+    context,
+  })
+}
+
+async function readIndexes(
+  plan: TreePlan,
+  paths: StrategyPaths,
+  log: ToolLog,
+  { signal, log: sink }: CreateContext,
+): Promise<PackageIndex> {
+  const { signatures, components } = plan
+  const keyrings = [existsSync(plan.keyring) ? plan.keyring : shippedKeyring(plan, paths)]
+  if (keyrings[0] !== plan.keyring && signatures === 'required') {
+    const text = `this host has no ${plan.keyring}: the keyring that comes with this program is used`
+    sink({ kind: 'notice', text })
+  }
+  const suites = [{ suite: plan.release, mirror: plan.mirror }, ...plan.extraSuites]
+  const sources = await Promise.all(
+    suites.map(async ({ suite, mirror }): Promise<IndexSource> => {
+      const uri = mirror.replace(/^copy:/, 'file:')
+      const release = await fetchRelease({ uri, suite, keyrings, signatures }, signal)
+      const { signers, fields } = release
+      log.add(
+        `suite ${suite} of ${fields.get('Date') ?? 'unknown date'}, signed by ${signers.join(', ') || 'nobody that was asked for'}`,
+      )
+      return { release, components }
+    }),
+  )
+  return readPackageIndex(sources, plan.packageArchitecture, { signal, log: sink })
+}
+
+function shippedKeyring(plan: TreePlan, { templates }: StrategyPaths): string {
+  return join(templates, 'debian', basename(plan.keyring))
+}
+
+interface Meaning {
+  readonly code: string
+  readonly words: string
+  readonly hint: string
+}
+
+const corrupt: Meaning = {
+  code: 'BOOTSTRAP_CORRUPT',
+  words: 'a download does not match the index, or is broken',
+  hint: 'the mirror may be changing; try again, or take another with --mirror',
+}
+const untrusted: Meaning = {
+  code: 'BOOTSTRAP_SIGNATURE',
+  words: 'the archive is not signed by a trusted key',
+  hint: 'give the right key with --keyring, or update the keyring package of this host',
+}
+const unreachable: Meaning = {
+  code: 'BOOTSTRAP_MIRROR',
+  words: 'the mirror cannot be reached',
+  hint: 'check the network and --mirror',
+}
+const absent: Meaning = {
+  code: 'BOOTSTRAP_SUITE',
+  words: 'the mirror does not have this release, or not all of it',
+  hint: 'check --release and --mirror',
+}
+const full: Meaning = {
+  code: 'ENOSPC',
+  words: 'the disk is full',
+  hint: 'free some space, or put the machines directory elsewhere with --machines-dir',
+}
+
+/** What an error of the rooms below means for somebody who wanted a tree. */
+const meanings: Readonly<Record<string, Meaning>> = {
+  SIGNATURE_INVALID: untrusted,
+  INVALID_KEYRING: untrusted,
+  BAD_KEYRING: untrusted,
+  BAD_ARMOUR: untrusted,
+  NOT_FOUND: absent,
+  CHECKSUM_MISMATCH: corrupt,
+  SIZE_MISMATCH: corrupt,
+  TOO_LARGE: corrupt,
+  TRUNCATED: corrupt,
+  FILE_CHANGED: corrupt,
+  BAD_COMPRESSION: corrupt,
+  BAD_PACKAGE: corrupt,
+  BAD_ARCHIVE: corrupt,
+  TRUNCATED_ARCHIVE: corrupt,
+  BAD_CONTROL: corrupt,
+  ENOSPC: full,
+  EDQUOT: full,
+  STALLED: unreachable,
+  NETWORK: unreachable,
+  HTTP_STATUS: unreachable,
+  SERVER_BUSY: unreachable,
+  ECONNREFUSED: unreachable,
+  ECONNRESET: unreachable,
+  EHOSTUNREACH: unreachable,
+  ENETUNREACH: unreachable,
+  ENOTFOUND: unreachable,
+  EAI_AGAIN: unreachable,
+  ETIMEDOUT: unreachable,
+}
+
+function explain(error: unknown, log: ToolLog): unknown {
+  const { code } = error as { code?: string }
+  const meaning = code === undefined ? undefined : meanings[code]
+  log.add(`E: ${(error as Error).message}`)
+  if (meaning === undefined) return error
+  return new NspawnError(`cannot make a tree with embedded: ${meaning.words}`, {
+    code: meaning.code,
+    hint: meaning.hint,
+    log: log.path,
+    cause: error,
+  })
+}

@@ -1,0 +1,127 @@
+/**
+ * How long a Debian tree takes that nothing is kept for, beside mmdebstrap and debootstrap, and how much memory:
+ * `node scripts/run.mjs test/bench/create.ts` (as root; from the mirror of this host's apt).
+ *
+ * `--rounds=N` sets how often each makes one (default 3).
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { inspectHost } from '../../src/bootstrap/host.ts'
+import { planTree } from '../../src/bootstrap/plan.ts'
+import { strategiesOf } from '../../src/bootstrap/strategies.ts'
+import debian from '../../recipes/debian.ts'
+import { testDirectory } from '../fixtures/debian-tree.ts'
+import { tsnspawnBuild } from '../fixtures/programs.ts'
+import { row } from '../fixtures/table.ts'
+import { keepTable, median } from './bench.ts'
+
+const variant = 'minbase'
+const reference = 'mmdebstrap'
+
+interface Run {
+  readonly ms: number
+  /** Most that the process itself had; 0 for those of other people. */
+  readonly peakBytes: number
+}
+
+async function timed(argv: readonly string[]): Promise<Run> {
+  const [program, ...args] = argv
+  const began = performance.now()
+  const running = spawn(program!, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  running.stderr
+    .setEncoding('utf8')
+    .on('data', (text: string) => (said = (said + text).slice(-2000)))
+  let peakBytes = 0
+  const look = setInterval(() => {
+    try {
+      const status = readFileSync(`/proc/${running.pid}/status`, 'utf8')
+      peakBytes = Number(/^VmHWM:\s*(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024
+    } catch {
+      // It has just ended.
+    }
+  }, 50)
+  const [status] = (await once(running, 'close')) as [number | null]
+  clearInterval(look)
+  if (status !== 0) throw new Error(`${argv.join(' ')} ended with ${status}: ${said}`)
+  return { ms: performance.now() - began, peakBytes }
+}
+
+/** What each would run for a fresh tree below `room`. */
+function contestants(room: string): Readonly<Record<string, readonly string[]>> {
+  const host = inspectHost()
+  const plan = planTree({ recipe: 'debian', variant }, debian, host, strategiesOf(debian), room)
+  const trust = `deb [signed-by=${plan.keyring}]`
+  const suites = [{ suite: plan.release, mirror: plan.mirror }, ...plan.extraSuites]
+  const ours = ['--machines-dir', join(room, 'machines'), '--state-dir', join(room, 'state')]
+  return {
+    mmdebstrap: [
+      ...[
+        'mmdebstrap',
+        `--variant=${variant}`,
+        '--format=directory',
+        plan.release,
+        join(room, 'mm'),
+      ],
+      ...suites.map(({ suite, mirror }) => `${trust} ${mirror} ${suite} main`),
+    ],
+    embedded: tsnspawnBuild(
+      ...ours,
+      'create',
+      'debian',
+      'tree',
+      '--variant',
+      variant,
+      '--via',
+      'embedded',
+    ),
+    debootstrap: [
+      ...['debootstrap', `--variant=${variant}`, `--keyring=${plan.keyring}`, plan.release],
+      ...[join(room, 'de'), plan.mirror],
+    ],
+  }
+}
+
+const rounds = Number(/^--rounds=(\d+)$/.exec(process.argv[2] ?? '')?.[1] ?? 3)
+await mkdir(testDirectory, { recursive: true })
+const runs = new Map<string, Run[]>()
+for (let round = 0; round < rounds; round++) {
+  for (const name of Object.keys(contestants('/'))) {
+    const room = await mkdtemp(join(testDirectory, 'bench-'))
+    try {
+      const run = await timed(contestants(room)[name]!)
+      runs.set(name, [...(runs.get(name) ?? []), run])
+      console.log(`${name} ${(run.ms / 1000).toFixed(1)} s`)
+    } finally {
+      await rm(room, { recursive: true, force: true })
+    }
+  }
+}
+const typical = (name: string) => median(runs.get(name)!.map(({ ms }) => ms))
+const lines = [
+  row('what', 's', 'ratio', 'budget', 'memory'),
+  row('---', '---:', '---', '---', '---'),
+]
+for (const name of runs.keys()) {
+  const peak = Math.max(...runs.get(name)!.map(({ peakBytes }) => peakBytes)) / 1_000_000
+  const ours = name === 'embedded'
+  lines.push(
+    row(
+      ours ? 'tsnspawn-build create debian' : name,
+      (typical(name) / 1000).toFixed(1),
+      name === reference ? '' : `${(typical(name) / typical(reference)).toFixed(2)}× ${reference}`,
+      ours ? '≤ 0.7×' : '',
+      ours ? `${peak.toFixed(0)} MB (≤ 300 MB)` : '',
+    ),
+  )
+}
+const table = lines.join('\n')
+console.log(table)
+keepTable(
+  'create',
+  `Medians of ${rounds} trees of Debian stable, variant ${variant}, packages from the mirror each time (debootstrap: without updates)`,
+  table,
+)
