@@ -85,6 +85,17 @@ describe('a qcow2 image', () => {
     expect(await convert(makeQcow2(clusters, { version: 2 }))).toEqual(mixedDisk)
   })
 
+  it('may have its clusters in any order', async () => {
+    const image = makeQcow2([text('a'), text('b'), text('c')])
+    const entry = (index: number) => image.readBigUInt64BE(2 * CLUSTER + 8 * index)
+    const [a, b, c] = [entry(0), entry(1), entry(2)]
+    const turned = [c, a, b].reduce(
+      (changed, value, index) => patched(changed, 2 * CLUSTER + 8 * index, value),
+      image,
+    )
+    expect(await convert(turned)).toEqual(Buffer.concat([text('c'), text('a'), text('b')]))
+  })
+
   it('may end within a cluster, plain or compressed', async () => {
     const diskBytes = 2 * CLUSTER + 100
     const short = makeQcow2([text('a'), 'hole', text('b')], { diskBytes })
