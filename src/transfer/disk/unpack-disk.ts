@@ -23,7 +23,7 @@ export async function unpackDisk(
   scratch: string,
   options: UnpackDiskOptions,
 ): Promise<{ bytes: number }> {
-  const plain = await openPlain(chunks, { signal: options.signal })
+  const plain = await openPlain(chunks, { signal: options.signal, chunks: 'lent' })
   const written = await writeDisk(plain.chunks, path, options)
   if (!withFile(path, isQcow2File)) return written
   renameSync(path, scratch)

@@ -29,7 +29,7 @@ export async function importTar(request: ImportRequest): Promise<ImportedImage> 
   using input = openInput(request.source)
   return await importImage(kind, name, request, async ({ stage, signal, log, progress }) => {
     const packed = input.chunks(signal, (bytes) => progress(bytes, input.totalBytes))
-    const { chunks } = await openPlain(packed, { signal })
+    const { chunks } = await openPlain(packed, { signal, chunks: 'lent' })
     const { bytes } = await unpackTar(chunks, stage.path, { signal, log })
     liftOsTree(stage.path, log)
     return bytes
