@@ -4,7 +4,7 @@
  */
 import { execa } from 'execa'
 import { spawnSync } from 'node:child_process'
-import { createReadStream, existsSync } from 'node:fs'
+import { createReadStream, existsSync, realpathSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { removeTree } from '../../src/images/remove-tree.ts'
@@ -15,10 +15,10 @@ import { debianTree, testDirectory } from '../fixtures/debian-tree.ts'
 import { row } from '../fixtures/table.ts'
 import { keepTable, median, node24, nodeVersion } from './bench.ts'
 
-const rounds = 5
+const rounds = 3
 
 const lts = await node24()
-if (dirname(process.execPath) !== lts) {
+if (dirname(process.execPath) !== realpathSync(lts)) {
   const { status } = spawnSync(join(lts, 'node'), process.argv.slice(1), { stdio: 'inherit' })
   process.exit(status ?? 1)
 }
@@ -47,6 +47,9 @@ async function pack(): Promise<void> {
   for await (const _ of packTree(tree));
 }
 
+const unpackPacked = () => ours(packed)
+let memoryMiB = 0
+
 const contestants = [
   { name: 'tar x', beside: 0, run: () => peer(`tar -C "$1" ${options} <"$2"`) },
   { name: 'unpackTar()', beside: 0, run: () => ours(plain) },
@@ -55,7 +58,7 @@ const contestants = [
     beside: 2,
     run: () => peer(`xz -T2 -dc <"$3" | tar -C "$1" ${options}`),
   },
-  { name: 'openPlain(), unpackTar()', beside: 2, run: () => ours(packed), budget: 1.05 },
+  { name: 'openPlain(), unpackTar()', beside: 2, run: unpackPacked, budget: 1.05 },
   {
     name: 'tar c',
     beside: 4,
@@ -69,12 +72,13 @@ for (let round = 0; round <= rounds; round++) {
     await mkdir(target)
     const began = performance.now()
     await run()
+    // Of unpacking alone: nothing has been packed yet.
+    if (round === 0 && run === unpackPacked) memoryMiB = process.resourceUsage().maxRSS / 1024
     if (round > 0) times.push(performance.now() - began)
     removeTree(target)
   }
 }
 
-const memoryMiB = process.resourceUsage().maxRSS / 1024
 const lines = contestants.map(({ name, times, beside, budget }) => {
   const peerOf = contestants[beside]
   const own = median(times)
@@ -88,7 +92,7 @@ const head = [row('what', 'ms', 'ratio', 'budget'), row('---', '---:', '---', '-
 const table = [
   ...head,
   ...lines,
-  row('peak memory of ours', `${memoryMiB.toFixed(0)} MiB`, '', '≤ 120 MB'),
+  row('peak memory of unpacking', `${memoryMiB.toFixed(0)} MiB`, '', '≤ 120 MB'),
 ]
 console.log(table.join('\n'))
 keepTable(
