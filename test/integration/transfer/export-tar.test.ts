@@ -182,6 +182,29 @@ describe.skipIf(lacks('root'))('export-tar', () => {
   })
 })
 
+describe.skipIf(lacks('root', 'loop devices'))('on a full file system', () => {
+  it('neither import-tar nor import-fs leaves anything, and both say where room is needed', async () => {
+    await using place = await temporaryDirectory()
+    using fs = loopFileSystem('ext4', place.path)
+    const machines = join(fs.path, 'machines')
+    mkdirSync(machines)
+    await using build = await buildProgram(machines)
+    const tree = join(place.path, 'tree')
+    fill(tree)
+    for (const name of ['one', 'two', 'three']) writeFileSync(join(tree, name), noise(30 << 20))
+    execFileSync('tar', ['-C', tree, '-cf', `${tree}.tar`, '.'])
+    for (const args of [
+      ['import-fs', tree],
+      ['import-tar', `${tree}.tar`],
+    ]) {
+      const { status, stderr } = await build.run(args)
+      expect(stderr).toContain(`make room in ${machines}`)
+      expect(status).toBe(7)
+      expect(build.entries()).toEqual([])
+    }
+  })
+})
+
 describe.skipIf(lacks('root', 'loop devices', 'btrfs'))('on btrfs export-tar', () => {
   it('takes the tree as it was when it began, and leaves no snapshot', async () => {
     await using place = await temporaryDirectory()

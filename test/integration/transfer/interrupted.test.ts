@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { debianTree } from '../../fixtures/debian-tree.ts'
 import { noise } from '../../fixtures/noise.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { buildProgram, type BuildProgram, type Running } from './build-program.ts'
@@ -94,6 +95,24 @@ describe.skipIf(lacks('root', 'program:xz'))('an import that is ended', () => {
       expect(build.entries()).toEqual(['victim.raw'])
     },
   )
+
+  it.each([
+    ['SIGINT', []],
+    ['SIGKILL', ['again']],
+  ] as const)('by %s while it copies a directory leaves nothing', async (signal, after) => {
+    await using build = await buildProgram()
+    const running = build.start(['import-fs', await debianTree(), 'victim'])
+    await until(running, writes(build, MiB))
+    running.kill(signal)
+    await running
+    expect(visible(build.entries())).toEqual([])
+    for (const name of after) {
+      const tree = join(build.path, 'tree')
+      mkdirSync(tree)
+      expect(await build.run(['import-fs', tree, name])).toMatchObject({ status: 0 })
+    }
+    expect(build.entries()).toEqual(after)
+  })
 
   it('keeps the image that it would have replaced', async () => {
     await using build = await buildProgram()
