@@ -398,9 +398,15 @@ class Pull {
   }
 
   private keepsDownload(local: ImageStage, answer: SteadyStream): boolean {
-    // Without a tag no later pull could know it again.
-    if (answer.etag === undefined) return false
     const keep = this.request.keepDownload ?? 'auto'
+    if (answer.etag === undefined) {
+      if (keep === 'yes')
+        this.log({
+          kind: 'notice',
+          text: 'no pristine copy is kept: without an ETag from the server no later pull could know it again',
+        })
+      return false
+    }
     if (keep !== 'auto') return keep === 'yes'
     return (
       (this.request.class ?? 'machine') === 'machine' && copiesAreFree(local.directory, this.kind)

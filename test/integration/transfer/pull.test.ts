@@ -489,6 +489,14 @@ describe.skipIf(lacks('root', 'program:xz'))('an image', () => {
       })
     })
 
+    test('is not kept where the server names no version, and that is said', async () => {
+      await using server = await imageServer('deb.tar.gz', archive, {}, { etag: undefined })
+      const asked = keeping(server.url)
+      await pullTar(asked)
+      expect(asked.heard.texts().join()).toContain('no pristine copy is kept')
+      expect(namesIn(machines)).toEqual(['deb'])
+    })
+
     test('with a long URL is found again', async () => {
       await using server = await imageServer('deb.tar.gz', archive)
       const url = `${server.url}?${'a'.repeat(300)}`
