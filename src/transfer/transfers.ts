@@ -11,7 +11,6 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  watch,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -65,6 +64,7 @@ export interface Transfer {
 
 const lookMs = 25
 const progressIntervalMs = 500
+const markIntervalMs = 100
 
 /** Lists the transfer until the stack is released. */
 export function registerTransfer(transfer: NewTransfer, cleanup: CleanupStack): Transfer {
@@ -74,7 +74,9 @@ export function registerTransfer(transfer: NewTransfer, cleanup: CleanupStack): 
   const record = claimId(directory, { ...transfer, fraction: undefined, owner })
   const path = join(directory, `${record.id}.json`)
   const mark = markPath(directory, record.id)
+  let over = false
   cleanup.defer(`record of transfer ${record.id}`, () => {
+    over = true
     rmSync(path, { force: true })
     rmSync(mark, { force: true })
   })
@@ -82,9 +84,9 @@ export function registerTransfer(transfer: NewTransfer, cleanup: CleanupStack): 
   const look = () => {
     if (!canceled.signal.aborted && existsSync(mark)) canceled.abort(cancelation(record.id))
   }
-  const watcher = watch(directory, { persistent: false }, look)
-  watcher.on('error', () => {})
-  cleanup.defer(`watch for the end of transfer ${record.id}`, () => watcher.close())
+  // Looked for, not watched: a host has few watches, and a transfer shall not fail for want of one.
+  const watcher = setInterval(look, markIntervalMs).unref()
+  cleanup.defer(`watch for the end of transfer ${record.id}`, () => clearInterval(watcher))
   let shown = { percent: -1, atMs: -Infinity }
   return {
     id: record.id,
@@ -92,7 +94,7 @@ export function registerTransfer(transfer: NewTransfer, cleanup: CleanupStack): 
     progress: (fraction) => {
       const percent = Math.floor(fraction * 100)
       const now = performance.now()
-      if (percent === shown.percent || now - shown.atMs < progressIntervalMs) return
+      if (over || percent === shown.percent || now - shown.atMs < progressIntervalMs) return
       shown = { percent, atMs: now }
       replace(directory, path, { ...record, fraction })
     },

@@ -44,6 +44,7 @@ test('a transfer is listed with its progress until its stack is released', async
     { id: 2, type: 'import-fs' },
   ])
   await cleanup.releaseAll()
+  second.progress(0.9)
   expect(transfers()).toEqual([])
 })
 
