@@ -42,8 +42,8 @@ const releaseLimitBytes = 32 * 1024 ** 2
 /**
  * Fetches and checks the index of a suite.
  *
- * @throws NspawnError `SIGNATURE_INVALID` when it cannot be trusted, is too old, or is another suite's; what
- *   `fetchText()` throws
+ * @throws NspawnError `SIGNATURE_INVALID` when nobody who is trusted has signed it, `INDEX_REFUSED` when it is too old
+ *   or another suite's; what `fetchText()` throws
  */
 export async function fetchRelease(
   source: SuiteSource,
@@ -109,10 +109,10 @@ function checkRelease(fields: Paragraph, { suite }: SuiteSource, directory: URL)
   const names = [fields.get('Suite'), fields.get('Codename')].filter((name) => name !== undefined)
   const fail = (why: string) =>
     new NspawnError(`the index of ${suite} ${why}`, {
-      code: 'SIGNATURE_INVALID',
+      code: 'INDEX_REFUSED',
       operation: 'check index',
       subject: directory.href,
-      hint: 'the mirror is out of date or serves something else: use another one',
+      hint: 'the mirror is out of date or serves something else, or the clock of this host is wrong',
     })
   // A signed index of another suite, or of long ago, would pass the signature check.
   if (names.length > 0 && !names.includes(suite)) throw fail(`says it is ${names.join(', ')}`)

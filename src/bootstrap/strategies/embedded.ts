@@ -118,6 +118,11 @@ const untrusted: Meaning = {
   words: 'the archive is not signed by a trusted key',
   hint: 'give the right key with --keyring, or update the keyring package of this host',
 }
+const refused: Meaning = {
+  code: 'BOOTSTRAP_MIRROR',
+  words: 'the mirror serves an index that must not be taken',
+  hint: 'take another mirror with --mirror; is the clock of this host right?',
+}
 const unreachable: Meaning = {
   code: 'BOOTSTRAP_MIRROR',
   words: 'the mirror cannot be reached',
@@ -137,6 +142,7 @@ const full: Meaning = {
 /** What an error of the rooms below means for somebody who wanted a tree. */
 const meanings: Readonly<Record<string, Meaning>> = {
   SIGNATURE_INVALID: untrusted,
+  INDEX_REFUSED: refused,
   INVALID_KEYRING: untrusted,
   BAD_KEYRING: untrusted,
   BAD_ARMOUR: untrusted,

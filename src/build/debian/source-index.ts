@@ -38,7 +38,7 @@ export interface SourceSearch {
 /**
  * The newest source package of that name in any of the suites.
  *
- * @throws NspawnError `SOURCE_NOT_FOUND`; `SIGNATURE_INVALID` and `CHECKSUM_MISMATCH` when an index
+ * @throws NspawnError `SOURCE_NOT_FOUND`; `SIGNATURE_INVALID`, `INDEX_REFUSED` and `CHECKSUM_MISMATCH` when an index
  *   cannot be trusted; what `fetchText()` throws
  */
 export async function findSource(search: SourceSearch): Promise<FoundSource> {

@@ -225,7 +225,10 @@ describe.skipIf(lacks('root', 'program:dpkg-source', 'program:gpgv'))('staging a
     const stanza = `Types: deb\nURIs: ${server.origin}/debian\nSuites: trixie\nComponents: main\nSigned-By: /usr/share/keyrings/linked.gpg\n`
     await writeFile(join(work.path, 'etc/apt/sources.list.d/debian.sources'), stanza)
     const source = await stage(work.path, { kind: 'name', name: 'tiny', version: undefined })
-    expect(source.signature).toEqual({ state: 'index', signers: [alice.keyId] })
+    expect(source.signature).toEqual({
+      state: 'index',
+      signers: [expect.stringContaining(alice.keyId)],
+    })
     expect(source.files.map(({ from }) => basename(from))).toEqual([
       'tiny_1.0.dsc',
       'tiny_1.0.tar.xz',
