@@ -39,7 +39,9 @@ async function timed(argv: readonly string[]): Promise<Run> {
   const look = setInterval(() => {
     try {
       const status = readFileSync(`/proc/${running.pid}/status`, 'utf8')
-      peakBytes = Number(/^VmHWM:\s*(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024
+      const peak = Number(/^VmHWM:\s*(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024
+      // One that has just ended has none any more.
+      peakBytes = Math.max(peakBytes, peak)
     } catch {
       // It has just ended.
     }
