@@ -21,6 +21,7 @@ export function treeImage(destination: string, existing: NewImage['existing']): 
     kind: 'tree',
     existing,
     access: 'read-write',
+    sync: 'no',
   }
 }
 

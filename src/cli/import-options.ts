@@ -5,8 +5,9 @@ import type { ImportedImage, ImportRequest } from '../transfer/import/import.ts'
 import type { CliContext, RunVerb } from './context.ts'
 import { addClassOptions, chosenClass, type ClassOptions } from './image-class.ts'
 import { requireRoot } from './root.ts'
+import { addSyncOption, chosenSync, type SyncOption } from './sync-option.ts'
 
-interface ImportOptions extends ClassOptions {
+interface ImportOptions extends ClassOptions, SyncOption {
   readonly force?: boolean
   readonly readOnly?: boolean
   readonly imageRoot?: string
@@ -30,6 +31,7 @@ export function defineImport(
     .option('-f, --force', 'replace an image of that name, in one step once the new one is there')
     .option('--read-only', 'mark the image read-only')
   addClassOptions(command)
+  addSyncOption(command)
   command
     .option('--image-root <dir>', "directory for the image; default the class's")
     .action((from: string, name: string | undefined, options: ImportOptions) =>
@@ -58,6 +60,7 @@ function importRequest(
     imageRoot: options.imageRoot === undefined ? undefined : resolve(options.imageRoot),
     existing: options.force === true ? 'replace' : 'keep',
     access: options.readOnly === true ? 'read-only' : 'read-write',
+    sync: chosenSync(options),
     signal: context.signal,
     log: context.log,
   }

@@ -12,8 +12,9 @@ import type { CliContext, RunVerb } from './context.ts'
 import { addClassOptions, chosenClass, type ClassOptions } from './image-class.ts'
 import { formatBytes } from './size.ts'
 import { requireRoot } from './root.ts'
+import { addSyncOption, chosenSync, type SyncOption } from './sync-option.ts'
 
-interface PullOptions extends ClassOptions {
+interface PullOptions extends ClassOptions, SyncOption {
   readonly verify: string
   readonly keyring?: string
   readonly force?: boolean
@@ -47,6 +48,7 @@ export function definePull(
     .option('-f, --force', 'replace an image of that name, in one step once the new one is there')
     .option('--read-only', 'mark the image read-only')
   addClassOptions(command)
+  addSyncOption(command)
   command
     .option(
       '--keep-download <when>',
@@ -95,6 +97,7 @@ function pullRequest(
     verify: verification(options),
     existing: options.force === true ? 'replace' : 'keep',
     access: options.readOnly === true ? 'read-only' : 'read-write',
+    sync: chosenSync(options),
     keepDownload: keepDownload(options),
     companions: companions(options),
     bytesPerSecond: bytes(options.rateLimit, '--rate-limit'),

@@ -67,7 +67,7 @@ export async function cloneImage(
   }
   const kind = image.type === 'raw' ? 'disk' : 'tree'
   const stage = stageImage(
-    { directory, name, kind, existing: 'keep', access, top: 'caller' },
+    { directory, name, kind, existing: 'keep', access, sync: 'no', top: 'caller' },
     cleanup,
     log,
   )

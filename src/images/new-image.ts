@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError, usageError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
+import { runProgram } from '../process.ts'
 import { renameNew } from '../sys/at.ts'
 import { findImage, imageSearchPath, isMarkedReadOnly } from './discover.ts'
 import { exchangeTrees } from './exchange-trees.ts'
@@ -32,6 +33,11 @@ export interface NewImage {
   /** What to do when there is an image of that name already. */
   readonly existing: 'keep' | 'replace'
   readonly access: 'read-only' | 'read-write'
+  /**
+   * `yes`: all of it is on the disk before it gets its name, so that a power cut leaves no image that lacks
+   * something. Waits for everything that is unwritten on that file system.
+   */
+  readonly sync: 'yes' | 'no'
   /** `caller`: a tree's top directory is not made here, since a snapshot, say, makes it. */
   readonly top?: 'caller' | undefined
 }
@@ -190,6 +196,10 @@ async function publish(publication: Publication): Promise<string> {
   const target = newImagePath(image)
   const replaces = image.existing === 'replace' && isTaken(target)
   joinPool(path, image.directory)
+  if (image.sync === 'yes') {
+    const program = ['sync', '--file-system', path] as const
+    await runProgram('cannot write the new image to disk', program)
+  }
   // Nobody uses the image before its side files and its mark are where they belong.
   const lock = lockImage(path, 'exclusive')
   try {

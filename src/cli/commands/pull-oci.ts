@@ -5,8 +5,9 @@ import { booleanWord } from '../../settings/values/boolean.ts'
 import { parseSize } from '../../settings/values/size.ts'
 import type { VerbModule } from '../context.ts'
 import { requireRoot } from '../root.ts'
+import { addSyncOption, chosenSync, type SyncOption } from '../sync-option.ts'
 
-interface PullOciOptions {
+interface PullOciOptions extends SyncOption {
   readonly arch?: string
   readonly authFile?: string
   readonly insecure?: boolean
@@ -26,6 +27,8 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--insecure', 'speak plain http to the registry')
     .option('-f, --force', 'replace an image of that name, in one step once the new one is there')
     .option('--read-only', 'mark the image read-only')
+  addSyncOption(command)
+  command
     .option(
       '--keep-download <when>',
       'keep the layers in the cache, for images that share them: yes, no, or auto, which is yes',
@@ -39,6 +42,7 @@ export const define: VerbModule['define'] = (command, run) => {
           maxBytes: bytes(options.sizeMax, '--size-max'),
           bytesPerSecond: bytes(options.rateLimit, '--rate-limit'),
         }
+        const sync = chosenSync(options)
         const layers = keepsLayers(options.keepDownload) ? 'keep' : 'drop'
         requireRoot('pulling images')
         const { pullOci } = await import('../../transfer/oci/pull-oci.ts')
@@ -53,6 +57,7 @@ export const define: VerbModule['define'] = (command, run) => {
           transport: options.insecure === true ? 'plain' : 'secure',
           existing: options.force === true ? 'replace' : 'keep',
           access: options.readOnly === true ? 'read-only' : 'read-write',
+          sync,
           layers,
           ...limits,
           signal: context.signal,

@@ -77,9 +77,13 @@ export class SparseFile implements Disposable {
     this.position += bytes
   }
 
-  /** Gives the file its length, which a hole at its end did not, and has it reach the disk. */
+  /** Gives the file its length, which a hole at its end did not. */
   finish(): void {
     attempt(this.name, 'ftruncate', () => ftruncateSync(this.fd, this.position))
+  }
+
+  /** Has it reach the disk. */
+  sync(): void {
     attempt(this.name, 'fsync', () => fsyncSync(this.fd))
   }
 

@@ -21,6 +21,8 @@ export interface ImportRequest {
   readonly imageRoot?: string | undefined
   readonly existing: 'keep' | 'replace'
   readonly access: 'read-only' | 'read-write'
+  /** Whether to have all of the image on the disk before it gets its name; default `yes`. */
+  readonly sync?: 'yes' | 'no' | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
 }
@@ -74,6 +76,7 @@ export async function importImage(
       kind: kind.image,
       existing: request.existing,
       access: request.access,
+      sync: request.sync ?? 'yes',
     },
     cleanup,
     log,

@@ -96,6 +96,7 @@ function newFile(
     return {
       ...emptyFile(file, path),
       publish: () => {
+        file.sync()
         renameSync(hidden.path, target)
         syncDirectory(directory)
       },

@@ -39,6 +39,8 @@ export interface OciPull {
   readonly transport?: 'secure' | 'plain' | undefined
   readonly existing?: 'keep' | 'replace' | undefined
   readonly access?: 'read-only' | 'read-write' | undefined
+  /** Whether to have all of the image on the disk before it gets its name; default `yes`. */
+  readonly sync?: 'yes' | 'no' | undefined
   /** Whether layers stay in the cache; default `keep`. */
   readonly layers?: 'keep' | 'drop' | undefined
   /** All layers together must not be longer than this when they are unpacked; default 64 GiB. */
@@ -84,6 +86,7 @@ export async function pullOci(request: OciPull): Promise<PulledOciImage> {
     kind: 'tree',
     existing: request.existing ?? 'keep',
     access: request.access ?? 'read-write',
+    sync: request.sync ?? 'yes',
   }
   checkNewImage(image)
   await using cleanup = new CleanupStack()

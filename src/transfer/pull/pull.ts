@@ -56,6 +56,8 @@ export interface PullRequest {
   readonly verify: Verification
   readonly existing: 'keep' | 'replace'
   readonly access: 'read-only' | 'read-write'
+  /** Whether to have all of the image on the disk before it gets its name; default `yes`. */
+  readonly sync?: 'yes' | 'no' | undefined
   /** Whether a pristine copy stays: `auto` keeps one of a machine where copies take no space. Default `auto`. */
   readonly keepDownload?: 'auto' | 'yes' | 'no' | undefined
   /** Whether each is wanted; default: all, or none where only the image's own checksum was given. */
@@ -202,6 +204,7 @@ class Pull {
         kind: kind === 'tar' ? 'tree' : 'disk',
         existing: pristine ? 'replace' : this.request.existing,
         access,
+        sync: this.request.sync ?? 'yes',
       },
       this.cleanup,
       this.log,

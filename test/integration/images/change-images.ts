@@ -18,7 +18,7 @@ async function make(
   mark: string,
   cleanup: CleanupStack,
 ): Promise<void> {
-  const image: NewImage = { directory, name, kind, existing, access: 'read-only' }
+  const image: NewImage = { directory, name, kind, existing, access: 'read-only', sync: 'no' }
   const stage = stageImage(image, cleanup, silent)
   if (kind === 'disk') writeFileSync(stage.path, mark)
   else {
@@ -37,7 +37,7 @@ const image = verb === 'make' ? undefined : requireImage(name, directory)
 if (verb === 'rename') renameImage(image!, first, silent, directory)
 if (verb === 'remove') await removeImage(image!, silent)
 if (verb === 'clone') {
-  const clone = { directory, name: first, access: 'read-only', log: silent } as const
+  const clone = { directory, name: first, access: 'read-only', sync: 'no', log: silent } as const
   await cloneImage(image!, clone, cleanup)
 }
 await cleanup.releaseAll()

@@ -39,6 +39,7 @@ const tree = (more: Partial<NewImage> = {}): NewImage => ({
   kind: 'tree',
   existing: 'keep',
   access: 'read-write',
+  sync: 'no',
   ...more,
 })
 
