@@ -74,6 +74,11 @@ const targets: { entry: string; options: BuildOptions; writes: string }[] = [
     options: { ...commonJs, outfile: 'dist/xz-worker.cjs' },
   },
   {
+    entry: 'src/images/copy-worker.ts',
+    writes: 'dist/copy-worker.cjs',
+    options: { ...commonJs, outfile: 'dist/copy-worker.cjs' },
+  },
+  {
     entry: 'src/cli/tsnspawn-build.ts',
     writes: 'dist/build',
     options: { ...modules, outdir: 'dist/build' },

@@ -15,6 +15,7 @@ import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { copyContents } from '../sys/reflink.ts'
+import { startCopyThreads } from './copy-threads.ts'
 import { standardImagePath, type Image } from './discover.ts'
 import { fillTree } from './fill-tree.ts'
 import { lockImage } from './lock.ts'
@@ -118,7 +119,7 @@ async function cloneTree(
   const [tree, pool] = [realpathSync(source), realpathSync(directory)]
   const leaveOut = tree === '/' || pool.startsWith(`${tree}/`) ? pool : undefined
   try {
-    return await fillTree(tree, target, { log, signal, leaveOut })
+    return await fillTree(tree, target, { log, signal, leaveOut, startThreads: startCopyThreads })
   } catch (error) {
     throw noRoom(error, directory)
   }

@@ -35,6 +35,7 @@ import {
   statAt,
   type InodeFacts,
 } from '../sys/statx.ts'
+import type { CopyShare, DirectoryPair } from './copy-share.ts'
 import { getXattr, listXattrs, removeXattr, setXattr, type XattrTarget } from '../sys/xattr.ts'
 
 export interface CopyOptions {
@@ -47,6 +48,34 @@ export interface CopyOptions {
 export interface TreeCopyOptions extends CopyOptions {
   /** A directory below the source whose contents do not come along. */
   readonly leaveOut?: string | undefined
+  /** Called when the copy turns out to be large, for threads that take a part of it: `startCopyThreads`. */
+  readonly startThreads?: StartCopyThreads | undefined
+}
+
+/** Not for a process that may fork meanwhile. @returns undefined where there are no threads to be had */
+export type StartCopyThreads = (bounds: CopyBounds) => CopyThreads | undefined
+
+export interface CopyThreads {
+  readonly share: CopyShare
+  /** What they have left to the copy, each one once. */
+  nextPostponed(): PostponedDirectory | undefined
+  /** Waits until they have ended, with what they were at done or not. @returns what went wrong there */
+  end(): Promise<Error | undefined>
+}
+
+/** What all threads of a copy must know of it. */
+export interface CopyBounds {
+  readonly top: InodeFacts
+  readonly targetTop: InodeFacts | undefined
+  readonly leftOut: InodeFacts | undefined
+}
+
+/** A directory that is filled but for entries that have more names, perhaps in directories of other threads. */
+export interface PostponedDirectory extends DirectoryPair {
+  /** NUL-terminated. */
+  readonly names: readonly Uint8Array[]
+  /** Of the source. */
+  readonly facts: InodeFacts
 }
 
 /** For copies between two systems that do not trust each other, or have different users. */
@@ -82,8 +111,159 @@ export async function copyTree(
   options: TreeCopyOptions = {},
 ): Promise<CopiedAmount> {
   const copied = { inodes: 0, bytes: 0 }
-  await inTurns(copying(source, target, copied, options.leaveOut), copied, options, source)
+  const { leaveOut, startThreads } = options
+  const from = openTop(source)
+  try {
+    mkdirSync(target, { recursive: true, mode: 0o700 })
+    const to = openTop(target)
+    // Directories that hold the first name of a hard link stay open until the end.
+    const kept = new Set<number>([to])
+    try {
+      // Neither the group nor the default ACL of the directory around may be handed down to what is made here.
+      fchmodSync(to, 0o700)
+      for (const acl of ['system.posix_acl_default', 'system.posix_acl_access'])
+        removeXattr(to, acl)
+      const copy: Copy = {
+        ...freshCopy(copied, statAt(from)),
+        targetTop: statAt(to),
+        leftOut: leaveOut === undefined ? undefined : statAt(AT_FDCWD, nameOf(leaveOut)),
+        startThreads,
+      }
+      await fill(copy, from, to, kept, options, source)
+      copyAttributes(copy, from, to, copy.top)
+    } finally {
+      for (const fd of kept) closeSync(fd)
+    }
+  } finally {
+    closeSync(from)
+  }
   return copied
+}
+
+function openTop(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
+}
+
+/** Ends the threads too, should there be any, whatever happens. */
+async function fill(
+  copy: Copy,
+  from: number,
+  to: number,
+  kept: Set<number>,
+  options: CopyOptions,
+  source: string,
+): Promise<void> {
+  const gather = (): void => {
+    takeIn(copy, kept)
+    if (copy.threads?.share.isStopped() === true) throw new Error('a thread of the copy has ended')
+  }
+  try {
+    await inTurns(fillAll(copy, from, to, kept), copy.copied, options, source, gather).catch(
+      async (error: unknown) => {
+        throw (await copy.threads?.end()) ?? error
+      },
+    )
+    const failure = await copy.threads?.end()
+    if (failure !== undefined) throw failure
+    takeIn(copy, kept)
+  } finally {
+    closeLeft(copy)
+  }
+}
+
+function* fillAll(copy: Copy, from: number, to: number, kept: Set<number>): Generator<Pause> {
+  yield* copyDirectory(copy, from, to, kept)
+  if (copy.threads === undefined) return
+  const { share } = copy.threads
+  for (;;) {
+    const pair = share.take()
+    if (pair !== undefined) {
+      yield* fillPair(copy, pair, kept)
+      share.finish(0, 0)
+    } else if (share.isBusy()) yield 'idle'
+    else return
+  }
+}
+
+/** Fills and closes a pair that was left to any thread. */
+function* fillPair(
+  copy: Copy,
+  { from, to }: DirectoryPair,
+  kept: Set<number>,
+): Generator<undefined> {
+  let isHandedOn = false
+  try {
+    const facts = statAt(from)
+    yield* copyDirectory(copy, from, to, kept)
+    isHandedOn = finishDirectory(copy, from, to, facts)
+  } finally {
+    if (!isHandedOn) closePair({ from, to }, kept)
+  }
+}
+
+/**
+ * Fills what waits in the share of a copy, as one of its threads. Entries that have more names are left to the copy.
+ *
+ * @param postpone takes the descriptors over
+ */
+export function* fillDirectories(
+  share: CopyShare,
+  bounds: CopyBounds,
+  postpone: (directory: PostponedDirectory) => void,
+): Generator<undefined> {
+  for (let pair = share.take(); pair !== undefined; pair = share.take()) {
+    const copied = { inodes: 0, bytes: 0 }
+    const left = { share, postpone, names: new Map() }
+    yield* fillPair({ ...freshCopy(copied, bounds.top), ...bounds, left }, pair, new Set())
+    share.finish(copied.inodes, copied.bytes)
+  }
+}
+
+/** Takes in what threads have done, and does what they have left. */
+function takeIn(copy: Copy, kept: Set<number>): void {
+  if (copy.threads === undefined) return
+  const { inodes, bytes } = copy.threads.share.counted()
+  copy.copied.inodes += inodes
+  copy.copied.bytes += bytes
+  for (let next = copy.threads.nextPostponed(); next; next = copy.threads.nextPostponed()) {
+    const { from, to, names, facts } = next
+    try {
+      for (const name of names)
+        for (const _ of copyOne(copy, { from, name, to, newName: name }, kept));
+      copyAttributes(copy, from, to, facts)
+    } finally {
+      closePair(next, kept)
+    }
+  }
+}
+
+/** Closes what a failed copy has left. */
+function closeLeft({ threads }: Copy): void {
+  if (threads === undefined) return
+  const none = new Set<number>()
+  for (let pair = threads.share.take(); pair; pair = threads.share.take()) closePair(pair, none)
+  for (let next = threads.nextPostponed(); next; next = threads.nextPostponed())
+    closePair(next, none)
+}
+
+function closePair({ from, to }: DirectoryPair, kept: Set<number>): void {
+  closeSync(from)
+  if (!kept.has(to)) closeSync(to)
+}
+
+function freshCopy(copied: Copy['copied'], top: InodeFacts): Copy {
+  return {
+    copied,
+    state: { clone: true, range: true },
+    top,
+    targetTop: undefined,
+    leftOut: undefined,
+    rules: faithful,
+    linked: new Map(),
+    startThreads: undefined,
+    threads: undefined,
+    left: undefined,
+  }
 }
 
 /** An entry of an open directory. */
@@ -122,12 +302,7 @@ function* copyingEntry(
   try {
     yield* copyOne(
       {
-        copied,
-        state: { clone: true, range: true },
-        top,
-        targetTop: undefined,
-        leftOut: undefined,
-        linked: new Map(),
+        ...freshCopy(copied, top),
         rules: {
           ...options,
           existing: options.existing === 'merge' && !isDirectory ? 'fail' : options.existing,
@@ -142,18 +317,26 @@ function* copyingEntry(
   }
 }
 
-/** Goes on a little at a time, so that signals and progress have their turn. */
+/** `idle`: there is nothing to do at the moment. */
+type Pause = 'idle' | undefined
+
+/** Goes on a little at a time, so that signals, progress and `gather` have their turn. */
 async function inTurns(
-  work: Generator<undefined>,
+  work: Generator<Pause>,
   copied: CopiedAmount,
   options: CopyOptions,
   source: string,
+  gather?: () => void,
 ): Promise<void> {
   let began = performance.now()
-  for (const _ of work) {
-    if (performance.now() - began < 8) continue
-    options.progress?.({ ...copied })
-    await new Promise((resolve) => setImmediate(resolve))
+  for (const pause of work) {
+    const isDue = performance.now() - began >= 8
+    if (!isDue && pause === undefined) continue
+    if (isDue) options.progress?.({ ...copied })
+    await new Promise((resolve) =>
+      pause === 'idle' ? setTimeout(resolve, 1) : setImmediate(resolve),
+    )
+    gather?.()
     if (options.signal?.aborted) {
       throw new NspawnError(`copying ${source} was ended`, {
         code: 'CANCELED',
@@ -161,7 +344,7 @@ async function inTurns(
         subject: source,
       })
     }
-    began = performance.now()
+    if (isDue) began = performance.now()
   }
 }
 
@@ -177,7 +360,22 @@ interface Copy {
   readonly rules: CopyRules
   /** The first copy of each inode that has more names, held by an open directory. */
   readonly linked: Map<string, { readonly directory: number; readonly name: Name }>
+  /** Undefined once they have been asked for. */
+  startThreads: StartCopyThreads | undefined
+  threads: CopyThreads | undefined
+  /** In a thread of the copy: to whom directories and entries are left. */
+  readonly left: CopyLeftovers | undefined
 }
+
+interface CopyLeftovers {
+  readonly share: CopyShare
+  readonly postpone: (directory: PostponedDirectory) => void
+  /** Entries with more names, by the descriptor of the new directory. */
+  readonly names: Map<number, Uint8Array[]>
+}
+
+/** Smaller trees are copied before a thread has begun. */
+const LARGE = 50
 
 interface CopyRules {
   readonly owner: (id: number) => number
@@ -201,44 +399,6 @@ interface Passage {
   readonly newName: Name
 }
 
-function* copying(
-  source: string,
-  target: string,
-  copied: Copy['copied'],
-  leaveOut: string | undefined,
-): Generator<undefined> {
-  const openTop = (path: string): number =>
-    openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  const from = openTop(source)
-  try {
-    mkdirSync(target, { recursive: true, mode: 0o700 })
-    const to = openTop(target)
-    // Directories that hold the first name of a hard link stay open until the end.
-    const kept = new Set<number>([to])
-    try {
-      // Neither the group nor the default ACL of the directory around may be handed down to what is made here.
-      fchmodSync(to, 0o700)
-      for (const acl of ['system.posix_acl_default', 'system.posix_acl_access'])
-        removeXattr(to, acl)
-      const copy: Copy = {
-        copied,
-        state: { clone: true, range: true },
-        top: statAt(from),
-        targetTop: statAt(to),
-        leftOut: leaveOut === undefined ? undefined : statAt(AT_FDCWD, nameOf(leaveOut)),
-        rules: faithful,
-        linked: new Map(),
-      }
-      yield* copyDirectory(copy, from, to, kept)
-      copyAttributes(copy, from, to, copy.top)
-    } finally {
-      for (const fd of kept) closeSync(fd)
-    }
-  } finally {
-    closeSync(from)
-  }
-}
-
 /** Fills the open directory `to` with what is in `from`. */
 function* copyDirectory(
   copy: Copy,
@@ -255,6 +415,7 @@ function* copyDirectory(
 function* copyOne(copy: Copy, passage: Passage, kept: Set<number>): Generator<undefined> {
   const facts = statAt(passage.from, passage.name)
   if ((facts.mode & S_IFMT) === S_IFDIR) yield* copySubdirectory(copy, passage, kept)
+  else if (facts.links > 1 && leaveEntry(copy, passage)) return
   else if (facts.links > 1 && linkCopy(copy, passage, facts, kept)) return
   else if ((facts.mode & S_IFMT) === S_IFREG) yield* copyFile(copy, passage)
   else copySpecial(copy, passage, facts)
@@ -268,6 +429,7 @@ function* copySubdirectory(
   kept: Set<number>,
 ): Generator<undefined> {
   const source = openDirectoryAt(from, name)
+  let isHandedOn = false
   try {
     const facts = statAt(source)
     if (copy.targetTop !== undefined && isSameInode(facts, copy.targetTop)) return
@@ -276,14 +438,50 @@ function* copySubdirectory(
     copy.targetTop ??= statAt(target)
     try {
       const isLeftOut = copy.leftOut !== undefined && isSameInode(facts, copy.leftOut)
-      if (!isLeftOut && sameMount(copy.top, facts)) yield* copyDirectory(copy, source, target, kept)
-      if (made) copyAttributes(copy, source, target, facts)
+      if (!isLeftOut && sameMount(copy.top, facts)) {
+        isHandedOn = offerDirectory(copy, source, target)
+        if (isHandedOn) return
+        yield* copyDirectory(copy, source, target, kept)
+      }
+      if (made) isHandedOn = finishDirectory(copy, source, target, facts)
     } finally {
-      if (!kept.has(target)) closeSync(target)
+      if (!isHandedOn && !kept.has(target)) closeSync(target)
     }
   } finally {
-    closeSync(source)
+    if (!isHandedOn) closeSync(source)
   }
+}
+
+/** @returns whether any thread will fill and close it */
+function offerDirectory(copy: Copy, from: number, to: number): boolean {
+  if (copy.threads === undefined && copy.startThreads !== undefined) {
+    if (copy.copied.inodes < LARGE) return false
+    copy.threads = copy.startThreads(copy)
+    copy.startThreads = undefined
+  }
+  const share = copy.left?.share ?? copy.threads?.share
+  return share?.offer({ from, to }) === true
+}
+
+/** @returns whether it is closed by somebody else, who does the rest */
+function finishDirectory(copy: Copy, from: number, to: number, facts: InodeFacts): boolean {
+  const names = copy.left?.names.get(to)
+  if (names === undefined) {
+    copyAttributes(copy, from, to, facts)
+    return false
+  }
+  copy.left?.names.delete(to)
+  copy.left?.postpone({ from, to, names, facts })
+  return true
+}
+
+/** In a thread of a copy: leaves an entry to the copy. */
+function leaveEntry({ left }: Copy, { name, to }: Passage): boolean {
+  if (left === undefined) return false
+  const names = left.names.get(to) ?? []
+  names.push(name)
+  left.names.set(to, names)
+  return true
 }
 
 /** @returns whether it is new */

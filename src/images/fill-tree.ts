@@ -3,7 +3,7 @@ import { statSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { isSubvolume, snapshotSubvolume } from '../sys/btrfs.ts'
-import { copyTree } from './copy-tree.ts'
+import { copyTree, type StartCopyThreads } from './copy-tree.ts'
 import { makeTreeTop } from './tree-top.ts'
 
 export interface FillOptions {
@@ -11,6 +11,8 @@ export interface FillOptions {
   readonly signal?: AbortSignal | undefined
   /** A directory that stays empty in the copy. */
   readonly leaveOut?: string | undefined
+  /** See `copyTree()`. */
+  readonly startThreads?: StartCopyThreads | undefined
 }
 
 /**
@@ -23,13 +25,14 @@ export interface FillOptions {
 export async function fillTree(
   source: string,
   target: string,
-  { log, signal, leaveOut }: FillOptions,
+  { log, signal, leaveOut, startThreads }: FillOptions,
 ): Promise<'snapshot' | 'copy'> {
   if (trySnapshot(source, target, leaveOut)) return 'snapshot'
   makeTreeTop(target)
   await copyTree(source, target, {
     signal,
     leaveOut,
+    startThreads,
     progress: ({ inodes }) =>
       log({
         kind: 'progress',

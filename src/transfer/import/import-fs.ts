@@ -1,6 +1,7 @@
 /** A directory of the host becomes a tree of its own. */
 import { realpathSync, statSync } from 'node:fs'
 import { usageError } from '../../errors.ts'
+import { startCopyThreads } from '../../images/copy-threads.ts'
 import { fillTree } from '../../images/fill-tree.ts'
 import { removeTree } from '../../images/remove-tree.ts'
 import { unusable } from '../local/open-file.ts'
@@ -37,6 +38,7 @@ export async function importFs(request: ImportRequest): Promise<ImportedImage> {
       log,
       signal,
       leaveOut: holdsImages ? images : undefined,
+      startThreads: startCopyThreads,
     })
     liftOsTree(stage.path, log)
     return undefined

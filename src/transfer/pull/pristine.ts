@@ -15,6 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { startCopyThreads } from '../../images/copy-threads.ts'
 import { copyTree } from '../../images/copy-tree.ts'
 import { findImage } from '../../images/discover.ts'
 import { lockImage } from '../../images/lock.ts'
@@ -83,7 +84,8 @@ export async function copyPristine(
   const lock = lockImage(path, 'shared')
   try {
     if (kind === 'raw') return await copyFile(path, stage.path, signal)
-    if (!isSubvolume(path)) return void (await copyTree(path, stage.path, { signal }))
+    if (!isSubvolume(path))
+      return void (await copyTree(path, stage.path, { signal, startThreads: startCopyThreads }))
     if (isSubvolume(stage.path)) destroySubvolume(stage.path)
     else rmdirSync(stage.path)
     snapshotSubvolume(path, stage.path)
