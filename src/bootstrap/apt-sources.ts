@@ -97,7 +97,8 @@ export function hostMirrors(
         source.components.includes('main') &&
         source.suites.some(wanted),
     )
-    const uris = fits.flatMap((source) => source.uris)
+    // Only apt itself understands its other methods (`mirror+file:`, `cdrom:`, `tor+http:`).
+    const uris = fits.flatMap((source) => source.uris).filter((uri) => /^(https?|file):/i.test(uri))
     return (uris.find((uri) => path.test(uri)) ?? uris[0])?.replace(/\/+$/, '')
   }
   const known = new Set(releases)

@@ -4,11 +4,12 @@
  * runs at the same time need no lock. Pools are divided by mirror, since archives that people make by
  * hand give the same name to different packages.
  */
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import {
   copyFile,
   link,
+  lstat,
   mkdir,
   open,
   readdir,
@@ -19,6 +20,8 @@ import {
   utimes,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { missing } from '../read-if-there.ts'
+import { sha256Of } from './debian/fetch-packages.ts'
 import type { TreePlan } from './plan.ts'
 
 /** A package that no tree has asked for in this long is dropped. */
@@ -42,36 +45,52 @@ export async function linkFromPool(
   const names = (await packagesIn(pool)).filter((name) =>
     new RegExp(`_(${packageArchitecture}|all)\\.deb$`).test(name),
   )
-  for (const name of names) await linkOrCopy(join(pool, name), join(directory, name))
-  return names.length
+  let linked = 0
+  for (const name of names) {
+    // Another run may have dropped it meanwhile.
+    const dropped = (error: unknown) => missing(error) ?? 0
+    linked += await linkOrCopy(join(pool, name), join(directory, name)).then(() => 1, dropped)
+  }
+  return linked
 }
 
 /**
- * Moves the packages of `directory` that the pool does not have into it, marks the others as used, and
- * drops what was not used for long. Data is on disk before its name is in the pool: apt trusts a file
+ * Moves the packages of `directory` that the pool does not have, or has otherwise, into it, marks the others
+ * as used, and drops what was not used for long. A run that found one of the pool to be damaged has fetched
+ * another, which takes its place: it would be fetched again by every run. Data is on disk before its name is in the pool: apt trusts a file
  * of the right size.
  */
 export async function returnToPool(pool: string, directory: string): Promise<void> {
   await mkdir(pool, { recursive: true, mode: 0o755 })
-  const kept = new Set(await packagesIn(pool))
   const now = new Date()
   for (const name of await packagesIn(directory)) {
-    if (kept.has(name)) {
-      await utimes(join(pool, name), now, now)
+    const own = join(directory, name)
+    if (!(await lstat(own)).isFile()) continue
+    if (await isSameFile(own, join(pool, name))) {
+      await utimes(join(pool, name), now, now).catch(missing)
       continue
     }
-    const incoming = join(pool, `.${process.pid}.${name}`)
+    const incoming = join(pool, `.${randomBytes(6).toString('hex')}.${name}`)
     try {
-      await linkOrCopy(join(directory, name), incoming)
+      await linkOrCopy(own, incoming)
       await sync(incoming)
       await utimes(incoming, now, now)
       await rename(incoming, join(pool, name))
-    } catch (error) {
+    } finally {
+      // Still there also when another run has brought the same file meanwhile: rename(2) leaves both names then.
       await rm(incoming, { force: true })
-      throw error
     }
   }
   await dropOld(pool, now.getTime() - keepMs)
+}
+
+/** Whether the pool has this very file, or where files cannot be linked into a stage, the same in it. */
+async function isSameFile(own: string, kept: string): Promise<boolean> {
+  const [a, b] = [await stat(own), await stat(kept).catch(missing)]
+  if (b === undefined || a.size !== b.size) return false
+  if (a.dev === b.dev && a.ino === b.ino) return true
+  const digests = await Promise.all([sha256Of(own), sha256Of(kept).catch(missing)])
+  return digests[0] === digests[1]
 }
 
 async function sync(path: string): Promise<void> {
@@ -86,7 +105,9 @@ async function sync(path: string): Promise<void> {
 async function dropOld(pool: string, before: number): Promise<void> {
   for (const name of await readdir(pool)) {
     const path = join(pool, name)
-    if ((await stat(path)).mtimeMs < before) await unlink(path)
+    // Runs at the same time drop the same.
+    const facts = await stat(path).catch(missing)
+    if (facts !== undefined && facts.mtimeMs < before) await unlink(path).catch(missing)
   }
 }
 

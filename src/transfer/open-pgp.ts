@@ -52,9 +52,10 @@ export async function judge(
     const key = keys.find((candidate) => candidate.getKeys(one.keyID).length > 0)
     try {
       await one.verified
-      if (options.expiredKeys !== 'refuse' || key === undefined || !(await hasExpired(key)))
-        signers.push(id)
-      else why = `key ${id} has expired`
+      if (key !== undefined && (await isRevoked(key, one.keyID))) why = `key ${id} was revoked`
+      else if (options.expiredKeys === 'refuse' && key !== undefined && (await hasExpired(key)))
+        why = `key ${id} has expired`
+      else signers.push(id)
     } catch (error) {
       if (key === undefined) unknown.push(id)
       else why = (error as Error).message.toLowerCase()
@@ -68,6 +69,16 @@ export async function judge(
 async function hasExpired(key: Key): Promise<boolean> {
   const at = await key.getExpirationTime()
   return at === null || (at instanceof Date && at.getTime() <= Date.now())
+}
+
+/** As of now: whoever stole a key can date a signature back. */
+async function isRevoked(key: Key, keyId: Parameters<Key['getSubkeys']>[0]): Promise<boolean> {
+  if (await key.isRevoked()) return true
+  for (const subkey of key.getSubkeys(keyId)) {
+    // Without a signature to compare with, any revocation of the subkey counts; the types know no such call.
+    if (await subkey.isRevoked(null as never, null as never)) return true
+  }
+  return false
 }
 
 /**
@@ -100,19 +111,20 @@ function readStatus(stderr: string, status: number, options: JudgeOptions): Judg
     said.filter((line) => line.word === word).map(({ argument }) => argument)
   const [changed] = argumentsOf('BADSIG')
   if (changed !== undefined) return { state: 'bad', why: `bad signature of key ${changed}` }
+  // VALIDSIG says only that the mathematics hold: it comes after REVKEYSIG too, and gpgv ends with 0 then.
+  const good = options.expiredKeys === 'refuse' ? ['GOODSIG'] : ['GOODSIG', 'EXPKEYSIG']
   const signers: string[] = []
-  let refused: string | undefined
+  let holds = false
   for (const { word, argument } of said) {
-    if (word === 'NEWSIG') refused = undefined
-    else if (word === 'EXPKEYSIG' && options.expiredKeys === 'refuse')
-      refused = `key ${argument} has expired`
-    else if (word === 'VALIDSIG' && refused === undefined) signers.push(argument)
+    if (word === 'VALIDSIG' && holds) signers.push(argument)
+    else if (word === 'NEWSIG' || word.endsWith('SIG')) holds = good.includes(word)
   }
-  if (status === 0 && signers.length > 0) return { state: 'valid', signers }
+  // It ends with 2 when a key of another signature is not there.
+  if (signers.length > 0 && (status === 0 || status === 2)) return { state: 'valid', signers }
   const why =
-    refused ??
+    argumentsOf('REVKEYSIG').map((key) => `key ${key} was revoked`)[0] ??
     argumentsOf('EXPSIG').map((key) => `the signature of key ${key} has expired`)[0] ??
-    argumentsOf('REVKEYSIG').map((key) => `key ${key} was revoked`)[0]
+    argumentsOf('EXPKEYSIG').map((key) => `key ${key} has expired`)[0]
   if (why !== undefined) return { state: 'bad', why }
   const unknown = argumentsOf('NO_PUBKEY')
   if (unknown.length > 0) return { state: 'unknown-key', keys: unknown }

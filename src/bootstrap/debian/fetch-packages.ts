@@ -31,7 +31,8 @@ export async function fetchPackage(
   return destination
 }
 
-async function sha256Of(path: string): Promise<string> {
+/** Of a file's content, hexadecimal. */
+export async function sha256Of(path: string): Promise<string> {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
     hash.update(chunk as Buffer)

@@ -5,6 +5,7 @@
 import { NspawnError } from '../../errors.ts'
 import type { LogSink } from '../../log.ts'
 import { readArchivePackage, type ArchivePackage } from './archive-package.ts'
+import { allOrNone } from './all-or-none.ts'
 import { findIndex, readIndex } from './index-stream.ts'
 import { acceptsVersion, type Target } from './relation.ts'
 import type { SuiteRelease } from './release.ts'
@@ -39,7 +40,7 @@ export class PackageIndex {
   private readonly essential = new Set<string>()
   private readonly prioritized = new Map<string, string>()
   private readonly suites: { readonly release: SuiteRelease; readonly pin: number }[] = []
-  private readonly architecture: string
+  readonly architecture: string
 
   constructor(architecture: string) {
     this.architecture = architecture
@@ -163,7 +164,8 @@ export interface IndexSource {
 /**
  * Reads the indexes of all suites; the first one is the release itself.
  *
- * @throws NspawnError what `readIndex()` throws
+ * @throws NspawnError `BOOTSTRAP_SUITE` when a suite has no index, or the release lacks a component; what
+ *   `readIndex()` throws
  */
 export async function readPackageIndex(
   sources: readonly IndexSource[],
@@ -176,24 +178,33 @@ export async function readPackageIndex(
   const index = new PackageIndex(architecture)
   const wanted = sources.flatMap(({ release, components }) => {
     const suite = index.addSuite(release)
-    const paths = components.flatMap((component) =>
-      directories(release, architecture).map((name) => `${component}/${name}/Packages`),
-    )
-    const files = paths.map((path) => findIndex(release, path)).filter((file) => file !== undefined)
-    if (files.length > 0) return files.map((file) => ({ suite, file }))
-    throw new NspawnError(`${release.suite} has no index of packages for ${architecture}`, {
-      code: 'BOOTSTRAP_SUITE',
-      operation: 'find index',
-      subject: release.directory.href,
-      hint: 'check --release, --mirror and --arch',
-    })
+    const fail = (what: string, hint: string) =>
+      new NspawnError(`${release.suite} has no ${what} for ${architecture}`, {
+        code: 'BOOTSTRAP_SUITE',
+        operation: 'find index',
+        subject: release.directory.href,
+        hint,
+      })
+    const found = components.map((component) => ({
+      component,
+      files: directories(release, architecture)
+        .map((name) => findIndex(release, `${component}/${name}/Packages`))
+        .filter((file) => file !== undefined),
+    }))
+    if (found.every(({ files }) => files.length === 0))
+      throw fail('index of packages', 'check --release, --mirror and --arch')
+    // Suites beside the release need not have all of its components.
+    const lacking = suite === 0 ? found.find(({ files }) => files.length === 0) : undefined
+    if (lacking !== undefined) throw fail(`component ${lacking.component}`, 'check --components')
+    return found.flatMap(({ files }) => files).map((file) => ({ suite, file }))
   })
-  await Promise.all(
-    wanted.map(async ({ suite, file }, number) => {
+  await allOrNone(
+    wanted.map(({ suite, file }, number) => async (signal) => {
       let position = number * most
-      for await (const pieces of readIndex(file, options))
+      for await (const pieces of readIndex(file, { ...options, signal }))
         for (const piece of pieces) index.add(piece, suite, position++)
     }),
+    options.signal,
   )
   return index
 }

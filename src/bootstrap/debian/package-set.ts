@@ -64,16 +64,26 @@ function laterWishes(
   { variant, include, packageArchitecture }: SetRequest,
   excluded: ReadonlySet<string>,
 ): Wish[] {
-  const named = variant === 'buildd' ? ['build-essential'] : []
   return [
     ...include.map((word) => included(index, word, packageArchitecture)),
-    ...wishesOf(index, named, `variant ${variant}`),
+    ...(variant === 'buildd' ? [buildEssential(index)] : []),
     ...wishesOf(
       index,
       index.namesOfPriority(variants[variant]!).filter((name) => !excluded.has(name)),
       `variant ${variant}`,
     ),
   ]
+}
+
+function buildEssential(index: PackageIndex): Wish {
+  const found = index.candidate('build-essential')
+  if (found !== undefined) return { package: found, by: 'variant buildd' }
+  throw new NspawnError('variant buildd needs build-essential, which is not in the archive', {
+    code: 'BOOTSTRAP_PACKAGE',
+    operation: 'choose packages',
+    subject: 'build-essential',
+    hint: 'is it a whole archive? check --mirror, or take another variant',
+  })
 }
 
 /** Those of the names that there is a package of for the architecture. */

@@ -39,11 +39,15 @@ export interface SuiteRelease {
 
 const releaseLimitBytes = 32 * 1024 ** 2
 
+/** How far a clock may be behind the archive's. */
+const dayMs = 24 * 3600 * 1000
+
 /**
  * Fetches and checks the index of a suite.
  *
- * @throws NspawnError `SIGNATURE_INVALID` when nobody who is trusted has signed it, `INDEX_REFUSED` when it is too old
- *   or another suite's; what `fetchText()` throws
+ * @throws NspawnError `SIGNER_UNKNOWN` when only keys that the keyrings lack have signed it, `SIGNATURE_INVALID` when
+ *   its signature does not hold or is not there, `INDEX_REFUSED` when it is too old, from the future or another suite's;
+ *   what `fetchText()` throws
  */
 export async function fetchRelease(
   source: SuiteSource,
@@ -83,9 +87,9 @@ async function releaseText(
 
 async function signedText(raw: string, source: SuiteSource, url: URL): Promise<ReleaseText> {
   const verdict = await verifyWithKeyrings(raw, source.keyrings, { expiredKeys: 'refuse' })
-  const fail = (why: string, hint: string) =>
+  const fail = (why: string, hint: string, code = 'SIGNATURE_INVALID') =>
     new NspawnError(`the index of ${source.suite} ${why}`, {
-      code: 'SIGNATURE_INVALID',
+      code,
       operation: 'check signature',
       subject: url.href,
       hint,
@@ -99,6 +103,7 @@ async function signedText(raw: string, source: SuiteSource, url: URL): Promise<R
       throw fail(
         `is signed by unknown keys (${verdict.keys.join(', ')})`,
         "install the archive's keyring, or name it",
+        'SIGNER_UNKNOWN',
       )
     case 'valid':
       return verdict
@@ -107,16 +112,26 @@ async function signedText(raw: string, source: SuiteSource, url: URL): Promise<R
 
 function checkRelease(fields: Paragraph, { suite }: SuiteSource, directory: URL): void {
   const names = [fields.get('Suite'), fields.get('Codename')].filter((name) => name !== undefined)
-  const fail = (why: string) =>
+  const fail = (
+    why: string,
+    hint = 'the mirror is out of date or serves something else, or the clock of this host is wrong',
+  ) =>
     new NspawnError(`the index of ${suite} ${why}`, {
       code: 'INDEX_REFUSED',
       operation: 'check index',
       subject: directory.href,
-      hint: 'the mirror is out of date or serves something else, or the clock of this host is wrong',
+      hint,
     })
   // A signed index of another suite, or of long ago, would pass the signature check.
   if (names.length > 0 && !names.includes(suite)) throw fail(`says it is ${names.join(', ')}`)
-  const until = Date.parse(fields.get('Valid-Until') ?? '')
+  // With a clock that stands still, an index would be good for ever.
+  const made = Date.parse(fields.get('Date') ?? '')
+  if (made > Date.now() + dayMs)
+    throw fail(`is of ${new Date(made).toISOString()}`, 'the clock of this host is behind: set it')
+  const validUntil = fields.get('Valid-Until')
+  if (validUntil === undefined) return
+  const until = Date.parse(validUntil)
+  if (Number.isNaN(until)) throw fail(`has a Valid-Until that is no date: ${validUntil}`)
   if (until < Date.now()) throw fail(`was valid until ${new Date(until).toISOString()}`)
 }
 

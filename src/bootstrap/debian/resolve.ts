@@ -157,18 +157,34 @@ class Resolver {
   private obstacle(one: ArchivePackage): string | undefined {
     if (this.excluded.has(one.name)) return `${one.name} is to be left out`
     for (const target of one.conflicts.flat()) {
-      const other = this.meeting(target).find((chosen) => chosen !== one && refuses(target, chosen))
+      const other = this.meeting(target).find(
+        (chosen) => chosen !== one && this.refuses(target, chosen),
+      )
       if (other !== undefined)
         return `${one.name} conflicts with ${showTarget(target)}, and ${this.showChosen(other)}`
     }
     for (const name of [one.name, ...one.provides.map((provided) => provided.name)]) {
       const found = this.refusals
         .get(name)
-        ?.find(({ owner, target }) => owner !== one && refuses(target, one))
+        ?.find(({ owner, target }) => owner !== one && this.refuses(target, one))
       if (found !== undefined)
         return `${this.showChosen(found.owner)}, which conflicts with ${showTarget(found.target)}`
     }
     return undefined
+  }
+
+  /** Whether a conflict means the package, by its name or by what it provides. */
+  private refuses(target: Target, one: ArchivePackage): boolean {
+    const { qualifier } = target
+    if (qualifier !== undefined && qualifier !== 'any' && qualifier !== this.index.architecture)
+      return false
+    if (one.name === target.name) return acceptsVersion(target, one.version)
+    return one.provides.some(
+      ({ name, version }) =>
+        name === target.name &&
+        (target.operator === undefined ||
+          (version !== undefined && acceptsVersion(target, version))),
+    )
   }
 
   private showChosen({ name, version }: ArchivePackage): string {
@@ -227,16 +243,6 @@ function needsOf(owner: ArchivePackage): Need[] {
     })),
     ...owner.depends.map((alternatives) => ({ owner, field: 'depends on' as const, alternatives })),
   ]
-}
-
-/** Whether a conflict means the package, by its name or by what it provides. Its qualifier counts nothing here. */
-function refuses(target: Target, one: ArchivePackage): boolean {
-  if (one.name === target.name) return acceptsVersion(target, one.version)
-  return one.provides.some(
-    ({ name, version }) =>
-      name === target.name &&
-      (target.operator === undefined || (version !== undefined && acceptsVersion(target, version))),
-  )
 }
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {

@@ -7,10 +7,11 @@ import { basename, join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { phase } from '../../log.ts'
 import type { CreateContext } from '../create-context.ts'
+import { allOrNone } from '../debian/all-or-none.ts'
 import { installPackages } from '../debian/install.ts'
 import { readPackageIndex, type IndexSource, type PackageIndex } from '../debian/package-index.ts'
 import { choosePackages, embeddedVariants } from '../debian/package-set.ts'
-import { fetchRelease } from '../debian/release.ts'
+import { fetchReleaseWithSpare } from '../debian/release-keyrings.ts'
 import type { TreePlan } from '../plan.ts'
 import type { OwnStrategy, StrategyPaths } from '../strategy.ts'
 import type { ToolLog } from '../tool-log.ts'
@@ -31,9 +32,7 @@ export const embedded: OwnStrategy = {
         hint: `it has ${embeddedVariants.join(', ')}`,
       }
     }
-    const shipped =
-      draft.keyringFrom === 'recipe' && shippedKeyrings.includes(basename(draft.keyring))
-    return shipped ? undefined : keyringObstacle(draft, host)
+    return hasShipped(draft) ? undefined : keyringObstacle(draft, host)
   },
 
   async fill(plan, paths, log, context) {
@@ -78,28 +77,39 @@ async function readIndexes(
   { signal, log: sink }: CreateContext,
 ): Promise<PackageIndex> {
   const { signatures, components } = plan
-  const keyrings = [existsSync(plan.keyring) ? plan.keyring : shippedKeyring(plan, paths)]
-  if (keyrings[0] !== plan.keyring && signatures === 'required') {
-    const text = `this host has no ${plan.keyring}: the keyring that comes with this program is used`
+  let noticed = signatures === 'ignored'
+  const notice = (why: string) => {
+    if (noticed) return
+    noticed = true
+    const text = `${why}: the keyring that comes with this program is used`
     sink({ kind: 'notice', text })
   }
+  const shipped = join(paths.templates, 'debian', basename(plan.keyring))
+  const present = existsSync(plan.keyring)
+  const keyrings = [present ? plan.keyring : shipped]
+  if (!present) notice(`this host has no ${plan.keyring}`)
+  const spare = present && hasShipped(plan) ? shipped : undefined
+  const spareUsed = () => notice(`${plan.keyring} lacks the keys of this archive`)
   const suites = [{ suite: plan.release, mirror: plan.mirror }, ...plan.extraSuites]
-  const sources = await Promise.all(
-    suites.map(async ({ suite, mirror }): Promise<IndexSource> => {
+  const sources = await allOrNone(
+    suites.map(({ suite, mirror }) => async (either): Promise<IndexSource> => {
       const uri = mirror.replace(/^copy:/, 'file:')
-      const release = await fetchRelease({ uri, suite, keyrings, signatures }, signal)
+      const source = { uri, suite, keyrings, signatures }
+      const release = await fetchReleaseWithSpare(source, spare, spareUsed, either)
       const { signers, fields } = release
       log.add(
         `suite ${suite} of ${fields.get('Date') ?? 'unknown date'}, signed by ${signers.join(', ') || 'nobody that was asked for'}`,
       )
       return { release, components }
     }),
+    signal,
   )
   return readPackageIndex(sources, plan.packageArchitecture, { signal, log: sink })
 }
 
-function shippedKeyring(plan: TreePlan, { templates }: StrategyPaths): string {
-  return join(templates, 'debian', basename(plan.keyring))
+/** Whether this program has the keyring too; whom a user trusts is for the user alone to say. */
+function hasShipped({ keyring, keyringFrom }: Pick<TreePlan, 'keyring' | 'keyringFrom'>): boolean {
+  return keyringFrom === 'recipe' && shippedKeyrings.includes(basename(keyring))
 }
 
 interface Meaning {
@@ -142,6 +152,7 @@ const full: Meaning = {
 /** What an error of the rooms below means for somebody who wanted a tree. */
 const meanings: Readonly<Record<string, Meaning>> = {
   SIGNATURE_INVALID: untrusted,
+  SIGNER_UNKNOWN: untrusted,
   INDEX_REFUSED: refused,
   INVALID_KEYRING: untrusted,
   BAD_KEYRING: untrusted,

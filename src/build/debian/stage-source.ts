@@ -264,7 +264,8 @@ function asSourceError(error: unknown): unknown {
   if (code.startsWith('SOURCE_') || ['CANCELED', 'ENOSPC', 'EDQUOT'].includes(code)) return error
   const wrapped = (as: string, hint?: string) =>
     new NspawnError('cannot use the source package', { code: as, hint, cause: error })
-  if (code === 'SIGNATURE_INVALID' || code === 'INDEX_REFUSED') return wrapped('SOURCE_SIGNATURE')
+  if (['SIGNATURE_INVALID', 'SIGNER_UNKNOWN', 'INDEX_REFUSED'].includes(code ?? ''))
+    return wrapped('SOURCE_SIGNATURE')
   if (code === 'CHECKSUM_MISMATCH' || code === 'SIZE_MISMATCH') {
     return wrapped(
       'SOURCE_CHECKSUM',

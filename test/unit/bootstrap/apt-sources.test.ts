@@ -69,3 +69,14 @@ test('a host without sources of the distribution names no mirror', () => {
   const sources = parseOneLine('deb http://vendor.example/apt nodistro main')
   expect(hostMirrors(sources, releases)).toEqual({ main: undefined, security: undefined })
 })
+
+test('a source that only apt can read names no mirror', () => {
+  const sources = parseOneLine(
+    [
+      'deb mirror+file:/etc/apt/mirrors/debian.list trixie main',
+      'deb mirror+file:/etc/apt/mirrors/security.list trixie-security main',
+      'deb file:/srv/debian trixie main',
+    ].join('\n'),
+  )
+  expect(hostMirrors(sources, releases)).toEqual({ main: 'file:/srv/debian', security: undefined })
+})

@@ -107,3 +107,11 @@ test('what a package pre-depends on is configured in a batch before it', () => {
   expect(batches.map((batch) => batch.map(({ name }) => name).join(''))).toEqual(['bc', 'ad'])
   expect(() => inBatches(take('xy'), [], some)).toThrow('configured before each other')
 })
+
+test('variant buildd cannot be made from an archive without build-essential', () => {
+  const small = indexOf({ packages: { base: { Essential: 'yes' } } })
+  const request = { include: [], exclude: [], packageArchitecture: 'amd64' }
+  expect(() => choosePackages(small, { variant: 'buildd', ...request })).toThrow(
+    expect.objectContaining({ code: 'BOOTSTRAP_PACKAGE', subject: 'build-essential' }),
+  )
+})

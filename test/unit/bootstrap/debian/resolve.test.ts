@@ -87,6 +87,16 @@ describe('a set of packages has', () => {
       /cannot install b \(--include\): a 1\.0 is there \(--include\), which conflicts with mta/,
     )
   })
+
+  test('packages whose foreign namesakes conflict', () => {
+    const conflicting = (qualifier: string) => ({
+      a: { Depends: 'b, c' },
+      b: { Conflicts: `c:${qualifier}` },
+      c: { Breaks: `b:${qualifier}` },
+    })
+    expect(from(conflicting('i386'))).toEqual(['a', 'b', 'c'])
+    for (const own of ['any', 'amd64']) expect(() => from(conflicting(own))).toThrow(/is there/)
+  })
 })
 
 describe('it is said why there is no way', () => {

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { fetchReleaseWithSpare } from '../../../../src/bootstrap/debian/release-keyrings.ts'
+import { fetchRelease } from '../../../../src/bootstrap/debian/release.ts'
+import { makeSigner } from '../../../fixtures/signing.ts'
+import { temporaryDirectory } from '../../../fixtures/temporary.ts'
+import { serve } from '../../../fixtures/web-server.ts'
+
+const hour = 3_600_000
+
+async function read(...lines: readonly string[]): Promise<string> {
+  const text = ['Suite: s', ...lines].join('\n')
+  await using server = await serve({ '/dists/s/InRelease': `${text}\n` })
+  const source = { uri: server.origin, suite: 's', keyrings: [], signatures: 'ignored' } as const
+  return (await fetchRelease(source)).suite
+}
+
+test('an index from the future is refused, since the clock is behind', async () => {
+  const of = (ms: number) => `Date: ${new Date(Date.now() + ms).toUTCString()}`
+  await expect(read(of(25 * hour))).rejects.toMatchObject({
+    code: 'INDEX_REFUSED',
+    hint: expect.stringContaining('clock') as string,
+  })
+  expect(await read(of(23 * hour))).toBe('s')
+})
+
+test('an index is refused past the end of its time, and when that cannot be read', async () => {
+  const until = (ms: number) => `Valid-Until: ${new Date(Date.now() + ms).toUTCString()}`
+  expect(await read(until(hour))).toBe('s')
+  for (const line of [until(-hour), 'Valid-Until: some day'])
+    await expect(read(line)).rejects.toMatchObject({ code: 'INDEX_REFUSED' })
+})
+
+test('the spare keyring is asked only when the first one lacks the key', async () => {
+  await using directory = await temporaryDirectory()
+  const alice = await makeSigner(directory.path, 'alice')
+  const bob = await makeSigner(directory.path, 'bob')
+  const signed = await alice.sign('Suite: s\n')
+  await using server = await serve({
+    '/good/dists/s/InRelease': signed,
+    '/changed/dists/s/InRelease': signed.replace('Suite: s', 'Suite: s, t'),
+  })
+  const attempt = async (path: string, first: string, spare: string | undefined) => {
+    let used = 0
+    const source = { uri: `${server.origin}/${path}`, suite: 's', keyrings: [first] }
+    const release = await fetchReleaseWithSpare(source, spare, () => used++)
+    return [release.signers.length, used]
+  }
+  expect(await attempt('good', alice.keyring, bob.keyring)).toEqual([1, 0])
+  expect(await attempt('good', bob.keyring, alice.keyring)).toEqual([1, 1])
+  for (const spare of [undefined, bob.keyring]) {
+    await expect(attempt('good', bob.keyring, spare)).rejects.toMatchObject({
+      code: 'SIGNER_UNKNOWN',
+    })
+  }
+  await expect(attempt('changed', bob.keyring, alice.keyring)).rejects.toMatchObject({
+    code: 'SIGNATURE_INVALID',
+  })
+})
