@@ -38,8 +38,8 @@ export interface SourceSearch {
 /**
  * The newest source package of that name in any of the suites.
  *
- * @throws NspawnError `SOURCE_NOT_FOUND`; `SIGNATURE_INVALID`, `INDEX_REFUSED` and `CHECKSUM_MISMATCH` when an index
- *   cannot be trusted; what `fetchText()` throws
+ * @throws NspawnError `SOURCE_NOT_FOUND`; `SIGNER_UNKNOWN`, `SIGNATURE_INVALID`, `INDEX_REFUSED` and `CHECKSUM_MISMATCH` when
+ *   an index cannot be trusted; what `fetchText()` throws
  */
 export async function findSource(search: SourceSearch): Promise<FoundSource> {
   const log = search.log ?? silent

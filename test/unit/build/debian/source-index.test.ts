@@ -98,7 +98,7 @@ test('an index is read once for each name, and again when it is another one', as
 describe('nothing is taken from an index', () => {
   test('that a stranger signed', async () => {
     await expect(search('hello', { signer: stranger })).rejects.toMatchObject({
-      code: 'SIGNATURE_INVALID',
+      code: 'SIGNER_UNKNOWN',
     })
   })
 
