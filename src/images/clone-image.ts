@@ -96,7 +96,7 @@ export async function cloneImage(
     chmodSync(staged, 0o644)
     if (!beside) more.push({ from: staged, to: renamedSideFile(file, name) })
   }
-  return { path: await stage.publish(more), how }
+  return { path: await stage.publish({ more }), how }
 }
 
 /** Keeps the source from being changed or removed; @returns whether somebody changes it already */

@@ -7,7 +7,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from 'node:
 import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
-import { NspawnError, usageError } from '../errors.ts'
+import { NspawnError, throwIfCanceled, usageError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { runProgram } from '../process.ts'
 import { renameNew } from '../sys/at.ts'
@@ -57,12 +57,18 @@ export interface ImageStage {
    * that is replaced keeps its name up to the one moment in which the new one gets it, and goes away
    * afterwards with its side files; its settings stay unless new ones came.
    *
-   * @param more further files that get their names, and take the place of what is there
    * @returns the image's path
    * @throws NspawnError `IMAGE_EXISTS` when somebody else made one meanwhile, `EBUSY` when the image to
-   *   be replaced is in use
+   *   be replaced is in use, `CANCELED`
    */
-  publish(more?: readonly SideMove[]): Promise<string>
+  publish(options?: PublishOptions): Promise<string>
+}
+
+export interface PublishOptions {
+  /** Further files that get their names, and take the place of what is there. */
+  readonly more?: readonly SideMove[] | undefined
+  /** Counts up to the moment in which names are changed. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** A file made in the stage, and the absolute path that it gets. */
@@ -170,7 +176,8 @@ export function stageImage(image: NewImage, cleanup: CleanupStack, log: LogSink)
       path,
       directory: hidden.path,
       sideFile,
-      publish: (more = []) => publish({ image, hidden, path, sideFile, more, log }),
+      publish: ({ more = [], signal } = {}) =>
+        publish({ image, hidden, path, sideFile, more, signal, log }),
     }
   } catch (error) {
     if (error instanceof NspawnError) throw error
@@ -188,18 +195,20 @@ interface Publication {
   readonly path: string
   readonly sideFile: ImageStage['sideFile']
   readonly more: readonly SideMove[]
+  readonly signal: AbortSignal | undefined
   readonly log: LogSink
 }
 
 async function publish(publication: Publication): Promise<string> {
-  const { image, hidden, path, log } = publication
+  const { image, hidden, path, signal, log } = publication
   const target = newImagePath(image)
   const replaces = image.existing === 'replace' && isTaken(target)
   joinPool(path, image.directory)
   if (image.sync === 'yes') {
     const program = ['sync', '--file-system', path] as const
-    await runProgram('cannot write the new image to disk', program)
+    await runProgram('cannot write the new image to disk', program, { signal })
   }
+  throwIfCanceled(signal, 'making the image')
   // Nobody uses the image before its side files and its mark are where they belong.
   const lock = lockImage(path, 'exclusive')
   try {

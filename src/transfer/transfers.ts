@@ -41,8 +41,8 @@ export interface NewTransfer {
   readonly local: string | undefined
   /** URL, reference or path of the other side, without secrets. */
   readonly remote: string
-  /** Directory in which it makes hidden things, which are removed should it have to be killed. */
-  readonly directory?: string | undefined
+  /** Directories in which it makes hidden things, which are removed should it have to be killed. */
+  readonly directories?: readonly string[] | undefined
   /** A file that would be kept for a later run, and is not when the transfer is canceled. */
   readonly part?: string | undefined
 }
@@ -74,6 +74,8 @@ export function registerTransfer(transfer: NewTransfer, cleanup: CleanupStack): 
   const record = claimId(directory, { ...transfer, fraction: undefined, owner })
   const path = join(directory, `${record.id}.json`)
   const mark = markPath(directory, record.id)
+  // Left by somebody who died while canceling an earlier one of that id.
+  rmSync(mark, { force: true })
   let over = false
   cleanup.defer(`record of transfer ${record.id}`, () => {
     over = true
@@ -145,7 +147,7 @@ export async function cancelTransfer(id: number, log: LogSink, patienceMs = 5000
   rmSync(markPath(directory, id), { force: true })
   if (isOwnerAlive(record.owner)) return
   forget(directory, id)
-  if (record.directory !== undefined) removeStaleHiddenTrees(record.directory, log)
+  for (const swept of record.directories ?? []) removeStaleHiddenTrees(swept, log)
   if (record.part !== undefined) removePart(record.part)
 }
 

@@ -1,5 +1,6 @@
 /** What all exports have in common: the image, its lock, where it goes, a record among the transfers. */
 import { realpathSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { CleanupStack } from '../../cleanup.ts'
 import { NspawnError } from '../../errors.ts'
 import { requireImage, type Image } from '../../images/discover.ts'
@@ -7,7 +8,7 @@ import { lockImage } from '../../images/lock.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { compressionByName, type Compression } from '../compress.ts'
 import { tellProgress, type TellProgress } from '../local/progress.ts'
-import { openOutput, type LocalOutput } from '../local/output.ts'
+import { openOutput, outputDirectories, type LocalOutput } from '../local/output.ts'
 import { registerTransfer, type TransferType } from '../transfers.ts'
 
 export interface ExportRequest {
@@ -65,11 +66,17 @@ export async function exportImage(
   const { name, target, log = silent } = request
   const image = requireImage(name, request.imageRoot ?? request.machinesOverride)
   check(image)
+  const path = realpathSync(image.path)
   const compression = request.compression ?? compressionByName(target ?? '')
   await using cleanup = new CleanupStack()
   const inUse = holdImage(image, cleanup)
   const transfer = registerTransfer(
-    { type, local: name, remote: target ?? 'standard output' },
+    {
+      type,
+      local: name,
+      remote: target ?? 'standard output',
+      directories: [dirname(path), ...outputDirectories(target)],
+    },
     cleanup,
   )
   const signals = request.signal === undefined ? [] : [request.signal]
@@ -82,7 +89,7 @@ export async function exportImage(
     })
     const bytes = await work({
       image,
-      path: realpathSync(image.path),
+      path,
       compression,
       output,
       cleanup,

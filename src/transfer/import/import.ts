@@ -82,20 +82,21 @@ export async function importImage(
     log,
   )
   const transfer = registerTransfer(
-    { type: kind.type, local: name, remote: source, directory },
+    { type: kind.type, local: name, remote: source, directories: [directory] },
     cleanup,
   )
   const signals = request.signal === undefined ? [] : [request.signal]
+  const signal = AbortSignal.any([...signals, transfer.signal])
   log({ kind: 'notice', text: `Importing '${source}', saving as '${name}'.` })
   try {
     const bytes = await work({
       stage,
       directory,
-      signal: AbortSignal.any([...signals, transfer.signal]),
+      signal,
       log,
       progress: tellProgress(`importing ${name}`, transfer, log),
     })
-    return { name, path: await stage.publish(), bytes }
+    return { name, path: await stage.publish({ signal }), bytes }
   } catch (error) {
     throw transfer.signal.aborted ? transfer.signal.reason : noRoom(error, directory)
   }

@@ -53,13 +53,28 @@ export async function openOutput(
   log: LogSink,
   signal: AbortSignal,
 ): Promise<LocalOutput> {
-  if (path === undefined || isDash(path) || path === '/dev/stdout')
-    return openStandardOutput(cleanup)
+  if (isStandardOutput(path)) return openStandardOutput(cleanup)
   const facts = statOf(path)
   if (facts === undefined || facts.isFile()) return newFile(path, facts, cleanup, log)
   if (facts.isDirectory()) throw usageError(`${path} is a directory`, 'give the name of a file')
   if (!facts.isFIFO()) throw usageError(`${path} is neither a file nor a pipe`)
   return streamTo(pipeEnd(await openPipe(path, signal)), path, cleanup)
+}
+
+/** Where an export to `path` makes hidden things: one directory, or none for streams. */
+export function outputDirectories(path: string | undefined): string[] {
+  if (isStandardOutput(path)) return []
+  const facts = statOf(path)
+  return facts === undefined || facts.isFile() ? [dirname(newFileTarget(path, facts))] : []
+}
+
+function isStandardOutput(path: string | undefined): path is undefined | '-' {
+  return path === undefined || isDash(path) || path === '/dev/stdout'
+}
+
+/** A link stays, and what it leads to is replaced. */
+function newFileTarget(path: string, facts: Stats | undefined): string {
+  return facts === undefined ? resolve(path) : realpathSync(path)
 }
 
 function openWriting(path: string, name: string): number {
@@ -85,8 +100,7 @@ function newFile(
   log: LogSink,
 ): LocalOutput {
   try {
-    // A link stays, and what it leads to is replaced.
-    const target = facts === undefined ? resolve(path) : realpathSync(path)
+    const target = newFileTarget(path, facts)
     const directory = dirname(target)
     removeStaleHiddenTrees(directory, log)
     const hidden = claimHiddenTree(directory, basename(target))

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { CleanupStack } from '../../cleanup.ts'
-import { NspawnError, throwIfCanceled } from '../../errors.ts'
+import { NspawnError } from '../../errors.ts'
 import { checkNewImage, stageImage, type NewImage } from '../../images/new-image.ts'
 import { phase, silent, type LogSink } from '../../log.ts'
 import { registerTransfer } from '../transfers.ts'
@@ -92,7 +92,7 @@ export async function pullOci(request: OciPull): Promise<PulledOciImage> {
   await using cleanup = new CleanupStack()
   const remote = describeLocation(location)
   const transfer = registerTransfer(
-    { type: 'pull-oci', local: image.name, remote, directory: image.directory },
+    { type: 'pull-oci', local: image.name, remote, directories: [image.directory] },
     cleanup,
   )
   const stop = new AbortController()
@@ -219,8 +219,7 @@ async function makeImage(making: ImageMaking, cleanup: CleanupStack): Promise<Pu
     log({ kind: 'warning', text: `the settings do not say ${what}` })
   writeFileSync(stage.sideFile('.nspawn'), settings.text)
   writeFileSync(stage.sideFile('.oci-config'), configBytes)
-  throwIfCanceled(signal, 'pulling the image')
-  const path = await stage.publish()
+  const path = await stage.publish({ signal })
   return {
     name: image.name,
     path,

@@ -1,6 +1,6 @@
 /** What the address of an image says: the name that it gets here, and where its companions lie. */
 import { usageError, type NspawnError } from '../../errors.ts'
-import { parseUrl } from '../url.ts'
+import { parseUrl, withoutSecrets } from '../url.ts'
 
 export type PullKind = 'tar' | 'raw'
 
@@ -22,7 +22,10 @@ export function parseImageUrl(text: string): URL {
   // oxlint-disable-next-line no-control-regex -- the bytes that addresses are made of
   const ascii = /^[\x21-\x7e]*$/.test(text)
   if (!ascii || (url.protocol !== 'file:' && url.host === ''))
-    throw usageError(`URL "${text}" is not valid`, 'other characters than ASCII are written as %XX')
+    throw usageError(
+      `URL "${withoutSecrets(url)}" is not valid`,
+      'other characters than ASCII are written as %XX',
+    )
   return url
 }
 

@@ -49,6 +49,8 @@ export class PartFile {
   /** Bytes of the file that are known to be right. */
   private sizeBytes = 0
   private writing = false
+  /** What an earlier run has left is of use, and still as it was found. */
+  private untouched = false
 
   private constructor(lock: LockFile, url: string) {
     this.lock = lock
@@ -59,14 +61,15 @@ export class PartFile {
   /**
    * Claims the part of a URL.
    *
-   * @param url without secrets
+   * @param url see `identifyingUrl()`
+   * @param shownUrl for messages
    * @throws NspawnError `EBUSY` when another pull of this URL is under way here
    */
-  static claim(directory: string, url: string): PartFile {
+  static claim(directory: string, url: string, shownUrl = url): PartFile {
     const path = join(directory, partName(url))
     const lock = tryLockFileAt(path, 'exclusive')
     if (lock !== undefined) return new PartFile(lock, url)
-    throw new NspawnError(`a transfer of ${url} is under way already`, {
+    throw new NspawnError(`a transfer of ${shownUrl} is under way already`, {
       code: 'EBUSY',
       subject: path,
       hint: 'list-transfers shows it; wait for its end, or end it with cancel-transfer',
@@ -83,6 +86,7 @@ export class PartFile {
     const sizeBytes = fstatSync(this.lock.fd).size - headerBytes
     if (header === undefined || header.url !== this.url || sizeBytes <= 1) return undefined
     if (trusted === 'unchecked' && header.boot !== bootId()) return undefined
+    this.untouched = true
     // One byte is asked for even of a file that is whole: the answer says whether it is still the same.
     this.sizeBytes = Math.min(sizeBytes, (header.totalBytes ?? Infinity) - 1)
     return {
@@ -100,6 +104,7 @@ export class PartFile {
     readonly totalBytes: number | undefined
   }): void {
     this.sizeBytes = version.earlierBytes
+    this.untouched = false
     this.writing = version.validator !== undefined
     if (version.earlierBytes > 0) return ftruncateSync(this.lock.fd, headerBytes + this.sizeBytes)
     ftruncateSync(this.lock.fd, 0)
@@ -144,9 +149,14 @@ export class PartFile {
     this.sizeBytes += chunk.length
   }
 
+  /** Whether all that is here was brought by an earlier run: no failure of this one speaks against it. */
+  get isUntouched(): boolean {
+    return this.untouched
+  }
+
   /** Whether a later run can go on from here. */
   get resumable(): boolean {
-    return this.writing && this.sizeBytes > 0
+    return (this.writing || this.untouched) && this.sizeBytes > 0
   }
 
   /** Lets go of the file and leaves it for a later run. */

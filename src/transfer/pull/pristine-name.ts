@@ -29,7 +29,7 @@ export function hashedUrl(url: string): string {
  * The image name of the pristine copy, without `.raw`.
  *
  * @param directory where it lies: the whole path decides whether the URL has to be shortened
- * @param url without secrets
+ * @param url see `identifyingUrl()`
  * @param etag with its quotes
  * @returns undefined when even the short name is too long
  */

@@ -7,7 +7,6 @@ import {
   closeSync,
   fstatSync,
   futimesSync,
-  lstatSync,
   openSync,
   readFileSync,
   rmdirSync,
@@ -19,6 +18,7 @@ import { startCopyThreads } from '../../images/copy-threads.ts'
 import { copyTree } from '../../images/copy-tree.ts'
 import { findImage } from '../../images/discover.ts'
 import { lockImage } from '../../images/lock.ts'
+import { identityOf } from '../../images/name-change.ts'
 import type { ImageStage } from '../../images/new-image.ts'
 import { removeImage } from '../../images/remove-image.ts'
 import type { LogSink } from '../../log.ts'
@@ -49,12 +49,13 @@ export interface UsablePristine {
 
 /** The record names the copy that it is about, lest it be taken for that of another one under the same name. */
 interface StoredRecord extends DownloadRecord {
-  readonly inode: number
+  /** See `identityOf()`. */
+  readonly image: string
 }
 
 /** Writes the record of the copy in `stage`, to be published with it. */
 export function writeRecord(stage: ImageStage, download: DownloadRecord): void {
-  const record: StoredRecord = { ...download, inode: lstatSync(stage.path).ino }
+  const record: StoredRecord = { ...download, image: identityOf(stage.path)! }
   writeFileSync(stage.sideFile('.download'), `${JSON.stringify(record)}\n`, { mode: 0o600 })
 }
 
@@ -63,8 +64,9 @@ export function usablePristine(directory: string, kind: PullKind, url: string): 
   return findPristine(directory, kind, url).flatMap(({ name, etag }) => {
     const path = join(directory, kind === 'raw' ? `${name}.raw` : name)
     const download = readRecord(join(directory, `${name}.download`))
-    const inode = lstatSync(path, { throwIfNoEntry: false })?.ino
-    return download === undefined || download.inode !== inode ? [] : [{ path, etag, download }]
+    return download !== undefined && download.image === identityOf(path)
+      ? [{ path, etag, download }]
+      : []
   })
 }
 

@@ -14,7 +14,7 @@ import { transient } from '../http-body.ts'
 import { fetchError } from '../download.ts'
 import { openSteady, type SteadyStream } from '../steady-stream.ts'
 import { registerTransfer, type Transfer } from '../transfers.ts'
-import { withoutSecrets } from '../url.ts'
+import { identifyingUrl, withoutSecrets } from '../url.ts'
 import { companionsOf, lastPart, parseImageUrl, withoutSuffixes, type PullKind } from './address.ts'
 import {
   fetchCompanions,
@@ -115,6 +115,8 @@ async function pull(kind: PullKind, request: PullRequest): Promise<PulledImage> 
 
 class Pull {
   readonly shownUrl: string
+  /** Tells it from other URLs, in names. */
+  private readonly identity: string
   readonly local: string | undefined
   private readonly kind: PullKind
   private readonly request: PullRequest
@@ -133,6 +135,7 @@ class Pull {
     this.request = request
     this.url = parseImageUrl(request.url)
     this.shownUrl = withoutSecrets(this.url)
+    this.identity = identifyingUrl(this.url)
     const imageClass = request.class ?? 'machine'
     this.local = localName(request.name ?? withoutSuffixes(lastPart(this.url), kind), imageClass)
     this.directory = request.imageRoot ?? classDirectory(imageClass, request.machinesDirectory)
@@ -148,13 +151,13 @@ class Pull {
       const local = this.stageLocal()
       for (const path of removeParts(this.directory, partAgeMs))
         this.log({ kind: 'notice', text: `removed ${path}, which nobody came back for` })
-      part = PartFile.claim(this.directory, this.shownUrl)
+      part = PartFile.claim(this.directory, this.identity, this.shownUrl)
       this.transfer = registerTransfer(
         {
           type: `pull-${this.kind}`,
           local: this.local,
           remote: this.shownUrl,
-          directory: this.directory,
+          directories: [this.directory],
           part: part.path,
         },
         this.cleanup,
@@ -164,7 +167,9 @@ class Pull {
       return await this.bring(local, part)
     } catch (error) {
       const reason = this.reason(error)
-      keepPart = part?.resumable === true && mayGoOn(reason)
+      const canceled = this.transfer?.signal.aborted === true
+      const useful = part?.isUntouched === true || mayGoOn(reason)
+      keepPart = part?.resumable === true && useful && !canceled
       if (keepPart) {
         this.log({
           kind: 'notice',
@@ -254,7 +259,7 @@ class Pull {
   }
 
   private async bringMain(local: ImageStage | undefined, part: PartFile): Promise<MainFile> {
-    let copies = usablePristine(this.directory, this.kind, this.shownUrl)
+    let copies = usablePristine(this.directory, this.kind, this.identity)
     let useParts = true
     for (let changes = 0; ;) {
       const answer = await this.ask(copies, useParts ? part : undefined)
@@ -380,8 +385,8 @@ class Pull {
     local: ImageStage | undefined,
     answer: SteadyStream,
   ): Promise<{ readonly image: ImageStage; readonly kept: boolean }> {
-    const { directory, kind, shownUrl } = this
-    const name = pristineName(directory, kind, shownUrl, answer.etag)
+    const { directory, kind, identity, shownUrl } = this
+    const name = pristineName(directory, kind, identity, answer.etag)
     if (local !== undefined && (name === undefined || !this.keepsDownload(local, answer)))
       return { image: local, kept: false }
     if (name === undefined) {
@@ -418,7 +423,7 @@ class Pull {
 
   private async publishPristine(stage: ImageStage, download: DownloadRecord): Promise<string> {
     writeRecord(stage, download)
-    return stage.publish()
+    return stage.publish({ signal: this.signal })
   }
 
   private async publishLocal(local: ImageStage, main: MainFile): Promise<string> {
@@ -426,7 +431,7 @@ class Pull {
       this.log({ kind: 'step', text: 'copying the pristine copy' })
       await copyPristine(main.path, this.kind, local, this.signal)
     }
-    return local.publish()
+    return local.publish({ signal: this.signal })
   }
 
   private wantedCompanions(): CompanionSuffix[] {

@@ -60,6 +60,18 @@ async function make(
 const markOf = (path: string): string => readFileSync(join(path, 'mark'), 'utf8')
 
 describe.skipIf(lacks('root'))('a new image', () => {
+  test.each(['yes', 'no'] as const)(
+    'that is canceled before it has its name is not there (sync: %s)',
+    async (sync) => {
+      await using cleanup = new CleanupStack()
+      const stage = stageImage(tree({ sync }), cleanup, silent)
+      const signal = AbortSignal.abort()
+      await expect(stage.publish({ signal })).rejects.toMatchObject({ code: 'CANCELED' })
+      await cleanup.releaseAll()
+      expect(names()).toEqual([])
+    },
+  )
+
   test('gets its name, its side files and its mark, and nothing is left beside them', async () => {
     const path = await make(tree({ access: 'read-only' }), 'new', (stage) => {
       writeFileSync(stage.sideFile('.nspawn'), '[Exec]\n')

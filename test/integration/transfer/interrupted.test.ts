@@ -168,6 +168,19 @@ describe.skipIf(lacks('root', 'program:xz'))('an export that is ended', () => {
     expect(readdirSync(out)).toEqual([])
   })
 
+  it('by cancel-transfer leaves nothing, even where it has to be killed', async () => {
+    await using build = await buildProgram()
+    const out = join(build.path, 'out')
+    mkdirSync(out)
+    const [running] = await beginExport(build, out)
+    running.kill('SIGSTOP')
+    expect(await build.run(['cancel-transfer', '1'])).toMatchObject({ status: 0 })
+    expect((await running).signal).toBe('SIGKILL')
+    expect(readdirSync(out)).toEqual([])
+    expect(visible(build.entries())).toEqual(['victim'])
+    expect(build.entries().filter((name) => name.includes('machine'))).toEqual([])
+  })
+
   it('by kill -9 leaves the old file, and what the next one removes', async () => {
     await using build = await buildProgram()
     const out = join(build.path, 'out')

@@ -101,6 +101,33 @@ describe.skipIf(lacks('root', 'program:xz'))('a pull in a process of its own', (
     },
   )
 
+  test('that fails before the server hands anything out keeps what an earlier one brought', async () => {
+    let closed = false
+    const respond: Responder = (request, response) => {
+      if (closed) return void response.writeHead(403).end()
+      if (request.headers.range !== undefined) return server.file.respond(request, response)
+      response.writeHead(200, { etag: '"1"', 'content-length': archive.length })
+      response.write(archive.subarray(0, archive.length / 2))
+    }
+    const others = { '/deb.tar.xz': respond }
+    await using server = await imageServer('deb.tar.xz', archive, others, { etag: '"1"' })
+    const first = pull(server)
+    await halfThere()
+    first.kill('SIGINT')
+    await first
+    const kept = part()
+    closed = true
+    const second = await pull(server)
+    expect(second.exitCode).not.toBe(0)
+    expect(second.stderr).toContain('what was fetched is kept')
+    expect(namesIn(machines)).toEqual([kept])
+    closed = false
+    const third = await pull(server)
+    expect(third.exitCode).toBe(0)
+    expect(third.stderr).toContain('going on behind')
+    expect(namesIn(machines)).toEqual(['box'])
+  })
+
   test('is listed while it runs, and canceling it removes everything', async () => {
     await using server = await stalling()
     const first = pull(server)

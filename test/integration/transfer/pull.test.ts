@@ -5,6 +5,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -15,6 +16,11 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { pullRaw, pullTar } from '../../../src/transfer/pull/pull.ts'
+import {
+  destroySubvolume,
+  setSubvolumeReadOnly,
+  snapshotSubvolume,
+} from '../../../src/sys/btrfs.ts'
 import { getXattr } from '../../../src/sys/xattr.ts'
 import { makeGpgSigner } from '../../fixtures/gpg-signer.ts'
 import { lacks } from '../../fixtures/requires.ts'
@@ -498,10 +504,24 @@ describe.skipIf(lacks('root', 'program:xz'))('an image', () => {
     })
 
     test('with a long URL is found again', async () => {
-      await using server = await imageServer('deb.tar.gz', archive)
-      const url = `${server.url}?${'a'.repeat(300)}`
+      await using server = await imageServer(`${'a'.repeat(200)}.tar.gz`, archive)
+      const { url } = server
       await pullTar(keeping(url, { name: 'one' }))
       expect(await pullTar(keeping(url, { name: 'two' }))).toMatchObject({ from: 'pristine copy' })
+    })
+
+    test('is that of one query, which no name, record or message shows', async () => {
+      await using server = await imageServer('deb.tar.gz', archive)
+      const from = async (query: string, name: string) => {
+        const asked = keeping(`${server.url}?token=${query}`, { name })
+        const image = await pullTar(asked)
+        expect(JSON.stringify([image, asked.heard.events])).not.toContain('token')
+        return image.from
+      }
+      expect(await from('one', 'one')).toBe('network')
+      expect(await from('two', 'two')).toBe('network')
+      expect(await from('one', 'three')).toBe('pristine copy')
+      expect(namesIn(machines).join()).not.toContain('token')
     })
 
     test.skipIf(lacks('btrfs', 'loop devices'))(
@@ -515,6 +535,13 @@ describe.skipIf(lacks('root', 'program:xz'))('an image', () => {
         expect(lstatSync(image.path).ino).toBe(256)
         expect(treeListing(image.path)).toBe(treeListing(tree))
         writeFileSync(join(image.path, 'can be written'), '')
+        const copy = readdirSync(disk.path).find((name) => /^\.tar-.*(?<!\.download)$/.test(name))
+        const path = join(disk.path, copy!)
+        setSubvolumeReadOnly(path, false)
+        destroySubvolume(path)
+        snapshotSubvolume(image.path, path)
+        const again = await pullTar(request(disk.path, server.url, { name: 'three' }))
+        expect(again.from).toBe('network')
       },
     )
   })

@@ -72,6 +72,16 @@ test('a transfer that is canceled is told, and canceling waits for its end', asy
   expect(transfers()).toEqual([])
 })
 
+test('a mark that was left for an earlier one of its id does not end a transfer', async () => {
+  mkdirSync(join(directory, 'transfers'))
+  writeFileSync(join(directory, 'transfers/1.cancel'), '')
+  await using cleanup = new CleanupStack()
+  const transfer = registerTransfer(pull, cleanup)
+  expect(transfer.id).toBe(1)
+  await sleep(250)
+  expect(transfer.signal.aborted).toBe(false)
+})
+
 test('only the one that is meant ends', async () => {
   await using cleanup = new CleanupStack()
   const one = registerTransfer(pull, cleanup)

@@ -40,6 +40,17 @@ test('what one run kept, the next one reads and goes on with', async () => {
   expect(readdirSync(directory)).toEqual([])
 })
 
+test('a part stays of use until somebody begins to write it', () => {
+  leave('0123456789')
+  const part = PartFile.claim(directory, url)
+  expect([part.isUntouched, part.resumable]).toEqual([false, false])
+  part.earlier('unchecked')
+  expect([part.isUntouched, part.resumable]).toEqual([true, true])
+  part.begin({ earlierBytes: 0, validator: undefined, totalBytes: undefined })
+  expect([part.isUntouched, part.resumable]).toEqual([false, false])
+  part.remove()
+})
+
 test('of a part that is whole all but one byte counts, so that the server is asked', async () => {
   leave('01234567890123456789')
   const part = PartFile.claim(directory, url)
