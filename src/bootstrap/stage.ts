@@ -22,6 +22,7 @@ export function treeImage(destination: string, existing: NewImage['existing']): 
     existing,
     access: 'read-write',
     sync: 'no',
+    reach: 'everybody',
   }
 }
 

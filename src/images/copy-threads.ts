@@ -33,21 +33,25 @@ export const startCopyThreads: StartCopyThreads = ({ top, targetTop, leftOut }) 
   const workerData: CopyThreadData = { memory: share.memory, bounds: { top, targetTop, leftOut } }
   const postponed: PostponedDirectory[] = []
   let failure: Error | undefined
-  const start = (): Promise<void> => {
-    const worker = new Worker(file, { workerData, execArgv: [], trackUnmanagedFds: false })
+  // Where no thread can be had, the copy goes on without.
+  const fail = (error: NodeJS.ErrnoException): void => {
+    if (error.code === 'ERR_WORKER_INIT_FAILED') return
+    failure ??= error
+    share.stop()
+  }
+  const start = async (): Promise<void> => {
+    let worker: Worker
+    try {
+      worker = new Worker(file, { workerData, execArgv: [], trackUnmanagedFds: false })
+    } catch (error) {
+      return fail(error as NodeJS.ErrnoException)
+    }
     worker.on('message', (message: FromCopyThread) => {
       if (message.kind === 'postponed') postponed.push(message.directory)
       else failure ??= reviveError(message.error)
     })
-    return new Promise<void>((resolve) => {
-      worker.on('error', (error: NodeJS.ErrnoException) => {
-        // Where no thread can be had, the copy goes on without.
-        if (error.code === 'ERR_WORKER_INIT_FAILED') return
-        failure ??= error
-        share.stop()
-      })
-      worker.on('exit', () => resolve())
-    })
+    worker.on('error', fail)
+    await new Promise<void>((resolve) => worker.on('exit', () => resolve()))
   }
   const ended = Promise.all(Array.from({ length: count }, start))
   return {

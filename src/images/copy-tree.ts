@@ -153,9 +153,12 @@ async function fill(
   options: CopyOptions,
   source: string,
 ): Promise<void> {
-  const gather = (): void => {
-    takeIn(copy, kept)
-    if (copy.threads?.share.isStopped() === true) throw new Error('a thread of the copy has ended')
+  const gather = function* (): Generator<undefined> {
+    for (const pause of takeIn(copy, kept)) {
+      throwIfStopped(copy)
+      yield pause
+    }
+    throwIfStopped(copy)
   }
   try {
     await inTurns(fillAll(copy, from, to, kept), copy.copied, options, source, gather).catch(
@@ -165,10 +168,14 @@ async function fill(
     )
     const failure = await copy.threads?.end()
     if (failure !== undefined) throw failure
-    takeIn(copy, kept)
+    await inTurns(takeIn(copy, kept), copy.copied, options, source)
   } finally {
     closeLeft(copy)
   }
+}
+
+function throwIfStopped({ threads }: Copy): void {
+  if (threads?.share.isStopped() === true) throw new Error('a thread of the copy has ended')
 }
 
 function* fillAll(copy: Copy, from: number, to: number, kept: Set<number>): Generator<Pause> {
@@ -220,7 +227,7 @@ export function* fillDirectories(
 }
 
 /** Takes in what threads have done, and does what they have left. */
-function takeIn(copy: Copy, kept: Set<number>): void {
+function* takeIn(copy: Copy, kept: Set<number>): Generator<undefined> {
   if (copy.threads === undefined) return
   const { inodes, bytes } = copy.threads.share.counted()
   copy.copied.inodes += inodes
@@ -228,8 +235,7 @@ function takeIn(copy: Copy, kept: Set<number>): void {
   for (let next = copy.threads.nextPostponed(); next; next = copy.threads.nextPostponed()) {
     const { from, to, names, facts } = next
     try {
-      for (const name of names)
-        for (const _ of copyOne(copy, { from, name, to, newName: name }, kept));
+      for (const name of names) yield* copyOne(copy, { from, name, to, newName: name }, kept)
       copyAttributes(copy, from, to, facts)
     } finally {
       closePair(next, kept)
@@ -326,7 +332,7 @@ async function inTurns(
   copied: CopiedAmount,
   options: CopyOptions,
   source: string,
-  gather?: () => void,
+  gather?: () => Generator<undefined>,
 ): Promise<void> {
   let began = performance.now()
   for (const pause of work) {
@@ -336,7 +342,7 @@ async function inTurns(
     await new Promise((resolve) =>
       pause === 'idle' ? setTimeout(resolve, 1) : setImmediate(resolve),
     )
-    gather?.()
+    if (gather !== undefined) await inTurns(gather(), copied, options, source)
     if (options.signal?.aborted) {
       throw new NspawnError(`copying ${source} was ended`, {
         code: 'CANCELED',

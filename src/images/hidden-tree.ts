@@ -19,6 +19,9 @@ const prefix = '.#machine.'
 /** Written into our lock files: systemd's are empty, and its left-overs are its own. */
 const mark = 'tsnspawn '
 
+/** In bytes; ours say a few names at most. */
+const LOCK_FILE_MAX = 1 << 20
+
 export interface HiddenTree {
   /** Nothing is there yet. */
   readonly path: string
@@ -125,20 +128,33 @@ export function removeStaleHiddenTrees(directory: string, log: LogSink): string[
 function removeIfStale(path: string, log: LogSink): boolean {
   const lock = tryLockFileAt(localLockPath(path), 'exclusive')
   if (lock === undefined) return false
-  const facts = fstatSync(lock.fd)
+  try {
+    if (!mayRemove(path, lock.fd, log)) {
+      lock.abandon()
+      return false
+    }
+    removeTree(path)
+  } catch (error) {
+    // Whoever comes next, in this process too, may have more luck.
+    lock.abandon()
+    throw error
+  }
+  lock.release()
+  return true
+}
+
+/** Whether what is left over is ours; a change of names that was announced is ended before. */
+function mayRemove(path: string, fd: number, log: LogSink): boolean {
+  const facts = fstatSync(fd)
+  if (facts.size > LOCK_FILE_MAX) return false
   const content = Buffer.alloc(facts.size)
-  const text = content.toString('utf8', 0, readSync(lock.fd, content, 0, facts.size, 0))
+  const text = content.toString('utf8', 0, readSync(fd, content, 0, facts.size, 0))
   // A lock file of ours without mark: its owner died before it made anything.
   const ours = text === '' ? !exists(path) : text.startsWith(mark)
-  if (!ours) {
-    lock.abandon()
-    return false
-  }
+  if (!ours) return false
   const change = text.split('\n')[1] ?? ''
   // In a directory that everybody may write to, somebody else could ask for anything here.
   if (change !== '' && facts.uid === process.geteuid?.()) mendNameChange(change, log)
-  removeTree(path)
-  lock.release()
   return true
 }
 

@@ -40,6 +40,11 @@ export interface NewImage {
   readonly sync: 'yes' | 'no'
   /** `caller`: a tree's top directory is not made here, since a snapshot, say, makes it. */
   readonly top?: 'caller' | undefined
+  /**
+   * `everybody`: tools that give up root's rights on the way reach what is made. Default is that only its owner does,
+   * since set-id programs of a stranger may be in it.
+   */
+  readonly reach?: 'everybody' | undefined
 }
 
 export interface ImageStage {
@@ -168,7 +173,7 @@ export function stageImage(image: NewImage, cleanup: CleanupStack, log: LogSink)
     checkNewImage(image)
     const hidden = claimHiddenTree(directory, name)
     cleanup.defer(`stage ${hidden.path}`, () => hidden.remove())
-    mkdirSync(hidden.path, { mode: 0o755 })
+    mkdirSync(hidden.path, { mode: image.reach === 'everybody' ? 0o755 : 0o700 })
     const path = join(hidden.path, kind === 'tree' ? 'tree' : 'disk')
     if (kind === 'tree' && image.top !== 'caller') makeTreeTop(path)
     const sideFile = (suffix: SideFileSuffix) => join(hidden.path, `side${suffix}`)

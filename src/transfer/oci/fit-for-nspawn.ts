@@ -2,7 +2,7 @@
  * What other tools make up for when they start an image, and nspawn expects in the tree: the working directory, and
  * the user, who may be a number that nobody knows.
  */
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readSync } from 'node:fs'
 import { NspawnError } from '../../errors.ts'
 import { resolveInRoot } from '../../images/resolve-in-root.ts'
 import type { LogSink } from '../../log.ts'
@@ -50,7 +50,10 @@ function knowsUser(tree: string, user: string): boolean {
 function readPasswd(tree: string): string | undefined {
   let fd: number
   try {
-    fd = openSync(resolveInRoot(tree, '/etc/passwd'), constants.O_RDONLY | constants.O_NONBLOCK)
+    const path = resolveInRoot(tree, '/etc/passwd')
+    // A layer may have put a device there, and some do something as soon as they are opened.
+    if (!lstatSync(path).isFile()) return undefined
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
     const code = error instanceof NspawnError ? error.code : (error as NodeJS.ErrnoException).code
     return code === 'ENOENT' ? '' : undefined

@@ -43,6 +43,7 @@ export interface PackOptions {
 /** Small pieces are put together: a pipe or a compressor takes few large ones faster. */
 const CHUNK_BYTES = 1 << 18
 const TURN_MS = 8
+const UNREAD_MAX = 2 * CHUNK_BYTES
 
 /* What fits into a header as tar-stream writes it. */
 const TEXT_MAX = 100
@@ -61,9 +62,10 @@ export async function* packTree(
   options: PackOptions = {},
 ): AsyncGenerator<Uint8Array> {
   throwIfCanceled(options.signal, 'packing')
-  const pack = tar.pack({ highWaterMark: 2 * CHUNK_BYTES })
+  const pack = tar.pack({ highWaterMark: UNREAD_MAX })
   pack.on('error', () => undefined)
-  const packing = new TreePacker(pack, options).run(tree)
+  const packer = new TreePacker(pack, options)
+  const packing = packer.run(tree)
   packing.then(
     () => pack.finalize(),
     (error: unknown) => pack.destroy(error as Error),
@@ -72,6 +74,7 @@ export async function* packTree(
   let length = 0
   try {
     for await (const part of pack as AsyncIterable<Uint8Array>) {
+      packer.wasRead(part.length)
       parts.push(part)
       length += part.length
       if (length < CHUNK_BYTES) continue
@@ -86,6 +89,7 @@ export async function* packTree(
     throw error
   } finally {
     pack.destroy()
+    packer.wasRead(Infinity)
     await packing.catch(() => undefined)
   }
 }
@@ -99,6 +103,9 @@ class TreePacker {
   private entries = 0
   private bytes = 0
   private turn = performance.now()
+  /** What has been written and not read yet, and who waits for less. */
+  private unread = 0
+  private goOn: (() => void) | undefined
 
   constructor(pack: tar.Pack, options: PackOptions) {
     this.pack = pack
@@ -110,6 +117,7 @@ class TreePacker {
     for (const found of walkTree(tree)) {
       throwIfCanceled(this.options.signal, 'packing')
       await this.add(found)
+      await this.room()
       this.entries++
       if (performance.now() - this.turn < TURN_MS) continue
       this.options.progress?.({ entries: this.entries, bytes: this.bytes })
@@ -117,6 +125,19 @@ class TreePacker {
       this.turn = performance.now()
     }
     this.options.progress?.({ entries: this.entries, bytes: this.bytes })
+  }
+
+  /** To be told how many bytes of the archive were read; when nobody reads any more, `Infinity`. */
+  wasRead(bytes: number): void {
+    this.unread -= bytes
+    if (this.unread <= UNREAD_MAX) this.goOn?.()
+  }
+
+  /** Waits while much is unread: tar-stream only does within the contents of files, and most entries have few or none. */
+  private async room(): Promise<void> {
+    if (this.unread <= UNREAD_MAX) return
+    await new Promise<void>((resolve) => (this.goOn = resolve))
+    this.goOn = undefined
   }
 
   private async add(found: Found): Promise<void> {
@@ -251,6 +272,7 @@ class TreePacker {
       },
       fd === undefined ? undefined : { fd, ranges, map: sparse?.map, path },
     )
+    this.unread += BLOCK + Math.ceil(size / BLOCK) * BLOCK
   }
 
   /** What is no part of a header, as records. A hard link's are with its first name. */
@@ -294,7 +316,9 @@ class TreePacker {
 
   /** Raw bytes go in between two entries of tar-stream's, which has no way to write them. */
   private async writeRecords(records: Buffer): Promise<void> {
-    this.pack.push(Buffer.concat([writeExtendedHeader(records.length), records, filling(records)]))
+    const bytes = Buffer.concat([writeExtendedHeader(records.length), records, filling(records)])
+    this.pack.push(bytes)
+    this.unread += bytes.length
   }
 
   private entry(header: tar.Header, content: Content | undefined): Promise<void> {

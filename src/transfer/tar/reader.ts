@@ -59,7 +59,7 @@ export interface TarReaderOptions {
   readonly warn: (text: string) => void
 }
 
-/** Extended headers and long names are held in memory; none needs more. */
+/** Extended headers and long names of one entry are held in memory; none needs more. */
 const EXTENSION_MAX = 1 << 20
 
 const types: Readonly<Record<string, TarEntryType>> = {
@@ -129,6 +129,8 @@ export class TarReader {
   private readonly partial = Buffer.alloc(BLOCK)
   private partialLength = 0
   private sawEntry = false
+  /** Of extended headers and long names since the last entry. */
+  private extensionBytes = 0
   /** Blocks of zeros since the last entry. */
   private zeros = 0
   private readonly global: Extension = {}
@@ -270,7 +272,10 @@ export class TarReader {
   }
 
   private awaitExtension({ flag, size, path }: RawHeader): void {
-    if (size > EXTENSION_MAX) throw badArchive(`an extended header of ${size} bytes`, path)
+    this.extensionBytes += size
+    if (this.extensionBytes > EXTENSION_MAX) {
+      throw badArchive(`extended headers of ${this.extensionBytes} bytes`, path)
+    }
     if (size === 0) return
     this.state = { in: 'extension', flag, bytes: Buffer.alloc(size), filled: 0 }
   }
@@ -291,6 +296,7 @@ export class TarReader {
 
   private takeEntry(header: RawHeader, block: Buffer): void {
     this.sawEntry = true
+    this.extensionBytes = 0
     const extension = this.globalSaysNothing ? this.next : { ...this.global, ...this.next }
     header.path = extension.sparse?.path ?? extension.path ?? this.longPath ?? header.path
     header.link = extension.link ?? this.longLink ?? header.link

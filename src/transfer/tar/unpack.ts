@@ -13,6 +13,7 @@ export interface UnpackOptions {
     | {
         /** Of the plain archive, in bytes. */
         readonly bytes?: number | undefined
+        /** Default `ENTRIES_MAX`. */
         readonly entries?: number | undefined
       }
     | undefined
@@ -39,6 +40,9 @@ export interface Unpacked {
 const PIECE = 1 << 20
 const TURN_MS = 8
 
+/** No tree of an operating system has as many; a small archive could fill a disk's inode table with them. */
+const ENTRIES_MAX = 1 << 24
+
 /**
  * Unpacks a plain archive into `target`: V7, ustar, GNU and PAX forms, also several archives one behind the other.
  * Owners, modes (set-id bits included), times, extended attributes, ACLs, capabilities, devices, links and holes are
@@ -61,7 +65,7 @@ export async function unpackTar(
   try {
     writer = new TreeWriter(top, {
       idShift: options.idShift,
-      entriesMax: options.limits?.entries ?? Infinity,
+      entriesMax: options.limits?.entries ?? ENTRIES_MAX,
       whiteouts: options.whiteouts,
       directoryLinks: options.directoryLinks,
       warn,

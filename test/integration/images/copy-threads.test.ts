@@ -170,6 +170,32 @@ describe.skipIf(
     expect(count()).toBeLessThan(9000)
   })
 
+  test('what threads leave to the copy can be ended too', async () => {
+    await using directory = await temporaryDirectory()
+    const source = join(directory.path, 'source')
+    makeLargeTree(source, 2)
+    const deep = join(source, 'more/linked')
+    mkdirSync(deep)
+    for (let i = 0; i < 3000; i++) {
+      writeFileSync(join(deep, `${i}`), '')
+      linkSync(join(deep, `${i}`), join(deep, `${i}-again`))
+    }
+    const before = [descriptors(), threads()]
+    const ending = new AbortController()
+    let reported = 0
+    const ended = copyTree(source, join(directory.path, 'copy'), {
+      signal: ending.signal,
+      startThreads: leaveAllToThreads,
+      progress: ({ inodes }) => {
+        reported = inodes
+        if (inodes > 400) ending.abort()
+      },
+    })
+    await expect(ended).rejects.toMatchObject({ code: 'CANCELED' })
+    expect(reported).toBeLessThan(5000)
+    expect([descriptors(), threads()]).toEqual(before)
+  })
+
   test('a fork afterwards has all it needs', async () => {
     await using directory = await temporaryDirectory()
     makeLargeTree(join(directory.path, 'source'), 30)

@@ -1,12 +1,21 @@
 /** How new images come into being: whole or not at all, whoever dies, fails or is faster. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { CleanupStack } from '../../../src/cleanup.ts'
 import { isMarkedReadOnly, listImages } from '../../../src/images/discover.ts'
-import { removeStaleHiddenTrees } from '../../../src/images/hidden-tree.ts'
-import { lockImage } from '../../../src/images/lock.ts'
+import { hiddenTreePath, removeStaleHiddenTrees } from '../../../src/images/hidden-tree.ts'
+import { localLockPath, lockImage } from '../../../src/images/lock.ts'
 import { stageImage, type ImageStage, type NewImage } from '../../../src/images/new-image.ts'
 import { removeImage } from '../../../src/images/remove-image.ts'
 import { silent, type LogEvent } from '../../../src/log.ts'
@@ -84,6 +93,44 @@ describe.skipIf(lacks('root'))('a new image', () => {
     expect(disk).toBe(at('disk.raw'))
     expect(isMarkedReadOnly(disk)).toBe(true)
     expect(names()).toEqual(['disk.raw', 'image', 'image.nspawn'])
+  })
+
+  test('is made where only its owner gets, unless everybody shall', async () => {
+    for (const [reach, mode] of [
+      [undefined, 0o700],
+      ['everybody', 0o755],
+    ] as const) {
+      await using cleanup = new CleanupStack()
+      const stage = stageImage(tree({ reach }), cleanup, silent)
+      expect(statSync(stage.directory).mode & 0o777).toBe(mode)
+    }
+  })
+
+  test('a left-over that cannot be removed now can be later, in the same process', () => {
+    const path = hiddenTreePath(pool, 'image', 'stale')
+    const inside = join(path, 'mounted')
+    mkdirSync(inside, { recursive: true })
+    writeFileSync(localLockPath(path), 'tsnspawn 1\n')
+    execFileSync('mount', ['-t', 'tmpfs', 'none', inside])
+    const events: LogEvent[] = []
+    try {
+      expect(removeStaleHiddenTrees(pool, (event) => void events.push(event))).toEqual([])
+    } finally {
+      execFileSync('umount', [inside])
+    }
+    expect(events).toMatchObject([{ kind: 'warning' }])
+    expect(removeStaleHiddenTrees(pool, silent)).toEqual([path])
+    expect(names()).toEqual([])
+  })
+
+  test('a lock file that is too large to be ours is left alone', () => {
+    const path = hiddenTreePath(pool, 'image', 'large')
+    mkdirSync(path)
+    writeFileSync(localLockPath(path), 'tsnspawn 1\n')
+    truncateSync(localLockPath(path), 1 << 30)
+    expect(removeStaleHiddenTrees(pool, silent)).toEqual([])
+    expect(existsSync(path)).toBe(true)
+    for (const left of [path, localLockPath(path)]) rmSync(left, { recursive: true })
   })
 
   test('is refused under a name that is no name or is taken, by an image of the other kind too', async () => {

@@ -36,6 +36,19 @@ describe.skipIf(lacks('root', 'program:setfacl', 'program:setcap', 'program:pyth
       expect(names.filter((name) => !name.startsWith('./'))).toEqual([])
     })
 
+    test('is not made faster than it is read, of empty files neither', async () => {
+      await using dir = await temporaryDirectory()
+      for (let i = 0; i < 1500; i++) writeFileSync(join(dir.path, `${i}`), '')
+      let entries = 0
+      const chunks = packTree(dir.path, { progress: (done) => (entries = done.entries) })
+      await chunks.next()
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      expect(entries).toBeLessThan(1000)
+      await chunks.return(undefined)
+      for await (const _ of packTree(dir.path, { progress: (done) => (entries = done.entries) }));
+      expect(entries).toBe(1501)
+    })
+
     test('leaves out sockets and the attributes of overlays, with warnings', async () => {
       await using dir = await temporaryDirectory()
       const bind = 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
