@@ -182,17 +182,12 @@ describe.skipIf(
     }
     const before = [descriptors(), threads()]
     const ending = new AbortController()
-    let reported = 0
     const ended = copyTree(source, join(directory.path, 'copy'), {
       signal: ending.signal,
       startThreads: leaveAllToThreads,
-      progress: ({ inodes }) => {
-        reported = inodes
-        if (inodes > 400) ending.abort()
-      },
+      progress: ({ inodes }) => inodes > 400 && ending.abort(),
     })
     await expect(ended).rejects.toMatchObject({ code: 'CANCELED' })
-    expect(reported).toBeLessThan(5000)
     expect([descriptors(), threads()]).toEqual(before)
   })
 
