@@ -14,6 +14,7 @@ import { dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import type { LogSink } from '../log.ts'
+import { matchWrittenInPlace } from '../sys/inode-flags.ts'
 import { copyContents } from '../sys/reflink.ts'
 import { startCopyThreads } from './copy-threads.ts'
 import { standardImagePath, type Image } from './discover.ts'
@@ -135,6 +136,7 @@ async function copyDisk(
   try {
     const to = openSync(target, 'wx', 0o644)
     try {
+      matchWrittenInPlace(from, to)
       const { size, blocks } = statSync(source)
       const state = { clone: true, range: true }
       for (const _ of copyContents(from, to, size, blocks, state)) {

@@ -1,15 +1,17 @@
 /** Inode flags, what chattr(1) shows: immutable, append-only, written in place. */
 import { closeSync, constants, openSync } from 'node:fs'
+import { BTRFS_SUPER_MAGIC } from './btrfs.ts'
 import { errnoName } from './errno.ts'
 import { lazyFunction } from './lazy-function.ts'
 import { fail, lastErrno } from './libc.ts'
+import { fileSystemOf } from './statfs.ts'
 
 /* <linux/fs.h>; the argument is an int in spite of the number's name */
 const FS_IOC_GETFLAGS = 0x80086601n
 const FS_IOC_SETFLAGS = 0x40086602n
 export const FS_IMMUTABLE_FL = 0x10
 export const FS_APPEND_FL = 0x20
-export const FS_NOCOW_FL = 0x800000
+const FS_NOCOW_FL = 0x800000
 
 const ioctl = lazyFunction('int ioctl(int fd, uint64_t request, void *argument)')
 
@@ -24,6 +26,22 @@ export function getInodeFlags(fd: number): number {
 /** @throws NspawnError, `ENOTTY` or `EOPNOTSUPP` where the file system has no flags */
 export function setInodeFlags(fd: number, flags: number): void {
   if (ioctl(fd, FS_IOC_SETFLAGS, Int32Array.of(flags, 0)) < 0) fail('ioctl(FS_IOC_SETFLAGS)')
+}
+
+/**
+ * On btrfs, has an open file written in place, which must be empty; elsewhere all files are. It shares no blocks with
+ * files that are not so too.
+ *
+ * @see btrfs(5), "nodatacow"
+ */
+export function setWrittenInPlace(fd: number): void {
+  if (fileSystemOf(fd).type !== BTRFS_SUPER_MAGIC) return
+  setInodeFlags(fd, getInodeFlags(fd) | FS_NOCOW_FL)
+}
+
+/** Has the empty file `target` written in place if `source` is, so that they can share blocks. */
+export function matchWrittenInPlace(source: number, target: number): void {
+  if ((getInodeFlags(source) & FS_NOCOW_FL) !== 0) setWrittenInPlace(target)
 }
 
 /**

@@ -1,9 +1,7 @@
 /** A file that is written from front to back, where whole blocks of zeros become holes. */
 import { closeSync, constants, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { NspawnError } from '../../errors.ts'
-import { BTRFS_SUPER_MAGIC } from '../../sys/btrfs.ts'
-import { FS_NOCOW_FL, getInodeFlags, setInodeFlags } from '../../sys/inode-flags.ts'
-import { fileSystemOf } from '../../sys/statfs.ts'
+import { setWrittenInPlace } from '../../sys/inode-flags.ts'
 
 /** What file systems allocate: a hole in less than that saves nothing. */
 const BLOCK = 4096
@@ -46,15 +44,9 @@ export class SparseFile implements Disposable {
     return this.position
   }
 
-  /**
-   * On btrfs, has the file written in place: a disk image that a machine writes to falls apart otherwise. The file
-   * must be empty, and shares no blocks with others that are not so too.
-   *
-   * @see btrfs(5), "nodatacow"
-   */
+  /** As `setWrittenInPlace()`: on btrfs a disk image that a machine writes to falls apart otherwise. */
   writeInPlace(): void {
-    if (fileSystemOf(this.fd).type !== BTRFS_SUPER_MAGIC) return
-    setInodeFlags(this.fd, getInodeFlags(this.fd) | FS_NOCOW_FL)
+    setWrittenInPlace(this.fd)
   }
 
   /** @throws NspawnError, `ENOSPC`, `EDQUOT`, `EFBIG` and what else write(2) says */

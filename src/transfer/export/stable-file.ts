@@ -1,7 +1,7 @@
 /** A copy of a file that nobody else can change, and that takes no time and no space. */
 import { closeSync, constants, openSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { FS_NOCOW_FL, getInodeFlags, setInodeFlags } from '../../sys/inode-flags.ts'
+import { matchWrittenInPlace } from '../../sys/inode-flags.ts'
 import { cloneFile } from '../../sys/reflink.ts'
 
 /* <asm-generic/fcntl.h>: with O_DIRECTORY, which some architectures number otherwise */
@@ -22,9 +22,7 @@ export function cloneUnnamed(source: number, path: string): number | undefined {
   }
   let shared = false
   try {
-    // On btrfs a file that is written in place shares blocks only with its like.
-    const flags = getInodeFlags(source) & FS_NOCOW_FL
-    if (flags !== 0) setInodeFlags(copy, getInodeFlags(copy) | flags)
+    matchWrittenInPlace(source, copy)
     shared = cloneFile(source, copy)
   } finally {
     if (!shared) closeSync(copy)

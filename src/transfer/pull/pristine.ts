@@ -28,6 +28,7 @@ import {
   isSubvolume,
   snapshotSubvolume,
 } from '../../sys/btrfs.ts'
+import { matchWrittenInPlace } from '../../sys/inode-flags.ts'
 import { cloneFile, copyContents } from '../../sys/reflink.ts'
 import { throwIfCanceled } from '../../errors.ts'
 import type { PullKind } from './address.ts'
@@ -115,6 +116,7 @@ async function copyFile(source: string, target: string, signal: AbortSignal): Pr
   const from = openSync(source, 'r')
   const to = openSync(target, 'wx', 0o644)
   try {
+    matchWrittenInPlace(from, to)
     const { size, blocks, atime, mtime } = fstatSync(from)
     const pieces = copyContents(from, to, size, blocks, { clone: true, range: true })
     while (pieces.next().done !== true) {

@@ -16,6 +16,7 @@ import { noise } from '../../fixtures/noise.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 import { loopFileSystem } from '../images/loop-file-system.ts'
+import { sharesAllBlocks } from '../images/shared-blocks.ts'
 import { buildProgram, fromDescriptor } from './build-program.ts'
 
 const MiB = 1 << 20
@@ -209,6 +210,24 @@ describe.skipIf(lacks('root', 'program:qemu-img', 'program:zstd'))('import-raw',
       const large = writeInto(fs.path, 'large.raw', noise(60 * MiB))
       expect(await build.run(['import-raw', large])).toMatchObject({ status: 0 })
       await execa('cmp', [large, join(machines, 'large.raw')])
+    },
+  )
+
+  it.skipIf(lacks('loop devices', 'btrfs', 'program:filefrag'))(
+    'makes a disk on btrfs that is written in place, and whose clones share its blocks',
+    async () => {
+      await using place = await temporaryDirectory()
+      using fs = loopFileSystem('btrfs', place.path)
+      const machines = join(fs.path, 'machines')
+      mkdirSync(machines)
+      await using build = await buildProgram(machines)
+      expect(await build.run(['import-raw', file('disk.raw.zst')])).toMatchObject({ status: 0 })
+      const [disk, copy] = ['disk', 'copy'].map((name) => join(machines, `${name}.raw`))
+      expect(execFileSync('lsattr', [disk!], { encoding: 'utf8' })).toMatch(/^[-m]*C/)
+      expect(sharesAllBlocks(disk!)).toBe(false)
+      expect(await build.run(['clone', 'disk', 'copy'])).toMatchObject({ status: 0 })
+      expect(sharesAllBlocks(copy!)).toBe(true)
+      await execa('cmp', [raw, copy!])
     },
   )
 })

@@ -25,7 +25,9 @@ import { getXattr } from '../../../src/sys/xattr.ts'
 import { makeGpgSigner } from '../../fixtures/gpg-signer.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import { noise } from '../../fixtures/noise.ts'
 import { loopFileSystem } from '../images/loop-file-system.ts'
+import { sharesAllBlocks } from '../images/shared-blocks.ts'
 import { treeListing } from '../images/tree-listing.ts'
 import { imageServer, makeTree, namesIn, packTree, request, sha256 } from './image-server.ts'
 
@@ -542,6 +544,16 @@ describe.skipIf(lacks('root', 'program:xz'))('an image', () => {
         snapshotSubvolume(image.path, path)
         const again = await pullTar(request(disk.path, server.url, { name: 'three' }))
         expect(again.from).toBe('network')
+      },
+    )
+
+    test.skipIf(lacks('btrfs', 'loop devices', 'program:filefrag'))(
+      'of a disk shares its blocks with the image on btrfs',
+      async () => {
+        using disk = loopFileSystem('btrfs', machines)
+        await using server = await imageServer('disk.raw', noise(1 << 20))
+        const image = await pullRaw(request(disk.path, server.url, { keepDownload: 'yes' }))
+        expect(sharesAllBlocks(image.path)).toBe(true)
       },
     )
   })
