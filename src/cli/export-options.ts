@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { usageError } from '../errors.ts'
 import { compressions, type Compression } from '../transfer/compression.ts'
 import type { ExportedImage, ExportRequest } from '../transfer/export/export.ts'
-import { isDash } from '../transfer/local/open-file.ts'
+import { isStandard } from '../transfer/local/open-file.ts'
 import type { RunVerb } from './context.ts'
 import { formatBytes } from './size.ts'
 
@@ -24,7 +24,7 @@ export function defineExport(command: Command, run: RunVerb, load: () => Promise
     .option('--image-root <dir>', 'directory of the image; default the machines directories')
     .action((name: string, file: string | undefined, options: ExportOptions) =>
       run(async (context) => {
-        const toStandardOutput = isDash(file)
+        const toStandardOutput = isStandard(file, 'stdout')
         if (toStandardOutput && context.style === 'json')
           throw usageError('--json needs standard output for itself', 'give the name of a file')
         const compression = chosenFormat(options.format)

@@ -14,7 +14,7 @@ import { registerTransfer, type TransferType } from '../transfers.ts'
 export interface ExportRequest {
   /** Of the image. */
   readonly name: string
-  /** A file; `-` or nothing for standard output. */
+  /** A file; `-`, `/dev/stdout` or nothing for standard output. */
   readonly target?: string | undefined
   /** Default: by the name of the file. */
   readonly compression?: Compression | undefined

@@ -5,11 +5,11 @@ import { stageImage, type ImageStage } from '../../images/new-image.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { checkName, classDirectory, type ImageClass } from '../pull/image-class.ts'
 import { registerTransfer, type TransferType } from '../transfers.ts'
-import { isDash } from '../local/open-file.ts'
+import { isStandard } from '../local/open-file.ts'
 import { tellProgress, type TellProgress } from '../local/progress.ts'
 
 export interface ImportRequest {
-  /** A file or directory; `-` for standard input. */
+  /** A file or directory; `-` or `/dev/stdin` for standard input. */
   readonly source: string
   /** Default: from the name of the source. */
   readonly name?: string | undefined
@@ -65,7 +65,7 @@ export async function importImage(
   work: (work: ImportWork) => Promise<number | undefined>,
 ): Promise<ImportedImage> {
   const log = request.log ?? silent
-  const source = isDash(request.source) ? 'standard input' : request.source
+  const source = isStandard(request.source, 'stdin') ? 'standard input' : request.source
   const directory =
     request.imageRoot ?? classDirectory(request.class ?? 'machine', request.machinesDirectory)
   await using cleanup = new CleanupStack()
@@ -111,9 +111,10 @@ export function importedName(
   kind: ImportKind,
   { source, name, class: imageClass }: ImportRequest,
 ): string {
-  const derived = isDash(source) ? '' : kind.nameFrom(lastPart(source))
+  const derived = isStandard(source, 'stdin') ? '' : kind.nameFrom(lastPart(source))
   const chosen = name ?? derived
-  if (isDash(chosen)) throw usageError('need either path or local name', 'give the image a name')
+  if (chosen === '' || chosen === '-')
+    throw usageError('need either path or local name', 'give the image a name')
   checkName(chosen, imageClass ?? 'machine')
   return chosen
 }

@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { addAbortSignal } from 'node:stream'
 import { NspawnError, throwIfCanceled, usageError } from '../../errors.ts'
-import { isDash, openFileState, unusable } from './open-file.ts'
+import { isStandard, openFileState, unusable } from './open-file.ts'
 import { readChunks } from './read-chunks.ts'
 
 export interface LocalInput extends Disposable {
@@ -25,11 +25,11 @@ export interface LocalInput extends Disposable {
 /**
  * Opens what is to be imported.
  *
- * @param path `-` or nothing for standard input
+ * @param path `-`, `/dev/stdin` or nothing for standard input
  * @throws NspawnError `USAGE` for anything that is neither a regular file nor a pipe or socket; `ENOENT`, `EACCES`
  */
 export function openInput(path: string): LocalInput {
-  const standard = isDash(path) || path === '/dev/stdin'
+  const standard = isStandard(path, 'stdin')
   const name = standard ? 'standard input' : path
   const fd = standard ? 0 : open(path)
   const close = () => {

@@ -2,9 +2,9 @@
 import { constants, readFileSync } from 'node:fs'
 import { NspawnError, usageError } from '../../errors.ts'
 
-/** Whether a file argument stands for standard input or output. */
-export function isDash(path: string | undefined): boolean {
-  return path === undefined || path === '' || path === '-'
+/** Whether a file argument stands for standard input or output: `-`, nothing, or the device's name. */
+export function isStandard(path: string | undefined, which: 'stdin' | 'stdout'): boolean {
+  return path === undefined || path === '' || path === '-' || path === `/dev/${which}`
 }
 
 export interface OpenFileState {

@@ -24,7 +24,7 @@ import { claimHiddenTree, removeStaleHiddenTrees } from '../../images/hidden-tre
 import type { LogSink } from '../../log.ts'
 import { seekTo } from '../../sys/data-ranges.ts'
 import { SparseFile } from '../disk/sparse-file.ts'
-import { isDash, openFileState, unusable } from './open-file.ts'
+import { isStandard, openFileState, unusable } from './open-file.ts'
 
 export interface LocalOutput {
   /** For messages: the path as it was given, or `standard output`. */
@@ -44,7 +44,7 @@ export interface LocalOutput {
 /**
  * Opens what is exported to. What was not published goes away with the stack; what a killed run left there goes now.
  *
- * @param path `-` or nothing for standard output
+ * @param path `-`, `/dev/stdout` or nothing for standard output
  * @throws NspawnError `USAGE` for anything but regular files, pipes and sockets; `ENOENT`, `EACCES`, `CANCELED`
  */
 export async function openOutput(
@@ -53,7 +53,7 @@ export async function openOutput(
   log: LogSink,
   signal: AbortSignal,
 ): Promise<LocalOutput> {
-  if (isStandardOutput(path)) return openStandardOutput(cleanup)
+  if (path === undefined || isStandard(path, 'stdout')) return openStandardOutput(cleanup)
   const facts = statOf(path)
   if (facts === undefined || facts.isFile()) return newFile(path, facts, cleanup, log)
   if (facts.isDirectory()) throw usageError(`${path} is a directory`, 'give the name of a file')
@@ -63,13 +63,9 @@ export async function openOutput(
 
 /** Where an export to `path` makes hidden things: one directory, or none for streams. */
 export function outputDirectories(path: string | undefined): string[] {
-  if (isStandardOutput(path)) return []
+  if (path === undefined || isStandard(path, 'stdout')) return []
   const facts = statOf(path)
   return facts === undefined || facts.isFile() ? [dirname(newFileTarget(path, facts))] : []
-}
-
-function isStandardOutput(path: string | undefined): path is undefined | '-' {
-  return path === undefined || isDash(path) || path === '/dev/stdout'
 }
 
 /** A link stays, and what it leads to is replaced. */

@@ -50,6 +50,21 @@ describe.skipIf(lacks('root', ...attributes))('a tree', () => {
     },
   )
 
+  it('goes through the devices of standard output and input as through a dash', async () => {
+    await using build = await buildProgram()
+    const tree = smallTree(build)
+    const out = await build.run(['--json', 'export-tar', 'small', '/dev/stdout'])
+    expect(out).toMatchObject({ status: 2, stdout: expect.stringContaining('standard output') })
+    const [program, ...args] = tsnspawnBuild('--machines-dir', build.machines)
+    const pipe = '"$@" -q export-tar small /dev/stdout | "$@" import-tar /dev/stdin again'
+    execFileSync('sh', ['-c', pipe, 'sh', program, ...args], { stdio: 'pipe' })
+    expect(treeListing(join(build.machines, 'again'))).toBe(treeListing(tree))
+    expect(await build.run(['import-tar', '/dev/stdin'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('need either path or local name'),
+    })
+  })
+
   it('is the same by way of a compressed file, whose name says how', async () => {
     await using build = await buildProgram()
     const tree = smallTree(build)
