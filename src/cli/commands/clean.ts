@@ -1,9 +1,10 @@
 /** `clean`: removes hidden images, or all of them, and what pulls have kept: parts of downloads, and layers. */
 import { cleanImages, type CleanedImage } from '../../images/clean-images.ts'
-import { imageSearchPath } from '../../images/discover.ts'
+import { imageSearchPath, standardImagePath } from '../../images/discover.ts'
 import { dropBlobs } from '../../transfer/oci/blob-store.ts'
 import { removeParts } from '../../transfer/pull/part-file.ts'
-import type { VerbModule } from '../context.ts'
+import { classDirectory, imageClasses } from '../../transfer/pull/image-class.ts'
+import type { CliContext, VerbModule } from '../context.ts'
 import { requireRoot } from '../root.ts'
 import { formatBytes } from '../size.ts'
 
@@ -18,7 +19,10 @@ export const define: VerbModule['define'] = (command, run) => {
         await cleanImages(what, context.machinesOverride, context.log, (image) =>
           removed.push(image),
         )
-        for (const directory of imageSearchPath(context.machinesOverride)) {
+        const elsewhere = otherDirectories(context)
+        for (const directory of elsewhere)
+          await cleanImages('hidden', directory, context.log, (image) => removed.push(image))
+        for (const directory of [...imageSearchPath(context.machinesOverride), ...elsewhere]) {
           for (const path of removeParts(directory, 0))
             context.log({ kind: 'notice', text: `Removed part of a download '${path}'.` })
         }
@@ -38,4 +42,12 @@ export const define: VerbModule['define'] = (command, run) => {
         return 0
       }),
     )
+}
+
+/** Those of the other classes, where images are not ours but for the hidden ones; none beside a chosen directory. */
+function otherDirectories({ machinesDirectory, machinesOverride }: CliContext): string[] {
+  if (imageSearchPath(machinesOverride) !== standardImagePath) return []
+  return imageClasses
+    .filter((imageClass) => imageClass !== 'machine')
+    .map((imageClass) => classDirectory(imageClass, machinesDirectory))
 }
