@@ -2,14 +2,13 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { usageError } from '../errors.ts'
-import { booleanWord } from '../settings/values/boolean.ts'
-import { parseSize } from '../settings/values/size.ts'
 import { isSha256 } from '../transfer/pull/checksum-list.ts'
 import type { CompanionSuffix } from '../transfer/pull/companions.ts'
 import type { Verification } from '../transfer/pull/expectation.ts'
 import type { PulledImage, PullRequest } from '../transfer/pull/pull.ts'
 import type { CliContext, RunVerb } from './context.ts'
 import { addClassOptions, chosenClass, type ClassOptions } from './image-class.ts'
+import { sizeInBytes, yesNoOrAuto, yesOrNo } from './option-values.ts'
 import { formatBytes } from './size.ts'
 import { requireRoot } from './root.ts'
 import { addSyncOption, chosenSync, type SyncOption } from './sync-option.ts'
@@ -100,8 +99,8 @@ function pullRequest(
     sync: chosenSync(options),
     keepDownload: keepDownload(options),
     companions: companions(options),
-    bytesPerSecond: bytes(options.rateLimit, '--rate-limit'),
-    sizeMaxBytes: bytes(options.sizeMax, '--size-max'),
+    bytesPerSecond: sizeInBytes(options.rateLimit, '--rate-limit'),
+    sizeMaxBytes: sizeInBytes(options.sizeMax, '--size-max'),
     signal: context.signal,
     log: context.log,
   }
@@ -121,9 +120,7 @@ function verification({ verify, keyring }: PullOptions): Verification {
 }
 
 function keepDownload(options: PullOptions & ShortOptions): 'auto' | 'yes' | 'no' {
-  if (options.N === true) return 'no'
-  if (options.keepDownload === 'auto') return 'auto'
-  return yesOrNo(options.keepDownload, '--keep-download') ? 'yes' : 'no'
+  return options.N === true ? 'no' : yesNoOrAuto(options.keepDownload, '--keep-download')
 }
 
 function companions(options: PullOptions): PullRequest['companions'] {
@@ -140,19 +137,6 @@ function companions(options: PullOptions): PullRequest['companions'] {
 
 function optional(text: string | undefined, option: string): boolean | undefined {
   return text === undefined ? undefined : yesOrNo(text, option)
-}
-
-function yesOrNo(text: string, option: string): boolean {
-  const value = booleanWord(text)
-  if (value === undefined) throw usageError(`${option}=${text} is neither yes nor no`)
-  return value
-}
-
-function bytes(text: string | undefined, option: string): number | undefined {
-  if (text === undefined) return undefined
-  const size = parseSize(text)
-  if (size !== undefined && size > 0n) return Number(size)
-  throw usageError(`${option}=${text} is no size`, 'write a number of bytes, or one with K, M or G')
 }
 
 function describe(image: PulledImage): string {

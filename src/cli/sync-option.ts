@@ -1,7 +1,6 @@
 /** `--sync`, as systemd's import helpers have it: whether a new image waits for the disk before it is shown. */
 import type { Command } from 'commander'
-import { usageError } from '../errors.ts'
-import { booleanWord } from '../settings/values/boolean.ts'
+import { yesOrNo } from './option-values.ts'
 
 export interface SyncOption {
   readonly sync: string
@@ -17,7 +16,5 @@ export function addSyncOption(command: Command): void {
 
 /** @throws NspawnError `USAGE` */
 export function chosenSync({ sync }: SyncOption): 'yes' | 'no' {
-  const value = booleanWord(sync)
-  if (value === undefined) throw usageError(`--sync=${sync} is neither yes nor no`)
-  return value ? 'yes' : 'no'
+  return yesOrNo(sync, '--sync') ? 'yes' : 'no'
 }

@@ -37,14 +37,29 @@ export function compressionByMagic(start: Uint8Array): Magic['name'] {
 const textOf = (bytes: Uint8Array, from: number, to: number): string =>
   Buffer.from(bytes.subarray(from, to)).toString('latin1')
 
-const endings: readonly (readonly [RegExp, Compression])[] = [
-  [/\.(?:gz|tgz)$/i, 'gzip'],
-  [/\.(?:bz2|tbz2?)$/i, 'bzip2'],
-  [/\.(?:xz|txz)$/i, 'xz'],
-  [/\.(?:zst|tzst)$/i, 'zstd'],
+interface Endings {
+  /** Behind the ending of what is packed. */
+  readonly own: string
+  /** Of a compressed tar archive. */
+  readonly archive: readonly string[]
+}
+
+const endings: readonly (readonly [Compression, Endings])[] = [
+  ['gzip', { own: 'gz', archive: ['tgz'] }],
+  ['bzip2', { own: 'bz2', archive: ['tbz', 'tbz2'] }],
+  ['xz', { own: 'xz', archive: ['txz'] }],
+  ['zstd', { own: 'zst', archive: ['tzst'] }],
 ]
+
+/** The endings of compressed files, without the dot. */
+export const compressedEndings = endings.map(([, { own }]) => own)
+
+/** The endings of compressed tar archives that stand for two, without the dot. */
+export const archiveEndings = endings.flatMap(([, { archive }]) => archive)
 
 /** The compression that the ending of a file's name stands for. */
 export function compressionByName(fileName: string): Compression {
-  return endings.find(([ending]) => ending.test(fileName))?.[1] ?? 'uncompressed'
+  const ending = /\.([^.]*)$/.exec(fileName)?.[1]?.toLowerCase() ?? ''
+  const found = endings.find(([, { own, archive }]) => own === ending || archive.includes(ending))
+  return found?.[0] ?? 'uncompressed'
 }

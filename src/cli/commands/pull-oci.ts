@@ -1,9 +1,7 @@
 /** `pull-oci REFERENCE [NAME]` */
 import { resolve } from 'node:path'
-import { usageError } from '../../errors.ts'
-import { booleanWord } from '../../settings/values/boolean.ts'
-import { parseSize } from '../../settings/values/size.ts'
 import type { VerbModule } from '../context.ts'
+import { sizeInBytes, yesNoOrAuto } from '../option-values.ts'
 import { requireRoot } from '../root.ts'
 import { addSyncOption, chosenSync, type SyncOption } from '../sync-option.ts'
 
@@ -39,11 +37,12 @@ export const define: VerbModule['define'] = (command, run) => {
     .action((reference: string, name: string | undefined, options: PullOciOptions) =>
       run(async (context) => {
         const limits = {
-          maxBytes: bytes(options.sizeMax, '--size-max'),
-          bytesPerSecond: bytes(options.rateLimit, '--rate-limit'),
+          maxBytes: sizeInBytes(options.sizeMax, '--size-max'),
+          bytesPerSecond: sizeInBytes(options.rateLimit, '--rate-limit'),
         }
         const sync = chosenSync(options)
-        const layers = keepsLayers(options.keepDownload) ? 'keep' : 'drop'
+        const layers =
+          yesNoOrAuto(options.keepDownload, '--keep-download') === 'no' ? 'drop' : 'keep'
         requireRoot('pulling images')
         const { pullOci } = await import('../../transfer/oci/pull-oci.ts')
         const { authFile } = options
@@ -70,17 +69,4 @@ export const define: VerbModule['define'] = (command, run) => {
         return 0
       }),
     )
-}
-
-function keepsLayers(text: string): boolean {
-  const keeps = text === 'auto' ? true : booleanWord(text)
-  if (keeps !== undefined) return keeps
-  throw usageError(`--keep-download=${text} is neither yes, no nor auto`)
-}
-
-function bytes(text: string | undefined, option: string): number | undefined {
-  if (text === undefined) return undefined
-  const size = parseSize(text)
-  if (size !== undefined && size > 0n) return Number(size)
-  throw usageError(`${option}=${text} is no size`, 'write a number of bytes, or one with K, M or G')
 }

@@ -1,17 +1,16 @@
 /** A qcow2 image made a plain disk image, sparse where the disk is empty. */
-import { readSync } from 'node:fs'
 import { constants, inflateRawSync } from 'node:zlib'
 import { throwIfCanceled } from '../../errors.ts'
-import { bad, openQcow2, type Extent } from './qcow2.ts'
+import { bad, openQcow2, readFully, type Extent } from './qcow2.ts'
 import { SparseFile } from './sparse-file.ts'
-import { Turns } from './turns.ts'
+import { Turns } from '../turns.ts'
 import { refuseLonger, type WriteDiskOptions } from './write.ts'
 
 /** Stretches of the disk are copied in pieces of this size. */
 const PIECE = 1 << 20
 
 /**
- * Writes the disk that the qcow2 image `source` holds to a new file at `path`, which is on the disk when this returns.
+ * Writes the disk that the qcow2 image `source` holds to a new file at `path`.
  *
  * @param source a regular file, open for reading
  * @param options the limit and the progress are those of the new file
@@ -88,10 +87,5 @@ const piece = Buffer.allocUnsafe(PIECE)
 
 function read(source: number, offset: number, length: number): Uint8Array {
   const buffer = length <= piece.length ? piece : Buffer.allocUnsafe(length)
-  for (let got = 0; got < length;) {
-    const count = readSync(source, buffer, got, length - got, offset + got)
-    if (count === 0) throw bad('it became shorter while it was being read')
-    got += count
-  }
-  return buffer.subarray(0, length)
+  return readFully(source, buffer.subarray(0, length), offset)
 }

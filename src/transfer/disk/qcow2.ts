@@ -232,14 +232,18 @@ class CheckedFile {
 
   read(offset: number, length: number, what: string): Buffer {
     this.check(offset, length, what)
-    const buffer = Buffer.allocUnsafe(length)
-    for (let got = 0; got < length;) {
-      const count = readSync(this.fd, buffer, got, length - got, offset + got)
-      if (count === 0) throw bad('it became shorter while it was being read')
-      got += count
-    }
-    return buffer
+    return readFully(this.fd, Buffer.allocUnsafe(length), offset)
   }
+}
+
+/** Fills `buffer` with what is at `offset`, and returns it. @throws NspawnError `BAD_QCOW2` when there is less */
+export function readFully(fd: number, buffer: Buffer, offset: number): Buffer {
+  for (let got = 0; got < buffer.length;) {
+    const count = readSync(fd, buffer, got, buffer.length - got, offset + got)
+    if (count === 0) throw bad('it became shorter while it was being read')
+    got += count
+  }
+  return buffer
 }
 
 export function bad(why: string): NspawnError {

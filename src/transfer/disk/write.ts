@@ -4,7 +4,7 @@ import { NspawnError, throwIfCanceled } from '../../errors.ts'
 import { dataExtents } from '../../sys/data-ranges.ts'
 import { cloneFile } from '../../sys/reflink.ts'
 import { SparseFile } from './sparse-file.ts'
-import { Turns } from './turns.ts'
+import { Turns } from '../turns.ts'
 
 export interface WriteDiskOptions {
   /** Ends the writing with `CANCELED`; the file is left to the caller. */
@@ -16,8 +16,8 @@ export interface WriteDiskOptions {
 }
 
 /**
- * Writes `chunks` to a new file at `path`. Blocks of zeros become holes, the file has its full length all the same,
- * and it is on the disk when this returns. On btrfs it is written in place from then on.
+ * Writes `chunks` to a new file at `path`. Blocks of zeros become holes; the file has its full length all the
+ * same. On btrfs it is written in place from then on.
  *
  * @returns the file's length
  * @throws NspawnError `TOO_LARGE`, `CANCELED`, `EEXIST`, `ENOSPC`, …; whatever `chunks` throws. What was written by then is

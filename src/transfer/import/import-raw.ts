@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { usageError } from '../../errors.ts'
 import { MAGIC_BYTES, compressionByMagic } from '../compression.ts'
 import { convertQcow2 } from '../disk/convert-qcow2.ts'
-import { isQcow2File } from '../disk/qcow2.ts'
+import { isQcow2File, openQcow2 } from '../disk/qcow2.ts'
 import { unpackDisk } from '../disk/unpack-disk.ts'
 import { copyDisk } from '../disk/write.ts'
 import { openInput, type LocalInput } from '../local/input.ts'
@@ -50,10 +50,11 @@ function fill(input: LocalInput, work: ImportWork): Promise<{ bytes: number }> {
       signal,
     })
   }
-  const progress = (bytes: number) => work.progress(bytes, input.totalBytes)
-  return isQcow2File(plain)
-    ? convertQcow2(plain, stage.path, { signal })
-    : copyDisk(plain, stage.path, { signal, progress })
+  // What is converted is as long as its disk, whatever the file is.
+  const qcow2 = isQcow2File(plain)
+  const total = qcow2 ? openQcow2(plain).diskBytes : input.totalBytes
+  const progress = (bytes: number) => work.progress(bytes, total)
+  return (qcow2 ? convertQcow2 : copyDisk)(plain, stage.path, { signal, progress })
 }
 
 /** The descriptor of a file that needs no decompression. */

@@ -1,11 +1,13 @@
 /** What the address of an image says: the name that it gets here, and where its companions lie. */
 import { usageError, type NspawnError } from '../../errors.ts'
 import { parseUrl, withoutSecrets } from '../url.ts'
+import { archiveEndings, compressedEndings } from '../compression.ts'
 
 export type PullKind = 'tar' | 'raw'
 
-const treeSuffix = /\.(?:tar(?:\.(?:xz|gz|bz2|zst))?|tgz)$/
-const diskSuffix = /\.(?:xz|gz|bz2|zst|sysext\.raw|confext\.raw|raw|qcow2|img|bin)$/
+const compressed = compressedEndings.join('|')
+const treeSuffix = new RegExp(`\\.(?:tar(?:\\.(?:${compressed}))?|${archiveEndings.join('|')})$`)
+const diskSuffix = new RegExp(`\\.(?:${compressed}|sysext\\.raw|confext\\.raw|raw|qcow2|img|bin)$`)
 
 /**
  * The URL of an image.

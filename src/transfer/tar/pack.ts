@@ -25,6 +25,7 @@ import {
   type InodeFacts,
 } from '../../sys/statx.ts'
 import { getXattr, listXattrs } from '../../sys/xattr.ts'
+import { Turns } from '../turns.ts'
 import { isOverlayXattr } from './attributes.ts'
 import { BLOCK, shownName, writeExtendedHeader } from './header.ts'
 import { writePaxRecords, writePaxTime, type PaxRecord } from './pax.ts'
@@ -42,7 +43,6 @@ export interface PackOptions {
 
 /** Small pieces are put together: a pipe or a compressor takes few large ones faster. */
 const CHUNK_BYTES = 1 << 18
-const TURN_MS = 8
 const UNREAD_MAX = 2 * CHUNK_BYTES
 
 /* What fits into a header as tar-stream writes it. */
@@ -102,7 +102,7 @@ class TreePacker {
   private readonly linked = new Map<string, { readonly path: string; left: number }>()
   private entries = 0
   private bytes = 0
-  private turn = performance.now()
+  private readonly turns = new Turns()
   /** What has been written and not read yet, and who waits for less. */
   private unread = 0
   private goOn: (() => void) | undefined
@@ -119,10 +119,9 @@ class TreePacker {
       await this.add(found)
       await this.room()
       this.entries++
-      if (performance.now() - this.turn < TURN_MS) continue
+      if (!this.turns.isOver) continue
       this.options.progress?.({ entries: this.entries, bytes: this.bytes })
-      await new Promise((resolve) => setImmediate(resolve))
-      this.turn = performance.now()
+      await this.turns.next()
     }
     this.options.progress?.({ entries: this.entries, bytes: this.bytes })
   }

@@ -2,6 +2,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { throwIfCanceled } from '../../errors.ts'
 import { silent, type LogSink } from '../../log.ts'
+import { Turns } from '../turns.ts'
 import { badArchive } from './header.ts'
 import { TarReader } from './reader.ts'
 import { TreeWriter } from './tree-writer.ts'
@@ -38,7 +39,6 @@ export interface Unpacked {
 
 /** Chunks are taken in pieces, so that neither time nor signals wait long for one. */
 const PIECE = 1 << 20
-const TURN_MS = 8
 
 /** No tree of an operating system has as many; a small archive could fill a disk's inode table with them. */
 const ENTRIES_MAX = 1 << 24
@@ -74,7 +74,7 @@ export async function unpackTar(
     const end = options.whiteouts === 'oci' ? 'optional' : 'required'
     const reader = new TarReader(writer, { end, warn })
     let read = 0
-    let turn = performance.now()
+    const turns = new Turns()
     for await (const chunk of chunks) {
       for (let at = 0; at < chunk.length; at += PIECE) {
         throwIfCanceled(options.signal, 'unpacking')
@@ -84,10 +84,9 @@ export async function unpackTar(
           throw badArchive(`it is longer than ${bytesMax} bytes`, undefined, 'ARCHIVE_TOO_LARGE')
         }
         inEntry(writer, () => reader.push(piece))
-        if (performance.now() - turn < TURN_MS) continue
+        if (!turns.isOver) continue
         options.progress?.(read)
-        await new Promise((resolve) => setImmediate(resolve))
-        turn = performance.now()
+        await turns.next()
       }
     }
     throwIfCanceled(options.signal, 'unpacking')

@@ -196,7 +196,7 @@ describe.skipIf(lacks('root', 'program:xz'))('a pull in a process of its own', (
     [['--verify=maybe'], 'nothing that can be verified'],
     [['--rate-limit=fast'], 'is no size'],
     [['--class=house'], 'no class house'],
-    [['--keep-download=often'], 'neither yes nor no'],
+    [['--keep-download=often'], 'neither yes, no nor auto'],
     [['--verify=no', '--keyring=/x'], 'only with --verify=signature'],
   ])('with %s is bad usage', async (options, message) => {
     const { exitCode, stderr } = await verb('pull-tar', 'http://127.0.0.1:1/x.tar', ...options)

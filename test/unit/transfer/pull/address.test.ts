@@ -11,6 +11,10 @@ import {
 test.each([
   ['deb.tar.xz', 'deb'],
   ['deb.tgz', 'deb'],
+  ['deb.txz', 'deb'],
+  ['deb.tbz', 'deb'],
+  ['deb.tbz2', 'deb'],
+  ['deb.tzst', 'deb'],
   ['deb.tar.zst', 'deb'],
   ['a.tar.gz.tar', 'a.tar.gz'],
   ['x.zip', 'x.zip'],

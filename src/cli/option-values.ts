@@ -1,0 +1,27 @@
+/** Values that options of several verbs take, in words. All throw NspawnError `USAGE` for what is none. */
+import { usageError } from '../errors.ts'
+import { booleanWord } from '../settings/values/boolean.ts'
+import { parseSize } from '../settings/values/size.ts'
+
+/** @param option its name as it is typed, for messages; so for the others */
+export function yesOrNo(text: string, option: string): boolean {
+  const value = booleanWord(text)
+  if (value === undefined) throw usageError(`${option}=${text} is neither yes nor no`)
+  return value
+}
+
+/** What `--keep-download` says. */
+export function yesNoOrAuto(text: string, option: string): 'yes' | 'no' | 'auto' {
+  if (text === 'auto') return 'auto'
+  const value = booleanWord(text)
+  if (value === undefined) throw usageError(`${option}=${text} is neither yes, no nor auto`)
+  return value ? 'yes' : 'no'
+}
+
+/** @returns bytes, more than 0; undefined when the option was not given */
+export function sizeInBytes(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined
+  const size = parseSize(text)
+  if (size !== undefined && size > 0n) return Number(size)
+  throw usageError(`${option}=${text} is no size`, 'write a number of bytes, or one with K, M or G')
+}
