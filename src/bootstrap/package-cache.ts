@@ -20,8 +20,8 @@ import {
   utimes,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { hashFile } from '../hash-file.ts'
 import { missing } from '../read-if-there.ts'
-import { sha256Of } from './debian/fetch-packages.ts'
 import type { TreePlan } from './plan.ts'
 
 /** A package that no tree has asked for in this long is dropped. */
@@ -89,7 +89,7 @@ async function isSameFile(own: string, kept: string): Promise<boolean> {
   const [a, b] = [await stat(own), await stat(kept).catch(missing)]
   if (b === undefined || a.size !== b.size) return false
   if (a.dev === b.dev && a.ino === b.ino) return true
-  const digests = await Promise.all([sha256Of(own), sha256Of(kept).catch(missing)])
+  const digests = await Promise.all([hashFile(own), hashFile(kept).catch(missing)])
   return digests[0] === digests[1]
 }
 

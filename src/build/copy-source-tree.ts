@@ -3,7 +3,7 @@
  * directories keep private, and must not write to it.
  */
 import { createHash } from 'node:crypto'
-import { constants, createReadStream } from 'node:fs'
+import { constants } from 'node:fs'
 import {
   chmod,
   copyFile,
@@ -16,6 +16,7 @@ import {
   symlink,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { hashFile } from '../hash-file.ts'
 
 /** Not part of a source package, as dpkg-source has it too. */
 const versionControl = new Set(['.git', '.hg', '.svn', '.bzr', 'CVS', '.jj'])
@@ -67,11 +68,4 @@ export async function copySourceTree(
   }
   await copy('.', source, destination)
   return { files, sha256: digest.digest('hex') }
-}
-
-/** sha256 of a file's content, 64 lower-case hexadecimal digits. */
-export async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) hash.update(chunk)
-  return hash.digest('hex')
 }

@@ -1,8 +1,7 @@
 /** Brings a package into a directory, and does not fetch what is there already. */
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { hashFile } from '../../hash-file.ts'
 import { missing } from '../../read-if-there.ts'
 import { download, type Download } from '../../transfer/download.ts'
 import { debFileName, type ArchivePackage } from './archive-package.ts'
@@ -21,7 +20,7 @@ export async function fetchPackage(
   const destination = join(directory, debFileName(one))
   const facts = await stat(destination).catch(missing)
   if (facts !== undefined) {
-    if (facts.size === one.sizeBytes && (await sha256Of(destination)) === one.sha256)
+    if (facts.size === one.sizeBytes && (await hashFile(destination)) === one.sha256)
       return destination
     await rm(destination)
   }
@@ -29,12 +28,4 @@ export async function fetchPackage(
   const url = new URL(encodeURI(one.fileName), one.base)
   await download({ url, destination, sizeBytes, sha256, ...options })
   return destination
-}
-
-/** Of a file's content, hexadecimal. */
-export async function sha256Of(path: string): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
-    hash.update(chunk as Buffer)
-  return hash.digest('hex')
 }

@@ -3,11 +3,10 @@
  * images. What comes out of the cache was hashed again on the way: a file that was changed or damaged there is dropped
  * and fetched anew. Whoever uses a file holds a link of its own, so that it may be dropped at any time.
  */
-import { createHash } from 'node:crypto'
-import { copyFile, link, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CleanupStack } from '../../cleanup.ts'
-import { throwIfCanceled } from '../../errors.ts'
+import { hashFile } from '../../hash-file.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from '../../images/hidden-tree.ts'
 import type { LogSink } from '../../log.ts'
 import { missing } from '../../read-if-there.ts'
@@ -109,23 +108,6 @@ async function keep(path: string, kept: string): Promise<void> {
   await rename(incoming, kept)
   // Two names of one file: then rename(2) leaves both.
   await rm(incoming, { force: true })
-}
-
-async function hashFile(path: string, signal: AbortSignal | undefined): Promise<string> {
-  const hash = createHash('sha256')
-  // One buffer for the whole file: memory must not grow with the layers that are hashed at once.
-  const buffer = Buffer.allocUnsafe(256 * 1024)
-  const file = await open(path, 'r')
-  try {
-    for (;;) {
-      throwIfCanceled(signal, 'checking cached layers')
-      const { bytesRead } = await file.read(buffer, 0, buffer.length)
-      if (bytesRead === 0) return hash.digest('hex')
-      hash.update(buffer.subarray(0, bytesRead))
-    }
-  } finally {
-    await file.close()
-  }
 }
 
 async function linkOrCopy(from: string, to: string): Promise<void> {
