@@ -21,6 +21,7 @@ import { pathAt } from '../sys/at-error.ts'
 import { BTRFS_SUPER_MAGIC, destroySubvolumeAt, isSubvolumeTop } from '../sys/btrfs.ts'
 import { unprotectInode } from '../sys/inode-flags.ts'
 import { S_IFDIR, S_IFMT, S_IFREG, sameMount, statAt, type InodeFacts } from '../sys/statx.ts'
+import { Turns } from '../turns.ts'
 
 /** Deeper directories are moved up beside the top, so that open descriptors and time stay bounded. */
 const DEPTH_MAX = 48
@@ -45,12 +46,8 @@ export function removeTree(path: string): void {
 
 /** The same in slices of a few milliseconds, so that the process can do other things meanwhile. */
 export async function removeTreeGently(path: string): Promise<void> {
-  let began = performance.now()
-  for (const _ of removal(path)) {
-    if (performance.now() - began < 8) continue
-    await new Promise((resolve) => setImmediate(resolve))
-    began = performance.now()
-  }
+  const turns = new Turns()
+  for (const _ of removal(path)) if (turns.isOver) await turns.next()
 }
 
 /** `removeTree()` for an entry of an open directory, whose name may be any bytes. */

@@ -2,6 +2,7 @@
 import { closeSync, constants, lstatSync, openSync, realpathSync } from 'node:fs'
 import { nameOfEntry, openDirectoryAt, readEntries } from '../sys/at.ts'
 import { S_IFDIR, S_IFMT, sameMount, statAt, type InodeFacts } from '../sys/statx.ts'
+import { Turns } from '../turns.ts'
 
 /**
  * The space on disk of everything in `path`, in bytes: hard links count once, other mounts not at all.
@@ -11,14 +12,12 @@ export async function measureUsage(path: string): Promise<number> {
   const real = realpathSync(path)
   if (!lstatSync(real).isDirectory()) return lstatSync(real).blocks * 512
   const fd = openSync(real, constants.O_RDONLY | constants.O_DIRECTORY)
-  let began = performance.now()
+  const turns = new Turns()
   let blocks = 0
   try {
     for (const found of usage(fd, statAt(fd), new Set())) {
       blocks += found
-      if (performance.now() - began < 8) continue
-      await new Promise((resolve) => setImmediate(resolve))
-      began = performance.now()
+      if (turns.isOver) await turns.next()
     }
   } finally {
     closeSync(fd)

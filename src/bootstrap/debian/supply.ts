@@ -9,7 +9,7 @@ import type { LogSink } from '../../log.ts'
 import { debFileName, type ArchivePackage } from './archive-package.ts'
 import { writePlainDeb, type TarPlace } from './deb-file.ts'
 import { fetchPackage } from './fetch-packages.ts'
-import { Turns } from './turns.ts'
+import { Slots } from '../../slots.ts'
 
 export interface SupplyPlaces {
   /** Packages as the archive has them; those that are there are not fetched again. */
@@ -26,8 +26,8 @@ export class Supply {
   private readonly stop = new AbortController()
   private readonly signal: AbortSignal
   private readonly coming = new Map<ArchivePackage, Promise<TarPlace>>()
-  private readonly fetches = new Turns(fetchesAtOnce)
-  private readonly unpacks = new Turns(Math.max(2, availableParallelism()))
+  private readonly fetches = new Slots(fetchesAtOnce)
+  private readonly unpacks = new Slots(Math.max(2, availableParallelism()))
   private failure: { readonly error: unknown } | undefined
 
   /**

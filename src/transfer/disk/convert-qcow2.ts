@@ -3,7 +3,7 @@ import { constants, inflateRawSync } from 'node:zlib'
 import { throwIfCanceled } from '../../errors.ts'
 import { bad, openQcow2, readFully, type Extent } from './qcow2.ts'
 import { SparseFile } from './sparse-file.ts'
-import { Turns } from '../turns.ts'
+import { Turns } from '../../turns.ts'
 import { refuseLonger, type WriteDiskOptions } from './write.ts'
 
 /** Stretches of the disk are copied in pieces of this size. */

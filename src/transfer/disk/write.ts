@@ -4,7 +4,7 @@ import { NspawnError, throwIfCanceled } from '../../errors.ts'
 import { dataExtents } from '../../sys/data-ranges.ts'
 import { cloneFile } from '../../sys/reflink.ts'
 import { SparseFile } from './sparse-file.ts'
-import { Turns } from '../turns.ts'
+import { Turns } from '../../turns.ts'
 
 export interface WriteDiskOptions {
   /** Ends the writing with `CANCELED`; the file is left to the caller. */

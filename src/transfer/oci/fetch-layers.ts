@@ -1,6 +1,7 @@
 /** Layers come in several at once, and each is there for its reader as soon as it is whole. */
 import type { CleanupStack } from '../../cleanup.ts'
 import type { LogEvent, LogSink } from '../../log.ts'
+import { Slots } from '../../slots.ts'
 import { Speed } from '../speed.ts'
 import type { BlobStore } from './blob-store.ts'
 import type { Digest } from './digest.ts'
@@ -36,7 +37,7 @@ export function fetchLayers(request: FetchLayers, cleanup: CleanupStack): Fetche
   const unique = new Map(request.layers.map((layer) => [layer.digest, layer]))
   const shown = new SumOfProgress(request, [...unique.values()])
   let fetched = 0
-  const slot = slots(atOnce)
+  const slots = new Slots(atOnce)
   const fetch = async (layer: Descriptor): Promise<string> => {
     const path = store.pathOf(layer)
     if (!(await store.take(layer, signal))) {
@@ -48,30 +49,13 @@ export function fetchLayers(request: FetchLayers, cleanup: CleanupStack): Fetche
     return path
   }
   const arrivals = new Map(
-    [...unique].map(([digest, layer]) => [digest, slot(() => fetch(layer))] as const),
+    [...unique].map(([digest, layer]) => [digest, slots.run(() => fetch(layer))] as const),
   )
   for (const arrival of arrivals.values()) arrival.catch(failed)
   cleanup.defer('downloads', async () => void (await Promise.allSettled(arrivals.values())))
   return {
     wait: ({ digest }) => arrivals.get(digest) as Promise<string>,
     fetchedBytes: () => fetched,
-  }
-}
-
-/** Lets so many pieces of work run at a time, first come, first served. */
-function slots(count: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let free = count
-  const waiting: (() => void)[] = []
-  return async (work) => {
-    if (free > 0) free--
-    else await new Promise<void>((resolve) => waiting.push(resolve))
-    try {
-      return await work()
-    } finally {
-      const next = waiting.shift()
-      if (next === undefined) free++
-      else next()
-    }
   }
 }
 

@@ -25,7 +25,7 @@ import {
   type InodeFacts,
 } from '../../sys/statx.ts'
 import { getXattr, listXattrs } from '../../sys/xattr.ts'
-import { Turns } from '../turns.ts'
+import { Turns } from '../../turns.ts'
 import { isOverlayXattr } from './attributes.ts'
 import { BLOCK, shownName, writeExtendedHeader } from './header.ts'
 import { writePaxRecords, writePaxTime, type PaxRecord } from './pax.ts'

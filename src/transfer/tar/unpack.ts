@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync } from 'node:fs'
 import { throwIfCanceled } from '../../errors.ts'
 import { silent, type LogSink } from '../../log.ts'
-import { Turns } from '../turns.ts'
+import { Turns } from '../../turns.ts'
 import { badArchive } from './header.ts'
 import { TarReader } from './reader.ts'
 import { TreeWriter } from './tree-writer.ts'

@@ -1,7 +1,7 @@
 /** Work that may go on in several places at once, but not in too many. */
 
-/** Lets at most so many pieces of work run at the same time; the others wait for their turn. */
-export class Turns {
+/** Lets at most so many pieces of work run at the same time; the others wait, first come, first served. */
+export class Slots {
   private free: number
   private readonly waiting: (() => void)[] = []
 
