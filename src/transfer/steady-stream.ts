@@ -16,6 +16,7 @@ import {
   type BodyRequest,
   type NotModified,
 } from './http-body.ts'
+import { unpackedBytesMax } from './size-limit.ts'
 import { Speed } from './speed.ts'
 import { StallWatch } from './stall-watch.ts'
 import { urlFileName, withoutSecrets } from './url.ts'
@@ -274,7 +275,7 @@ class Source {
   }
 
   private limit(): number {
-    return this.request.sizeBytes ?? this.request.maxBytes ?? 64 * 1024 ** 3
+    return this.request.sizeBytes ?? this.request.maxBytes ?? unpackedBytesMax
   }
 
   private checkLimit(body: Body): void {

@@ -9,7 +9,8 @@ import { silent, type LogSink } from '../../log.ts'
 import { compressionByName, type Compression } from '../compress.ts'
 import { tellProgress, type TellProgress } from '../local/progress.ts'
 import { openOutput, outputDirectories, type LocalOutput } from '../local/output.ts'
-import { registerTransfer, type TransferType } from '../transfers.ts'
+import { runTransfer } from '../run-transfer.ts'
+import type { TransferType } from '../transfers.ts'
 
 export interface ExportRequest {
   /** Of the image. */
@@ -70,39 +71,26 @@ export async function exportImage(
   const compression = request.compression ?? compressionByName(target ?? '')
   await using cleanup = new CleanupStack()
   const inUse = holdImage(image, cleanup)
-  const transfer = registerTransfer(
-    {
-      type,
-      local: name,
-      remote: target ?? 'standard output',
-      directories: [dirname(path), ...outputDirectories(target)],
-    },
-    cleanup,
-  )
-  const signals = request.signal === undefined ? [] : [request.signal]
-  const signal = AbortSignal.any([...signals, transfer.signal])
-  try {
+  const listed = {
+    type,
+    local: name,
+    remote: target ?? 'standard output',
+    directories: [dirname(path), ...outputDirectories(target)],
+  }
+  const run = { ...listed, purpose: `exporting ${name}`, caller: request.signal }
+  return await runTransfer(run, cleanup, async (transfer) => {
+    const { signal } = transfer
     const output = await openOutput(target, cleanup, log, signal)
     log({
       kind: 'notice',
       text: `Exporting '${image.path}', saving to '${output.name}' with compression '${compression}'.`,
     })
-    const bytes = await work({
-      image,
-      path,
-      compression,
-      output,
-      cleanup,
-      signal,
-      log,
-      inUse,
-      progress: tellProgress(`exporting ${name}`, transfer, log),
-    })
+    const progress = tellProgress(run.purpose, transfer.progress, log)
+    const facts = { image, path, compression, inUse }
+    const bytes = await work({ ...facts, output, cleanup, signal, log, progress })
     output.publish()
     return { name, target: output.name, compression, bytes }
-  } catch (error) {
-    throw transfer.signal.aborted ? transfer.signal.reason : error
-  }
+  })
 }
 
 /** Keeps the image from being changed or removed. @returns whether somebody changes it already */

@@ -3,8 +3,10 @@ import { CleanupStack } from '../../cleanup.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { stageImage, type ImageStage } from '../../images/new-image.ts'
 import { silent, type LogSink } from '../../log.ts'
+import { machinesDirectory } from '../../paths.ts'
 import { checkName, classDirectory, type ImageClass } from '../pull/image-class.ts'
-import { registerTransfer, type TransferType } from '../transfers.ts'
+import { runTransfer } from '../run-transfer.ts'
+import type { TransferType } from '../transfers.ts'
 import { isStandard } from '../local/open-file.ts'
 import { tellProgress, type TellProgress } from '../local/progress.ts'
 
@@ -15,12 +17,14 @@ export interface ImportRequest {
   readonly name?: string | undefined
   /** Default `machine`. */
   readonly class?: ImageClass | undefined
-  /** Where images of machines live; absolute. */
-  readonly machinesDirectory: string
+  /** Where images of machines live; absolute. Default TSNSPAWN_MACHINES_DIR, else `/var/lib/machines`. */
+  readonly machinesDirectory?: string | undefined
   /** Instead of the directory of the class; absolute. */
   readonly imageRoot?: string | undefined
-  readonly existing: 'keep' | 'replace'
-  readonly access: 'read-only' | 'read-write'
+  /** What becomes of an image of that name; default `keep`, and the import is refused. */
+  readonly existing?: 'keep' | 'replace' | undefined
+  /** Default `read-write`. */
+  readonly access?: 'read-only' | 'read-write' | undefined
   /** Whether to have all of the image on the disk before it gets its name; default `yes`. */
   readonly sync?: 'yes' | 'no' | undefined
   readonly signal?: AbortSignal | undefined
@@ -67,39 +71,38 @@ export async function importImage(
   const log = request.log ?? silent
   const source = isStandard(request.source, 'stdin') ? 'standard input' : request.source
   const directory =
-    request.imageRoot ?? classDirectory(request.class ?? 'machine', request.machinesDirectory)
+    request.imageRoot ??
+    classDirectory(request.class ?? 'machine', machinesDirectory(request.machinesDirectory))
   await using cleanup = new CleanupStack()
   const stage = stageImage(
     {
       directory,
       name,
       kind: kind.image,
-      existing: request.existing,
-      access: request.access,
+      existing: request.existing ?? 'keep',
+      access: request.access ?? 'read-write',
       sync: request.sync ?? 'yes',
     },
     cleanup,
     log,
   )
-  const transfer = registerTransfer(
-    { type: kind.type, local: name, remote: source, directories: [directory] },
-    cleanup,
-  )
-  const signals = request.signal === undefined ? [] : [request.signal]
-  const signal = AbortSignal.any([...signals, transfer.signal])
-  log({ kind: 'notice', text: `Importing '${source}', saving as '${name}'.` })
-  try {
-    const bytes = await work({
-      stage,
-      directory,
-      signal,
-      log,
-      progress: tellProgress(`importing ${name}`, transfer, log),
-    })
-    return { name, path: await stage.publish({ signal }), bytes }
-  } catch (error) {
-    throw transfer.signal.aborted ? transfer.signal.reason : noRoom(error, directory)
-  }
+  const listed = { type: kind.type, local: name, remote: source, directories: [directory] }
+  const run = { ...listed, purpose: `importing ${name}`, caller: request.signal }
+  return await runTransfer(run, cleanup, async ({ signal, progress }) => {
+    log({ kind: 'notice', text: `Importing '${source}', saving as '${name}'.` })
+    try {
+      const bytes = await work({
+        stage,
+        directory,
+        signal,
+        log,
+        progress: tellProgress(run.purpose, progress, log),
+      })
+      return { name, path: await stage.publish({ signal }), bytes }
+    } catch (error) {
+      throw noRoom(error, directory)
+    }
+  })
 }
 
 /**

@@ -11,7 +11,7 @@ const INTERVAL_MS = 200
 /** Tells it now and then, however often it is called. */
 export function tellProgress(
   text: string,
-  transfer: Pick<Transfer, 'progress'>,
+  toTransfer: Transfer['progress'],
   log: LogSink,
 ): TellProgress {
   let toldMs = -Infinity
@@ -19,7 +19,7 @@ export function tellProgress(
     const now = performance.now()
     if (now - toldMs < INTERVAL_MS) return
     toldMs = now
-    if (total !== undefined && total > 0) transfer.progress(Math.min(1, done / total))
+    if (total !== undefined && total > 0) toTransfer(Math.min(1, done / total))
     log({ kind: 'progress', text, done, total, unit: 'bytes' })
   }
 }

@@ -7,7 +7,9 @@ import { CleanupStack } from '../../cleanup.ts'
 import { NspawnError } from '../../errors.ts'
 import { checkNewImage, stageImage, type NewImage } from '../../images/new-image.ts'
 import { phase, silent, type LogSink } from '../../log.ts'
-import { registerTransfer } from '../transfers.ts'
+import { machinesDirectory, stateDirectory } from '../../paths.ts'
+import { runTransfer, type RunningTransfer } from '../run-transfer.ts'
+import { unpackedBytesMax } from '../size-limit.ts'
 import { findLogin } from './auth-file.ts'
 import { openBlobStore } from './blob-store.ts'
 import type { Digest } from './digest.ts'
@@ -27,10 +29,10 @@ export interface OciPull {
   readonly reference: string
   /** What the image is called here; default the last component of the reference's image. */
   readonly name?: string | undefined
-  /** Where images live; absolute. */
-  readonly directory: string
-  /** Holds the cache of layers; absolute. */
-  readonly stateDirectory: string
+  /** Where images live; absolute. Default TSNSPAWN_MACHINES_DIR, else `/var/lib/machines`. */
+  readonly directory?: string | undefined
+  /** Holds the cache of layers; absolute. Default TSNSPAWN_STATE_DIR, else `/var/lib/tsnspawn`. */
+  readonly stateDirectory?: string | undefined
   /** As `parsePlatform()` takes it; default the host's. */
   readonly architecture?: string | undefined
   /** Absolute path of a file with logins. */
@@ -68,8 +70,6 @@ export interface PulledOciImage {
   readonly fetchedBytes: number
 }
 
-const maxBytesDefault = 64 * 1024 ** 3
-
 /**
  * Pulls an image. On any failure nothing of it is left but whole layers in the cache, which the next try finds.
  *
@@ -81,7 +81,7 @@ export async function pullOci(request: OciPull): Promise<PulledOciImage> {
   const reference = parseReference(request.reference)
   const location = locateImage(reference, request.transport ?? 'secure', request.registryFiles)
   const image: NewImage = {
-    directory: request.directory,
+    directory: machinesDirectory(request.directory),
     name: request.name ?? reference.image.replace(/^.*\//, ''),
     kind: 'tree',
     existing: request.existing ?? 'keep',
@@ -91,27 +91,18 @@ export async function pullOci(request: OciPull): Promise<PulledOciImage> {
   checkNewImage(image)
   await using cleanup = new CleanupStack()
   const remote = describeLocation(location)
-  const transfer = registerTransfer(
-    { type: 'pull-oci', local: image.name, remote, directories: [image.directory] },
+  const listed = { local: image.name, remote, directories: [image.directory] }
+  return await runTransfer(
+    { type: 'pull-oci', ...listed, purpose: `pulling ${remote}`, caller: request.signal },
     cleanup,
+    async (transfer) => {
+      const registry = await openRegistry(request, location, transfer.signal)
+      const log = request.log ?? silent
+      const described = await phase(log, 'manifest', () => describeImage(request, registry, log))
+      const making = { request, image, reference: remote, registry, described, transfer, log }
+      return await makeImage(making, cleanup)
+    },
   )
-  const stop = new AbortController()
-  const signals = [stop.signal, transfer.signal, ...(request.signal ? [request.signal] : [])]
-  const signal = AbortSignal.any(signals)
-  try {
-    const registry = await openRegistry(request, location, signal)
-    const log = request.log ?? silent
-    const described = await phase(log, 'manifest', () => describeImage(request, registry, log))
-    const progress = (fraction: number) => transfer.progress(fraction)
-    return await makeImage(
-      { request, image, reference: remote, registry, described, progress, stop, signal, log },
-      cleanup,
-    )
-  } catch (error) {
-    if (request.signal?.aborted === true)
-      throw new NspawnError('the pull was canceled', { code: 'CANCELED', operation: 'pull' })
-    throw transfer.signal.aborted ? transfer.signal.reason : error
-  }
 }
 
 async function openRegistry(
@@ -179,40 +170,32 @@ interface ImageMaking {
   readonly reference: string
   readonly registry: Registry
   readonly described: DescribedImage
-  readonly progress: (fraction: number) => void
-  /** Ends what goes on beside, when something fails. */
-  readonly stop: AbortController
-  readonly signal: AbortSignal
+  readonly transfer: RunningTransfer
   readonly log: LogSink
 }
 
 async function makeImage(making: ImageMaking, cleanup: CleanupStack): Promise<PulledOciImage> {
-  const { request, image, reference, registry, stop, signal, log, progress } = making
+  const { request, image, reference, registry, log } = making
+  const { signal, stop, progress } = making.transfer
   const { found, config, configBytes } = making.described
   const { layers } = found.manifest
   const settings = machineSettings(reference, config.execution)
-  const store = await openBlobStore(request.stateDirectory, cleanup, log)
+  const store = await openBlobStore(stateDirectory(request.stateDirectory), cleanup, log)
   const stage = stageImage(image, cleanup, log)
-  const failures: unknown[] = []
-  const failed = (error: unknown) => {
-    failures.push(error)
-    stop.abort(error)
-  }
   const keep = request.layers !== 'drop'
   const fetched = fetchLayers(
-    { layers, registry, store, keep, signal, log, progress, failed },
+    { layers, registry, store, keep, signal, log, progress, failed: stop },
     cleanup,
   )
-  const { maxBytes = maxBytesDefault } = request
+  const { maxBytes = unpackedBytesMax } = request
   const [tree, { diffIds }, { wait }] = [stage.path, config, fetched]
   try {
     await phase(log, 'layers', () =>
       unpackLayers({ layers, diffIds, tree, maxBytes, wait, signal, log }),
     )
   } catch (error) {
-    stop.abort(error)
-    // What was stopped because of it says only that it was stopped.
-    throw failures[0] ?? error
+    stop(error)
+    throw error
   }
   makeFitForNspawn(tree, config.execution, log)
   for (const what of settings.left)

@@ -66,7 +66,7 @@ export class PartFile {
    * @throws NspawnError `EBUSY` when another pull of this URL is under way here
    */
   static claim(directory: string, url: string, shownUrl = url): PartFile {
-    const path = join(directory, partName(url))
+    const path = partPath(directory, url)
     const lock = tryLockFileAt(path, 'exclusive')
     if (lock !== undefined) return new PartFile(lock, url)
     throw new NspawnError(`a transfer of ${shownUrl} is under way already`, {
@@ -206,8 +206,10 @@ export function removePart(path: string): boolean {
   return lock !== undefined
 }
 
-function partName(url: string): string {
-  return `${prefix}${createHash('sha256').update(url).digest('hex').slice(0, 32)}${suffix}`
+/** Where the part of a URL lies. @param url see `identifyingUrl()` */
+export function partPath(directory: string, url: string): string {
+  const hash = createHash('sha256').update(url).digest('hex').slice(0, 32)
+  return join(directory, prefix + hash + suffix)
 }
 
 function partNames(directory: string): string[] {

@@ -1,5 +1,5 @@
 import { execa } from 'execa'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -8,7 +8,14 @@ import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 import type { Responder } from '../../fixtures/web-server.ts'
 import { treeListing } from '../images/tree-listing.ts'
-import { imageServer, makeTree, namesIn, packTree, type ImageServer } from './image-server.ts'
+import {
+  imageServer,
+  makeTree,
+  namesIn,
+  packTree,
+  sha256,
+  type ImageServer,
+} from './image-server.ts'
 
 describe.skipIf(lacks('root', 'program:xz'))('a pull in a process of its own', () => {
   let scratch: TemporaryDirectory
@@ -125,6 +132,47 @@ describe.skipIf(lacks('root', 'program:xz'))('a pull in a process of its own', (
     const third = await pull(server)
     expect(third.exitCode).toBe(0)
     expect(third.stderr).toContain('going on behind')
+    expect(namesIn(machines)).toEqual(['box'])
+  })
+
+  test('that is ended ten times, by signals and kills, still ends with the right hash', async () => {
+    const piece = Math.floor(archive.length / 12)
+    let sent = 0
+    let whole = false
+    const respond: Responder = (request, response) => {
+      const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0)
+      response.writeHead(from === 0 ? 200 : 206, {
+        etag: '"1"',
+        'content-length': archive.length - from,
+        'content-range': `bytes ${from}-${archive.length - 1}/${archive.length}`,
+      })
+      if (whole) return void response.end(archive.subarray(from))
+      sent = from + piece
+      response.write(archive.subarray(from, sent))
+    }
+    await using server = await imageServer('deb.tar.xz', archive, { '/deb.tar.xz': respond })
+    const arrived = () => {
+      const name = part()
+      const bytes = name === undefined ? 0 : statSync(join(machines, name)).size
+      // The file begins with what it is a part of.
+      expect(bytes).toBeGreaterThan(4095 + sent)
+    }
+    for (let round = 0; round < 10; round++) {
+      sent = Infinity
+      const run = pull(server)
+      await vi.waitFor(arrived, { timeout: 30_000, interval: 20 })
+      run.kill(round % 2 === 0 ? 'SIGKILL' : 'SIGINT')
+      await run
+      expect(visible()).toEqual([])
+    }
+    whole = true
+    const last = await verb('--json', 'pull-tar', server.url, 'box', '--verify=checksum')
+    const lines = last.stdout.split('\n').map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(lines.find(({ kind }) => kind === 'result')?.['value']).toMatchObject({
+      sha256: sha256(archive),
+      resumedBytes: 10 * piece,
+    })
+    expect(treeListing(join(machines, 'box'))).toBe(treeListing(tree))
     expect(namesIn(machines)).toEqual(['box'])
   })
 

@@ -12,9 +12,10 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { pullRaw, pullTar } from '../../../src/transfer/pull/pull.ts'
 import {
   destroySubvolume,
@@ -25,6 +26,7 @@ import { getXattr } from '../../../src/sys/xattr.ts'
 import { makeGpgSigner } from '../../fixtures/gpg-signer.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
+import type { Responder } from '../../fixtures/web-server.ts'
 import { noise } from '../../fixtures/noise.ts'
 import { loopFileSystem } from '../images/loop-file-system.ts'
 import { sharesAllBlocks } from '../images/shared-blocks.ts'
@@ -411,6 +413,69 @@ describe.skipIf(lacks('root', 'program:xz'))('an image', () => {
       expect(asked.heard.texts().join()).toContain('no good')
       expect(treeListing(join(machines, 'deb'))).toBe(treeListing(tree))
     })
+
+    test.each([
+      ['the list of checksums, which is refused', { '/SHA256SUMS': 403 }, 'kept'],
+      [
+        'a signature, which the server is too busy for',
+        { '/SHA256SUMS.gpg': 500, '/SHA256SUMS.asc': 500 },
+        'kept',
+      ],
+      ['a list, which is not there', { '/SHA256SUMS': 404 }, 'removed'],
+    ] as const)(
+      'for want of %s keeps what came of the file, unless that is a verdict',
+      async (_what, statuses, fate) => {
+        using alice = makeGpgSigner(mkdtempSync(join(scratch.path, 'keys-')), 'alice')
+        const list = `${sha256(archive)}  deb.tar.gz\n`
+        const files: Record<string, string | Buffer> = {
+          '/SHA256SUMS': list,
+          '/SHA256SUMS.gpg': alice.detach(list),
+        }
+        let refuses = true
+        let partThere = () => {}
+        const fetched = new Promise<void>((resolve) => (partThere = resolve))
+        const hasPart = () => {
+          const name = namesIn(machines).find((one) => one.endsWith('.part'))
+          return name !== undefined && statSync(join(machines, name)).size > 500_000
+        }
+        const others = Object.fromEntries(
+          Object.entries({ ...files, ...statuses }).map(([path, answer]) => [
+            path,
+            (_request: unknown, response: ServerResponse) => {
+              if (!refuses || typeof answer !== 'number') {
+                const content = files[path]
+                return void (content === undefined
+                  ? response.writeHead(404).end()
+                  : response.end(content))
+              }
+              void fetched.then(() => response.writeHead(answer).end())
+            },
+          ]),
+        )
+        // The rest of the file never comes.
+        const respond: Responder = (asked, response) => {
+          if (!refuses) return server.file.respond(asked, response)
+          response.writeHead(200, { etag: '"1"', 'content-length': archive.length })
+          response.write(archive.subarray(0, 600_000))
+        }
+        await using server = await imageServer(
+          'deb.tar.gz',
+          archive,
+          { ...others, '/deb.tar.gz': respond },
+          { etag: '"1"' },
+        )
+        const verify = { mode: 'signature', keyring: alice.keyring } as const
+        const first = pullTar(request(machines, server.url, { verify }))
+        void vi.waitUntil(hasPart, { timeout: 30_000, interval: 10 }).then(partThere)
+        await expect(first).rejects.toThrow(/cannot fetch|no checksum/)
+        expect(hasPart()).toBe(fate === 'kept')
+        if (fate === 'removed') return nothingLeft()
+        refuses = false
+        const image = await pullTar(request(machines, server.url, { verify }))
+        expect(image.resumedBytes).toBeGreaterThan(500_000)
+        expect(treeListing(image.path)).toBe(treeListing(tree))
+      },
+    )
 
     test('while it is changed on the server begins anew in the same run', async () => {
       await using server = await breaking([500_000])
