@@ -2,15 +2,16 @@
 import { defineRecipe } from '../src/recipe.ts'
 
 export default defineRecipe({
+  family: 'apt',
   id: 'debian',
   title: 'Debian',
   // https://www.debian.org/releases/
   releases: [
     // Both carry testing's codename in os-release, and no VERSION_ID.
-    { codename: 'sid', osCodename: 'forky', aliases: ['unstable'] },
-    { codename: 'forky', aliases: ['testing'] },
+    { name: 'sid', osCodename: 'forky', aliases: ['unstable'] },
+    { name: 'forky', aliases: ['testing'] },
     {
-      codename: 'trixie',
+      name: 'trixie',
       version: '13',
       aliases: ['stable'],
       extraSuites: [
@@ -19,7 +20,7 @@ export default defineRecipe({
       ],
     },
     {
-      codename: 'bookworm',
+      name: 'bookworm',
       version: '12',
       aliases: ['oldstable'],
       sourcesFormat: 'one-line',

@@ -14,8 +14,16 @@ export type Architecture =
   | 'riscv64'
   | 'loongarch64'
 
-/** Ways to fill an empty directory; each is a file of `bootstrap/`. */
-export type StrategyId = 'embedded' | 'mmdebstrap' | 'debootstrap'
+/** Ways to fill an empty directory, by the package manager that the tree will have. */
+interface StrategyIds {
+  readonly apt: 'embedded' | 'mmdebstrap' | 'debootstrap'
+  readonly pacman: never
+  readonly rpm: never
+}
+
+export type Family = keyof StrategyIds
+
+export type StrategyId = StrategyIds[Family]
 
 /** Things done to a tree after the strategy has filled it; each has a function in `bootstrap/`. */
 export type FinishingItem =
@@ -32,14 +40,19 @@ export type FinishingItem =
   | 'device-nodes'
 
 export interface Release {
-  /** The name that archives and trees use (`trixie`); unique within the recipe. */
-  readonly codename: string
+  /** The name that archives use (`trixie`, `43`, `rolling`); unique within the recipe. */
+  readonly name: string
   /** `VERSION_ID=` of its os-release; absent where trees carry none (testing, rolling). */
   readonly version?: string
-  /** `VERSION_CODENAME=` of its os-release, where it is not the codename itself (sid says testing's). */
-  readonly osCodename?: string
+  /** `major` where a tree of release 9 may say 9.4. */
+  readonly versionMatch?: 'major'
   /** Other names a user may say for it. */
   readonly aliases?: readonly string[]
+}
+
+export interface AptRelease extends Release {
+  /** `VERSION_CODENAME=` of its os-release, where it is not the name itself (sid says testing's). */
+  readonly osCodename?: string
   /** Suites beside the main one, each with the mirror it lies on. */
   readonly extraSuites?: readonly { readonly suite: string; readonly mirror: 'main' | 'security' }[]
   /** How its own apt is used to read sources; default `deb822`. */
@@ -47,20 +60,34 @@ export interface Release {
 }
 
 export interface PackageSet {
-  /** The tool's variant (`minbase`, `buildd`). */
-  readonly variant: string
+  /** The tool's variant (`minbase`, `buildd`), for tools that have such. */
+  readonly variant?: string
+  /** Packages, or groups as the family writes them (`@buildsys-build`, `base-devel`). */
   readonly include: readonly string[]
 }
 
-export interface Recipe {
+interface RecipeOf<F extends Family> {
+  readonly family: F
   /** What the user says: `create debian`. */
   readonly id: string
   readonly title: string
-  /** Newest first. */
-  readonly releases: readonly Release[]
   readonly defaultRelease: string
   /** systemd's name of an architecture → the distribution's. */
   readonly architectures: Readonly<Partial<Record<Architecture, string>>>
+  readonly packageSets: Readonly<Record<'minimal' | 'build' | 'boot', PackageSet>>
+  /** The first one that can work on the host is taken. */
+  readonly strategies: readonly StrategyIds[F][]
+  readonly finishing: readonly FinishingItem[]
+  /** What `ID=` of the tree's os-release must say. */
+  readonly osRelease: { readonly id: string }
+  /** Which driver of `build/` builds its packages; undefined where there is none. */
+  readonly buildDriver?: 'debian'
+}
+
+/** Debian and its derivatives: signed suites on mirrors. */
+export interface AptRecipe extends RecipeOf<'apt'> {
+  /** Newest first. */
+  readonly releases: readonly AptRelease[]
   readonly mirrors: {
     /** Used when the host's own package configuration names none. */
     readonly main: string
@@ -69,15 +96,49 @@ export interface Recipe {
   readonly components: readonly string[]
   /** Keyring files on the host, and the package of the host that brings them. */
   readonly keyring: { readonly path: string; readonly hostPackage: string }
-  readonly packageSets: Readonly<Record<'minimal' | 'build' | 'boot', PackageSet>>
-  /** The first one that can work on the host is taken. */
-  readonly strategies: readonly StrategyId[]
-  readonly finishing: readonly FinishingItem[]
-  /** What `ID=` of the tree's os-release must say. */
-  readonly osRelease: { readonly id: string }
-  /** Which driver of `build/` builds its packages. */
-  readonly buildDriver: 'debian'
 }
+
+/** Arch and its derivatives: repositories of one mirror. */
+export interface PacmanRecipe extends RecipeOf<'pacman'> {
+  readonly releases: readonly Release[]
+  /** Architecture, by systemd's name → URL with `$repo` and `$arch`, as in pacman.conf(5); `default` for all others. */
+  readonly mirrors: Readonly<Record<string, string>>
+  /** Where the state of one day is kept: `$date` is `YYYY/MM/DD`. */
+  readonly snapshotMirror?: string
+  /** In the order of preference. */
+  readonly repositories: readonly string[]
+  /** What pacman-key(8) calls it (`archlinux`), and the package that brings it. */
+  readonly keyring: { readonly name: string; readonly package: string }
+}
+
+/** One repository, as in dnf.conf(5). `$releasever` and `$basearch` stand in all URLs. */
+export interface RpmRepository {
+  readonly id: string
+  readonly title: string
+  readonly source: { readonly kind: 'metalink' | 'mirrorlist' | 'baseurl'; readonly url: string }
+  /** Where it lies below a mirror that the user names. */
+  readonly path: string
+  /** Only updates are left out by `--no-updates`. */
+  readonly role: 'base' | 'updates'
+  /** Releases that have it; default all. */
+  readonly releases?: readonly string[]
+}
+
+/** Distributions of rpm packages, whether dnf or zypper brings them. */
+export interface RpmRecipe extends RecipeOf<'rpm'> {
+  readonly releases: readonly Release[]
+  readonly repositories: readonly RpmRepository[]
+  /** Whether repository metadata is signed too. */
+  readonly metadataSigned: boolean
+  /** Names of key files, `$releasever` in them; looked for where hosts keep the keys of distributions. */
+  readonly keys: readonly string[]
+  /** Where the tree's own rpm has its database, and how it writes it. */
+  readonly database: { readonly path: string; readonly format: 'sqlite' | 'ndb' | 'bdb' }
+  /** Prefix of `module_platform_id`, where the distribution has modules (`platform:el`). */
+  readonly modulePlatform?: string
+}
+
+export type Recipe = AptRecipe | PacmanRecipe | RpmRecipe
 
 /** Gives a recipe its type, and its author completion; the value is handed back as it is. */
 export function defineRecipe<const T extends Recipe>(recipe: T): T {

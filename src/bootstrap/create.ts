@@ -8,24 +8,24 @@ import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { checkNewImage } from '../images/new-image.ts'
-import { phase, type LogSink } from '../log.ts'
+import { phase } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
-import { programEnvironment, runProgram } from '../process.ts'
+import { runProgram } from '../process.ts'
 import type { CreateContext } from './create-context.ts'
+import { familyOf } from './families.ts'
 import { finishTree } from './finishing.ts'
 import { inspectHost, type BootstrapHost } from './host.ts'
-import { isolated, killIsolated } from './isolation.ts'
 import { manifestPath, writeManifest } from './manifest.ts'
 import { linkFromPool, packagePool, returnToPool } from './package-cache.ts'
 import { planTree, type TreePlan, type TreeRequest } from './plan.ts'
 import { loadRecipe } from './recipes.ts'
-import { makeStage, treeImage, type Stage } from './stage.ts'
+import { makeStage, treeImage } from './stage.ts'
 import { strategiesOf } from './strategies.ts'
-import type { Strategy, StrategyPaths, ToolStrategy } from './strategy.ts'
+import type { Strategy, StrategyRun } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
+import { hostTools } from './tools.ts'
 import { TreeFiles } from './tree-files.ts'
 import { tryTree } from './try-tree.ts'
-import { upgradeTree } from './upgrade.ts'
 import { verifyTree } from './verify.ts'
 
 export interface CreatedTree {
@@ -79,13 +79,14 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
     cleanup.defer('log', () => log.close())
     const stage = makeStage(treeImage(plan.destination, plan.existing), cleanup, context.log)
     const files = new TreeFiles(stage.tree)
+    const tree = { root: stage.tree, log, context }
     const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
     await timed('bootstrap', `installing ${plan.recipe} ${plan.release} with ${strategy.id}`, () =>
-      bootstrap(plan, strategy, host, { ...stage, templates }, log, context),
+      bootstrap(plan, strategy, host, { paths: { ...stage, templates }, log, context }),
     )
     await timed('finish', 'finishing the tree', async () => {
-      if (strategy.updates === 'after') await upgradeTree(files, plan, log, context)
-      finishTree(files, plan, templates)
+      if (strategy.updates === 'after') await familyOf(plan).installUpdates(tree, files, plan)
+      await finishTree({ files, plan, tree, templates })
     })
     let packages = 0
     const manifest = manifestPath(
@@ -95,14 +96,14 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       plan.name,
     )
     await timed('publish', 'checking and publishing', async () => {
-      const installed = verifyTree(files, plan)
+      const installed = await verifyTree(tree, files, plan)
       packages = installed.length
       await tryTree(files.root, context)
       throwIfCanceled(context.signal, 'making a tree')
       await stage.publish()
       writeManifest(manifest, {
         plan,
-        tools: strategy.kind === 'tool' ? await toolVersions(strategy.id) : {},
+        tools: await programVersions(strategy),
         packages: installed,
         timingsMs,
         createdAt: new Date().toISOString(),
@@ -133,7 +134,7 @@ function preflight(plan: TreePlan, strategy: Strategy, host: BootstrapHost): voi
       hint: 'run it with sudo',
     })
   }
-  for (const program of strategy.kind === 'tool' ? ['setpriv', 'unshare'] : []) {
+  for (const program of strategy.programs.length > 0 ? ['setpriv', 'unshare'] : []) {
     if (host.findProgram(program) !== undefined) continue
     throw new NspawnError(`${program} is not installed`, {
       code: 'BOOTSTRAP_IMPOSSIBLE',
@@ -174,9 +175,7 @@ async function bootstrap(
   plan: TreePlan,
   strategy: Strategy,
   host: BootstrapHost,
-  paths: StrategyPaths & Stage,
-  log: ToolLog,
-  context: CreateContext,
+  { paths, log, context }: Omit<StrategyRun, 'tools'>,
 ): Promise<void> {
   if (plan.signatures === 'ignored') {
     context.log({
@@ -185,14 +184,20 @@ async function bootstrap(
     })
   }
   const pool = packagePool(context.stateDirectory, plan)
-  await linkFromPool(pool, paths.packages, plan.packageArchitecture)
-  if (strategy.kind === 'own') await strategy.fill(plan, paths, log, context)
-  else await runTool(plan, strategy, host, paths, log, context)
+  const isPackage = (name: string) => familyOf(plan).isPackage(name, plan.packageArchitecture)
+  await linkFromPool(pool, paths.packages, isPackage)
+  const readLine = strategy.readLine?.bind(strategy)
+  const tools = hostTools(host, { paths, log, context, readLine })
+  try {
+    await strategy.fill(plan, { paths, log, context, tools })
+  } catch (error) {
+    throw explain(error, strategy, log, freeBytes(paths.tree))
+  }
   // Nobody vouches for these, and the next tree may ask for more.
   if (plan.signatures === 'ignored') return
   try {
-    await returnToPool(pool, paths.packages)
-    await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'))
+    await returnToPool(pool, paths.packages, isPackage)
+    await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'), isPackage)
   } catch (error) {
     // The tree is whole; the next one will just fetch again.
     const { code, message } = error as NodeJS.ErrnoException
@@ -204,57 +209,9 @@ async function bootstrap(
   }
 }
 
-async function runTool(
-  plan: TreePlan,
-  strategy: ToolStrategy,
-  host: BootstrapHost,
-  paths: StrategyPaths & Stage,
-  log: ToolLog,
-  context: CreateContext,
-): Promise<void> {
-  const argv = strategy.commandLine(plan, paths, host)
-  log.add(`+ ${argv.join(' ')}`)
-  const onEvent: LogSink = (event) => {
-    context.log(event)
-    if (event.kind !== 'output') return
-    log.add(event.line)
-    const told = strategy.readLine(event.line)
-    if (told !== undefined) context.log(told)
-  }
-  try {
-    await runProgram(`cannot make a tree with ${strategy.id}`, isolated(argv, plan.execution), {
-      env: { ...environment(paths), ...strategy.environment(paths) },
-      log: onEvent,
-      signal: context.signal,
-      terminate: killIsolated,
-    })
-  } catch (error) {
-    throw explain(error, strategy, log, freeBytes(paths.tree))
-  }
-}
-
-/** What a package manager may know of its caller; a host's locale or proxy setting ends in no tree. */
-function environment(paths: StrategyPaths): Record<string, string> {
-  const { PATH = '', ...rest } = programEnvironment()
-  return {
-    ...rest,
-    PATH: `${PATH}:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin`,
-    TMPDIR: paths.temporary,
-    LANG: 'C.UTF-8',
-    LC_ALL: 'C.UTF-8',
-    DEBIAN_FRONTEND: 'noninteractive',
-    DEBCONF_NONINTERACTIVE_SEEN: 'true',
-    DEBIAN_PRIORITY: 'critical',
-    // systemd's own tools then leave the running system alone; older ones listen to the second name.
-    SYSTEMD_IN_CHROOT: '1',
-    SYSTEMD_OFFLINE: '1',
-    SYSTEMD_HWDB_UPDATE_BYPASS: '1',
-    KERNEL_INSTALL_BYPASS: '1',
-  }
-}
-
 /** The tool's failure with its own last words, its log, and what it means where that is known. */
-function explain(error: unknown, strategy: ToolStrategy, log: ToolLog, free: number): unknown {
+function explain(error: unknown, strategy: Strategy, log: ToolLog, free: number): unknown {
+  if (strategy.diagnose === undefined) return error
   if (!(error instanceof NspawnError) || error.code === 'CANCELED') return error
   const full = { code: 'ENOSPC', message: 'the disk is full', hint: spaceHint }
   // Not every tool says why a download could not be written.
@@ -269,10 +226,12 @@ function explain(error: unknown, strategy: ToolStrategy, log: ToolLog, free: num
   })
 }
 
-async function toolVersions(program: string): Promise<Record<string, string>> {
-  const { stdout } = await runProgram(`cannot ask ${program} for its version`, [
-    program,
-    '--version',
-  ])
-  return { [program]: /\d\S*/.exec(stdout)?.[0] ?? stdout.trim() }
+async function programVersions({ programs }: Strategy): Promise<Record<string, string>> {
+  const versions: Record<string, string> = {}
+  for (const program of programs) {
+    const step = `cannot ask ${program} for its version`
+    const { stdout } = await runProgram(step, [program, '--version'])
+    versions[program] = /\d\S*/.exec(stdout)?.[0] ?? stdout.trim()
+  }
+  return versions
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { findProgram } from '../find-program.ts'
 import type { Architecture } from '../recipe.ts'
-import { readAptSources, type AptSource } from './apt-sources.ts'
+import { readAptSources, type AptSource } from './archives/apt-sources.ts'
 
 export interface BootstrapHost {
   readonly architecture: Architecture | undefined

@@ -3,6 +3,7 @@
  * cannot outlive us, whatever kills us.
  */
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 /** The fresh /proc hides the registered emulators, which tools look for before they trust them. */
 const withEmulators = [
@@ -12,16 +13,22 @@ const withEmulators = [
   'sh',
 ]
 
+export interface Isolation {
+  /** Whether programs of a foreign architecture will run. */
+  readonly emulated?: boolean
+  /** Tree that gets /dev, /proc and their like, for the scripts of its packages; and `templates/` of this package. */
+  readonly apiFileSystems?: { readonly tree: string; readonly templates: string } | undefined
+}
+
 /**
  * The command line that starts `argv` so. `setpriv` has the kernel kill `unshare` when this process
  * dies; `unshare` has it kill the first process of the namespace, and with that one all others go.
  *
- * @param execution `emulated` when programs of a foreign architecture will run
  * @see PR_SET_PDEATHSIG(2const), pid_namespaces(7)
  */
 export function isolated(
   argv: readonly [string, ...string[]],
-  execution: 'native' | 'emulated' = 'native',
+  { emulated = false, apiFileSystems }: Isolation = {},
 ): [string, ...string[]] {
   const dieWithUs = ['--pdeathsig', 'KILL', '--']
   const apart = [
@@ -33,7 +40,11 @@ export function isolated(
     '--mount-proc',
     '--',
   ]
-  const program = execution === 'emulated' ? [...withEmulators, ...argv] : argv
+  const withTree =
+    apiFileSystems === undefined
+      ? []
+      : [join(apiFileSystems.templates, 'api-file-systems'), apiFileSystems.tree]
+  const program = [...(emulated ? withEmulators : []), ...withTree, ...argv]
   return ['setpriv', ...dieWithUs, 'unshare', ...apart, ...program]
 }
 

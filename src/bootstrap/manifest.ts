@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { InstalledPackage } from './dpkg-status.ts'
+import type { InstalledPackage } from './families/family.ts'
 import { planHash, type TreePlan } from './plan.ts'
 
 export interface TreeManifest {

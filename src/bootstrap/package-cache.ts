@@ -28,25 +28,25 @@ import type { TreePlan } from './plan.ts'
 const keepMs = 60 * 24 * 3600 * 1000
 
 export function packagePool(stateDirectory: string, plan: TreePlan): string {
-  const mirror = createHash('sha256').update(plan.mirror).digest('hex').slice(0, 12)
+  const mirror = createHash('sha256').update(plan.archive.mirror).digest('hex').slice(0, 12)
   return join(stateDirectory, 'cache', plan.recipe, mirror)
 }
 
+/** Whether a file name is that of a package which the tree may have. */
+export type IsPackage = (fileName: string) => boolean
+
 /**
- * Puts every package of the pool that fits the architecture into `directory`.
+ * Puts every package of the pool that the tree may have into `directory`.
  *
  * @returns how many
  */
 export async function linkFromPool(
   pool: string,
   directory: string,
-  packageArchitecture: string,
+  isPackage: IsPackage,
 ): Promise<number> {
-  const names = (await packagesIn(pool)).filter((name) =>
-    new RegExp(`_(${packageArchitecture}|all)\\.deb$`).test(name),
-  )
   let linked = 0
-  for (const name of names) {
+  for (const name of await packagesIn(pool, isPackage)) {
     // Another run may have dropped it meanwhile.
     const dropped = (error: unknown) => missing(error) ?? 0
     linked += await linkOrCopy(join(pool, name), join(directory, name)).then(() => 1, dropped)
@@ -60,10 +60,14 @@ export async function linkFromPool(
  * another, which takes its place: it would be fetched again by every run. Data is on disk before its name is in the pool: apt trusts a file
  * of the right size.
  */
-export async function returnToPool(pool: string, directory: string): Promise<void> {
+export async function returnToPool(
+  pool: string,
+  directory: string,
+  isPackage: IsPackage,
+): Promise<void> {
   await mkdir(pool, { recursive: true, mode: 0o755 })
   const now = new Date()
-  for (const name of await packagesIn(directory)) {
+  for (const name of await packagesIn(directory, isPackage)) {
     const own = join(directory, name)
     if (!(await lstat(own)).isFile()) continue
     if (await isSameFile(own, join(pool, name))) {
@@ -111,11 +115,9 @@ async function dropOld(pool: string, before: number): Promise<void> {
   }
 }
 
-async function packagesIn(directory: string): Promise<string[]> {
+async function packagesIn(directory: string, isPackage: IsPackage): Promise<string[]> {
   try {
-    return (await readdir(directory)).filter(
-      (name) => name.endsWith('.deb') && !name.startsWith('.'),
-    )
+    return (await readdir(directory)).filter((name) => isPackage(name) && !name.startsWith('.'))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error

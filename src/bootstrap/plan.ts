@@ -6,8 +6,17 @@ import { createHash } from 'node:crypto'
 import { basename, join } from 'node:path'
 import { NspawnError, usageError } from '../errors.ts'
 import { isImageName } from '../images/names.ts'
-import type { Architecture, FinishingItem, Recipe, Release, StrategyId } from '../recipe.ts'
-import { hostMirrors } from './apt-sources.ts'
+import type {
+  AptRelease,
+  Architecture,
+  Family,
+  FinishingItem,
+  Recipe,
+  Release,
+  StrategyId,
+} from '../recipe.ts'
+import { planArchive, type Archive, type ArchiveOf } from './archives/archive.ts'
+import { plainWord } from './archives/words.ts'
 import { canExecute, type BootstrapHost } from './host.ts'
 import type { RootPassword } from './finishing/root-password.ts'
 
@@ -24,6 +33,8 @@ export interface TreeRequest {
   readonly exclude?: readonly string[] | undefined
   readonly components?: readonly string[] | undefined
   readonly mirror?: string | undefined
+  /** Repositories beside the recipe's, as the family writes them (`NAME=URL`). */
+  readonly repositories?: readonly string[] | undefined
   /** Keyring file that the archive must be signed by; default the distribution's own. */
   readonly keyring?: string | undefined
   readonly signatures?: 'required' | 'ignored' | undefined
@@ -37,36 +48,25 @@ export interface TreeRequest {
   readonly rootPassword?: RootPassword | undefined
 }
 
-export interface TreePlan {
+/** @typeParam A the archive that a strategy knows how to use */
+export interface TreePlan<A extends Archive = Archive> {
   readonly recipe: string
   readonly name: string
   readonly destination: string
   readonly existing: 'keep' | 'replace'
-  /** Codename, or what the user said when the recipe does not know it. */
+  /** The recipe's name of it, or what the user said when the recipe does not know it. */
   readonly release: string
-  /** What the recipe knows about the release; undefined for a suite that only the archive knows. */
-  readonly known: Release | undefined
   readonly architecture: Architecture
   /** The distribution's name of it (`amd64`). */
   readonly packageArchitecture: string
   readonly execution: 'native' | 'emulated'
+  /** The tool's where it has such, else the recipe's. */
   readonly variant: string
   readonly include: readonly string[]
   readonly exclude: readonly string[]
   /** Whether the tree is made to boot: its machine-id then asks for a first boot. */
   readonly purpose: 'boot' | 'command'
-  readonly components: readonly string[]
-  readonly mirror: string
-  readonly mirrorFrom: 'option' | 'host' | 'recipe'
-  readonly securityMirror: string | undefined
-  /** Suites installed from beside the main one. */
-  readonly extraSuites: readonly { readonly suite: string; readonly mirror: string }[]
-  /** Sources that the tree keeps. */
-  readonly keptSources: readonly { readonly uri: string; readonly suites: readonly string[] }[]
-  readonly sourcesFormat: 'deb822' | 'one-line'
-  readonly keyring: string
-  /** Whether the keyring is the distribution's own, which the tree has too. */
-  readonly keyringFrom: 'option' | 'recipe'
+  readonly archive: A
   readonly signatures: 'required' | 'ignored'
   readonly strategy: StrategyId
   readonly strategyReason: string
@@ -76,6 +76,7 @@ export interface TreePlan {
     readonly id: string
     readonly codename: string | undefined
     readonly version: string | undefined
+    readonly versionMatch: 'whole' | 'major'
   }
 }
 
@@ -86,41 +87,41 @@ export interface Obstacle {
 }
 
 /** What a strategy's judgement is made from: the plan before a strategy has been chosen. */
-export type TreeDraft = Omit<TreePlan, 'strategy' | 'strategyReason'>
+export type TreeDraft<A extends Archive = Archive> = Omit<
+  TreePlan<A>,
+  'strategy' | 'strategyReason'
+>
 
 /** A strategy as far as planning needs it. */
-export interface StrategyJudge {
+export interface StrategyJudge<A extends Archive = Archive> {
   readonly id: StrategyId
-  obstacle(draft: TreeDraft, host: BootstrapHost): Obstacle | undefined
+  obstacle(draft: TreeDraft<A>, host: BootstrapHost): Obstacle | undefined
 }
 
 /**
  * @param strategies in the recipe's order
  * @throws NspawnError `USAGE`, or `BOOTSTRAP_IMPOSSIBLE` when no strategy can work on this host
  */
-export function planTree(
+export function planTree<R extends Recipe>(
   request: TreeRequest,
-  recipe: Recipe,
+  recipe: R,
   host: BootstrapHost,
   strategies: readonly StrategyJudge[],
   machinesDirectory: string,
-): TreePlan {
+): TreePlan<ArchiveOf<R>> {
   const draft = draftTree(request, recipe, host, machinesDirectory)
   return { ...draft, ...chooseStrategy(request.via, draft, host, strategies) }
 }
 
 /** Everything but the strategy. */
-export function draftTree(
+export function draftTree<R extends Recipe>(
   request: TreeRequest,
-  recipe: Recipe,
+  recipe: R,
   host: BootstrapHost,
   machinesDirectory: string,
-): TreeDraft {
-  const said = request.release ?? recipe.defaultRelease
-  const known = recipe.releases.find((release) =>
-    [release.codename, release.version, ...(release.aliases ?? [])].includes(said),
-  )
-  const release = known?.codename ?? plainWord('release', said)
+): TreeDraft<ArchiveOf<R>> {
+  const known = findRelease(request.release ?? recipe.defaultRelease, recipe)
+  const release = known?.name ?? plainWord('release', request.release!)
   const architecture = readArchitecture(request.architecture, recipe, host)
   const execution = canExecute(host, architecture)
   const packageArchitecture = recipe.architectures[architecture]!
@@ -131,50 +132,55 @@ export function draftTree(
     })
   }
   const set = packageSet(request.variant ?? 'minimal', recipe)
-  const components = request.components ?? recipe.components
-  for (const component of components) plainWord('component', component)
-  const mirrors = chooseMirrors(request.mirror, recipe, host)
-  const suites = request.updates === 'none' ? [] : (known?.extraSuites ?? [])
   const suffix = architecture === host.architecture ? '' : `-${packageArchitecture}`
   const name =
     request.name ??
     (request.directory === undefined
-      ? `${recipe.id}-${release}${suffix}`
+      ? `${recipe.id}-${release.replaceAll('/', '-')}${suffix}`
       : basename(request.directory))
   if (!isImageName(name)) throw usageError(`${JSON.stringify(name)} cannot be the name of an image`)
+  const packages = (option: string, words: readonly string[] = []) =>
+    words.map((word) => packageName(recipe.family, option, word))
   return {
     recipe: recipe.id,
     name,
     destination: request.directory ?? join(machinesDirectory, name),
     existing: request.existing ?? 'keep',
     release,
-    known,
     architecture,
     packageArchitecture,
     execution,
     variant: set.variant,
-    include: [
-      ...set.include,
-      ...(request.include ?? []).map((word) => packageName('--include', word)),
-    ],
-    exclude: (request.exclude ?? []).map((word) => packageName('--exclude', word)),
+    include: [...set.include, ...packages('--include', request.include)],
+    exclude: packages('--exclude', request.exclude),
     purpose: request.variant === 'boot' ? 'boot' : 'command',
-    components,
-    ...mirrors,
-    extraSuites: extraSuites(suites, mirrors),
-    keptSources: keptSources(release, suites, recipe, mirrors),
-    sourcesFormat: known?.sourcesFormat ?? 'deb822',
-    keyring: request.keyring === undefined ? recipe.keyring.path : keyringPath(request.keyring),
-    keyringFrom: request.keyring === undefined ? 'recipe' : 'option',
+    archive: planArchive(request, recipe, { name: release, architecture }, host),
     signatures: request.signatures ?? 'required',
     finishing: recipe.finishing,
     rootPassword: request.rootPassword ?? { kind: 'locked' },
-    osRelease: {
-      id: recipe.osRelease.id,
-      codename: known === undefined ? undefined : (known.osCodename ?? known.codename),
-      version: known?.version,
-    },
+    osRelease: expectedOsRelease(recipe, known),
   }
+}
+
+function findRelease(said: string, { releases }: Recipe): Release | undefined {
+  return releases.find(({ name, version, aliases }) =>
+    [name, version, ...(aliases ?? [])].includes(said),
+  )
+}
+
+/** Of a release that the recipe does not know only the distribution is foretold. */
+function expectedOsRelease(recipe: Recipe, known: Release | undefined): TreePlan['osRelease'] {
+  const codename = recipe.family === 'apt' ? aptCodename(known) : undefined
+  return {
+    id: recipe.osRelease.id,
+    codename,
+    version: known?.version,
+    versionMatch: known?.versionMatch ?? 'whole',
+  }
+}
+
+function aptCodename(known: AptRelease | undefined): string | undefined {
+  return known?.osCodename ?? known?.name
 }
 
 /** A short identity of what the plan makes, whatever it is called and wherever it lies. */
@@ -244,80 +250,31 @@ function readArchitecture(
   )
 }
 
-function packageSet(
-  variant: string,
-  recipe: Recipe,
-): { variant: string; include: readonly string[] } {
+function packageSet(variant: string, recipe: Recipe): TreeSet {
   if (Object.hasOwn(recipe.packageSets, variant)) {
-    return recipe.packageSets[variant as keyof typeof recipe.packageSets]
+    const { variant: own, include } = recipe.packageSets[variant as keyof typeof recipe.packageSets]
+    return { variant: own ?? variant, include }
   }
-  return { variant: plainWord('variant', variant), include: [] }
+  if (recipe.family === 'apt') return { variant: plainWord('variant', variant), include: [] }
+  throw usageError(
+    `${recipe.title} has no variant called ${JSON.stringify(variant)}`,
+    `there are: ${Object.keys(recipe.packageSets).join(', ')}`,
+  )
 }
 
-type Mirrors = Pick<TreePlan, 'mirror' | 'mirrorFrom' | 'securityMirror'>
+type TreeSet = Pick<TreePlan, 'variant' | 'include'>
 
-/** `--mirror` wins; then what the host uses if it is of the same distribution; then the documented one. */
-function chooseMirrors(option: string | undefined, recipe: Recipe, host: BootstrapHost): Mirrors {
-  const names = recipe.releases.flatMap(({ codename, aliases }) => [codename, ...(aliases ?? [])])
-  const own = host.osId === recipe.id ? hostMirrors(host.aptSources, names) : undefined
-  const securityMirror = own?.security ?? recipe.mirrors.security
-  if (option !== undefined)
-    return { mirror: mirrorUrl(option), mirrorFrom: 'option', securityMirror }
-  if (own?.main !== undefined) return { mirror: own.main, mirrorFrom: 'host', securityMirror }
-  return { mirror: recipe.mirrors.main, mirrorFrom: 'recipe', securityMirror }
+/** What may stand for a package; a first letter that is an option's dash would reach the tool as one. */
+const packageNames: Readonly<Record<Family, RegExp>> = {
+  // Debian Policy §5.6.1; apt would take a dash at the end as a wish to remove it.
+  apt: /^[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?$/,
+  // Arch package guidelines, "Package naming"; with a repository before it and a version behind it.
+  pacman: /^([a-z0-9@._+-]+\/)?[a-z0-9@_+][a-z0-9@._+-]*([<>=]+[\w.:+~-]+)?$/,
+  // A name, a group (`@core`), a file or what is provided (`/usr/bin/make`, `pkgconfig(zlib)`).
+  rpm: /^[@/A-Za-z0-9_][\w.+@/():~^-]*$/,
 }
 
-type Suites = NonNullable<Release['extraSuites']>
-
-function extraSuites(suites: Suites, mirrors: Mirrors): { suite: string; mirror: string }[] {
-  return suites.flatMap(({ suite, mirror }) => {
-    const uri = mirror === 'main' ? mirrors.mirror : mirrors.securityMirror
-    return uri === undefined ? [] : [{ suite, mirror: uri }]
-  })
-}
-
-/** A mirror that only this host can see is replaced by the distribution's own. */
-function keptSources(
-  release: string,
-  suites: Suites,
-  recipe: Recipe,
-  mirrors: Mirrors,
-): { uri: string; suites: string[] }[] {
-  const main = /^https?:/.test(mirrors.mirror) ? mirrors.mirror : recipe.mirrors.main
-  const extra = extraSuites(suites, { ...mirrors, mirror: main })
-  const beside = extra.filter(({ mirror }) => mirror === main).map(({ suite }) => suite)
-  const elsewhere = extra.filter(({ mirror }) => mirror !== main)
-  return [
-    { uri: main, suites: [release, ...beside] },
-    ...elsewhere.map(({ suite, mirror }) => ({ uri: mirror, suites: [suite] })),
-  ]
-}
-
-/** Only schemes that the tools know; a path becomes a `file:` URL. */
-function mirrorUrl(said: string): string {
-  if (said.startsWith('/')) return `file://${said.replace(/\/+$/, '')}`
-  if (!/^(https?:\/\/[^\s/]|file:\/\/\/|copy:\/\/\/)[^\s]*$/.test(said)) {
-    throw usageError(
-      `--mirror=${said} is no URL of an archive`,
-      'use http://, https:// or the path of a local archive',
-    )
-  }
-  return said.replace(/\/+$/, '')
-}
-
-/** apt's source lines divide words by blanks, and brackets end the options. */
-function keyringPath(path: string): string {
-  if (/^\/[^\s[\]"]+$/.test(path)) return path
-  throw usageError(`--keyring=${path}: a keyring needs an absolute path without blanks or brackets`)
-}
-
-function plainWord(what: string, text: string): string {
-  if (/^[A-Za-z0-9][A-Za-z0-9.+_-]*(\/[A-Za-z0-9.+_-]+)?$/.test(text)) return text
-  throw usageError(`${JSON.stringify(text)} cannot be a ${what}`)
-}
-
-/** Debian Policy §5.6.1; a first letter that is an option's dash would reach the tool as one. */
-function packageName(option: string, text: string): string {
-  if (/^[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?$/.test(text) && !text.endsWith('-')) return text
+function packageName(family: Family, option: string, text: string): string {
+  if (packageNames[family].test(text)) return text
   throw usageError(`${option}: ${JSON.stringify(text)} is no package name`)
 }

@@ -1,9 +1,10 @@
-/** Ways to fill an empty directory: with a host's own tool, or with nothing but this program. */
+/** Ways to fill an empty directory: with tools of the host, or with nothing but this program. */
 import type { LogEvent } from '../log.ts'
+import type { Archive } from './archives/archive.ts'
 import type { CreateContext } from './create-context.ts'
-import type { BootstrapHost } from './host.ts'
 import type { StrategyJudge, TreePlan } from './plan.ts'
 import type { ToolLog } from './tool-log.ts'
+import type { ToolPlace } from './tools.ts'
 
 /** Directories of one run; all lie in the stage and go away with it. */
 export interface StrategyPaths {
@@ -11,44 +12,38 @@ export interface StrategyPaths {
   readonly tree: string
   /** Downloaded packages: filled before from the cache, taken back into it after. */
   readonly packages: string
-  /** TMPDIR of the tool. */
+  /** TMPDIR of the tools, and room for files of their configuration. */
   readonly temporary: string
   /** `templates/` of this package. */
   readonly templates: string
 }
 
-interface Way extends StrategyJudge {
-  /** Whether the extra suites (updates, security) are installed from, or have to be upgraded to after. */
+/** What a strategy works with. The paths are the same on the host and where the tools run. */
+export interface StrategyRun {
+  readonly paths: StrategyPaths
+  /** Runs the strategy's programs; what they print is logged, read and diagnosed. */
+  readonly tools: ToolPlace
+  readonly log: ToolLog
+  readonly context: CreateContext
+}
+
+/** @typeParam A the archive that it knows how to use */
+export interface Strategy<A extends Archive = Archive> extends StrategyJudge<A> {
+  /** Whether updates are installed from the beginning, or have to be upgraded to after. */
   readonly updates: 'included' | 'after'
-}
-
-/** A tool of the host. */
-export interface ToolStrategy extends Way {
-  readonly kind: 'tool'
-  commandLine(
-    plan: TreePlan,
-    paths: StrategyPaths,
-    host: BootstrapHost,
-  ): readonly [string, ...string[]]
-  environment(paths: StrategyPaths): Readonly<Record<string, string>>
-  /** A line of the tool's output as an event, or undefined when it says nothing new. */
-  readLine(line: string): LogEvent | undefined
-  /** What a failure means, from the tool's output; undefined when it is not known. */
-  diagnose(lines: readonly string[]): Diagnosis | undefined
-}
-
-/** This program itself. */
-export interface OwnStrategy extends Way {
-  readonly kind: 'own'
+  /** Programs that take part, whose versions the manifest tells. */
+  readonly programs: readonly string[]
   /**
    * Fills the tree.
    *
-   * @throws NspawnError `BOOTSTRAP_…`, `CANCELED`, `ENOSPC`
+   * @throws NspawnError `BOOTSTRAP_…`, `CANCELED`, `ENOSPC`, or what a program's failure was
    */
-  fill(plan: TreePlan, paths: StrategyPaths, log: ToolLog, context: CreateContext): Promise<void>
+  fill(plan: TreePlan<A>, run: StrategyRun): Promise<void>
+  /** A line of a tool's output as an event, or undefined when it says nothing new. */
+  readLine?(line: string): LogEvent | undefined
+  /** What a tool's failure means, from its output; undefined when it is not known. */
+  diagnose?(lines: readonly string[]): Diagnosis | undefined
 }
-
-export type Strategy = ToolStrategy | OwnStrategy
 
 export interface Diagnosis {
   readonly code: string

@@ -7,7 +7,7 @@ import { strategiesOf } from './strategies.ts'
 export interface RecipeSurvey {
   readonly id: string
   readonly title: string
-  readonly releases: readonly { readonly codename: string; readonly names: readonly string[] }[]
+  readonly releases: readonly { readonly name: string; readonly names: readonly string[] }[]
   readonly defaultRelease: string
   readonly architectures: readonly string[]
   readonly mirror: string
@@ -37,13 +37,16 @@ export async function surveyRecipes(ids: readonly string[]): Promise<RecipeSurve
       return {
         id,
         title: recipe.title,
-        releases: recipe.releases.map(({ codename, version, aliases }) => ({
-          codename,
-          names: [...(version === undefined ? [] : [version]), ...(aliases ?? [])],
+        releases: recipe.releases.map(({ name, version, aliases }) => ({
+          name,
+          names: [
+            ...(version === undefined || version === name ? [] : [version]),
+            ...(aliases ?? []),
+          ],
         })),
         defaultRelease: recipe.defaultRelease,
         architectures: Object.values(recipe.architectures),
-        mirror: draft.mirror,
+        mirror: draft.archive.mirror,
         strategies,
         taken: strategies.find(({ obstacle }) => obstacle === undefined)?.id,
       }

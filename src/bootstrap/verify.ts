@@ -4,28 +4,28 @@ import { NspawnError } from '../errors.ts'
 import { readOsRelease } from '../images/os-release.ts'
 import { mountsBelow } from '../images/remove-tree.ts'
 import type { Architecture } from '../recipe.ts'
-import {
-  bareName,
-  brokenPackages,
-  installedPackages,
-  type InstalledPackage,
-} from './dpkg-status.ts'
+import { familyOf } from './families.ts'
+import { bareName } from './families/dpkg-status.ts'
+import type { InstalledPackage } from './families/family.ts'
 import type { TreePlan } from './plan.ts'
+import type { TreeInMaking } from './run-in-tree.ts'
 import type { TreeFiles } from './tree-files.ts'
 
 /**
  * @returns what is installed
  * @throws NspawnError `BOOTSTRAP_VERIFY`, saying what was expected and what was found
  */
-export function verifyTree(files: TreeFiles, plan: TreePlan): readonly InstalledPackage[] {
+export async function verifyTree(
+  tree: TreeInMaking,
+  files: TreeFiles,
+  plan: TreePlan,
+): Promise<readonly InstalledPackage[]> {
   checkOsRelease(files, plan)
   checkShell(files, plan.architecture)
   if (plan.purpose === 'boot') checkInit(files)
   const mounts = mountsBelow(files.root)
   if (mounts.length > 0) throw wrong(`something is mounted in the new tree: ${mounts.join(', ')}`)
-  const broken = brokenPackages(files)
-  if (broken.length > 0) throw wrong(`packages are half installed: ${broken.join(', ')}`)
-  const packages = installedPackages(files)
+  const packages = await familyOf(plan).installedPackages(tree, files)
   if (packages === undefined || packages.length === 0)
     throw wrong('the package database of the new tree is empty')
   checkExcluded(packages, plan)
@@ -36,7 +36,7 @@ function checkOsRelease(files: TreeFiles, plan: TreePlan): void {
   const found = readOsRelease(files.root)
   if (found === undefined)
     throw wrong('the new tree has no os-release file, so it is no operating system')
-  const { id, codename, version } = plan.osRelease
+  const { id, codename, version, versionMatch } = plan.osRelease
   const expectations = [
     ['ID', id],
     ['VERSION_CODENAME', codename],
@@ -44,6 +44,12 @@ function checkOsRelease(files: TreeFiles, plan: TreePlan): void {
   ] as const
   for (const [field, expected] of expectations) {
     if (expected === undefined || found[field] === expected) continue
+    if (
+      field === 'VERSION_ID' &&
+      versionMatch === 'major' &&
+      found[field]?.split('.')[0] === expected
+    )
+      continue
     throw wrong(
       `the os-release file of the new tree says ${field}=${found[field] ?? ''} where ${expected} was expected`,
     )

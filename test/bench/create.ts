@@ -56,8 +56,9 @@ async function timed(argv: readonly string[]): Promise<Run> {
 function contestants(room: string): Readonly<Record<string, readonly string[]>> {
   const host = inspectHost()
   const plan = planTree({ recipe: 'debian', variant }, debian, host, strategiesOf(debian), room)
-  const trust = `deb [signed-by=${plan.keyring}]`
-  const suites = [{ suite: plan.release, mirror: plan.mirror }, ...plan.extraSuites]
+  const { archive } = plan
+  const trust = `deb [signed-by=${archive.keyring}]`
+  const suites = [{ suite: plan.release, mirror: archive.mirror }, ...archive.extraSuites]
   const ours = ['--machines-dir', join(room, 'machines'), '--state-dir', join(room, 'state')]
   return {
     mmdebstrap: [
@@ -81,8 +82,8 @@ function contestants(room: string): Readonly<Record<string, readonly string[]>> 
       'embedded',
     ),
     debootstrap: [
-      ...['debootstrap', `--variant=${variant}`, `--keyring=${plan.keyring}`, plan.release],
-      ...[join(room, 'de'), plan.mirror],
+      ...['debootstrap', `--variant=${variant}`, `--keyring=${archive.keyring}`, plan.release],
+      ...[join(room, 'de'), archive.mirror],
     ],
   }
 }

@@ -1,7 +1,7 @@
 /** Which packages a tree is made of: what mmdebstrap would take for the same variant. */
 import { NspawnError } from '../../errors.ts'
 import { nearest } from '../../settings/nearest.ts'
-import { bareName } from '../dpkg-status.ts'
+import { bareName } from '../families/dpkg-status.ts'
 import type { TreePlan } from '../plan.ts'
 import type { ArchivePackage } from './archive-package.ts'
 import type { PackageIndex } from './package-index.ts'

@@ -1,9 +1,6 @@
 /** Runs the tree's own dpkg in a container of the tree, and says which package failed at what. */
 import { NspawnError } from '../../errors.ts'
-import { ephemeralMachineName } from '../../images/names.ts'
-import { runContainer } from '../../runtime/client.ts'
-import { defaultSettings } from '../../settings/settings.ts'
-import type { CreateContext } from '../create-context.ts'
+import { runInTree, type TreeInMaking } from '../run-in-tree.ts'
 import type { ToolLog } from '../tool-log.ts'
 
 /** Where packages are seen inside; the container's own /run leaves nothing in the tree. */
@@ -12,27 +9,9 @@ const inside = '/run/packages'
 /** Lines of output that are looked through for the cause of a failure. */
 const remembered = 200
 
-/** What maintainer scripts may know, and what keeps them from asking or starting anything. */
-const environment = {
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  LC_ALL: 'C.UTF-8',
-  // dpkg sees a terminal.
-  DPKG_COLORS: 'never',
-  DEBIAN_FRONTEND: 'noninteractive',
-  DEBCONF_NONINTERACTIVE_SEEN: 'true',
-  DEBIAN_PRIORITY: 'critical',
-  SYSTEMD_IN_CHROOT: '1',
-  SYSTEMD_OFFLINE: '1',
-  SYSTEMD_HWDB_UPDATE_BYPASS: '1',
-  KERNEL_INSTALL_BYPASS: '1',
-}
-
-export interface DpkgRun {
-  readonly root: string
+export interface DpkgRun extends TreeInMaking {
   /** Directory of package files on the host. */
   readonly packages: string
-  readonly log: ToolLog
-  readonly context: CreateContext
 }
 
 /**
@@ -51,57 +30,23 @@ export async function runDpkg(
     '--force-unsafe-io',
     ...words,
     ...files.map((name) => `${inside}/${name}`),
-  ]
-  log.add(`+ ${command.join(' ')}`)
+  ] as const
   const said: string[] = []
   let done = 0
-  const { status } = await runContainer({
-    settings: {
-      ...defaultSettings(),
-      root: { kind: 'directory', path: root },
-      command,
-      machine: ephemeralMachineName('create'),
-      environment: Object.entries(environment).map(([name, value]) => ({ name, value })),
-      startMode: 'stub-init',
-      suppressSync: true,
-      privateNetwork: true,
-      register: 'no',
-      keepUnit: true,
-      resolvConf: 'off',
-      linkJournal: 'no',
-      timezone: 'off',
-      quiet: true,
-      mounts: [
-        {
-          kind: 'bind',
-          source: { kind: 'host', path: packages },
-          destination: inside,
-          access: 'read-only',
-          recursive: false,
-          idMap: 'noidmap',
-        },
-      ],
-    },
-    stdio: 'lines',
-    onLine: (text, stream) => {
-      // Where dpkg writes over its own line, the last version counts.
-      const line = text.slice(text.lastIndexOf('\r', text.length - 2) + 1)
-      log.add(line)
-      said.push(line)
-      if (said.length > remembered) said.shift()
-      context.log({ kind: 'output', stream, line })
-      const told = /^(Unpacking|Setting up) (\S+)/.exec(line)
-      if (told === null) return
-      const what = `${told[1] === 'Unpacking' ? 'unpacking' : 'configuring'} ${told[2]}`
-      context.log({
-        kind: 'progress',
-        text: what,
-        done: ++done,
-        total: undefined,
-        unit: 'packages',
-      })
-    },
-    signal: context.signal,
+  const onLine = (line: string) => {
+    said.push(line)
+    if (said.length > remembered) said.shift()
+    const told = /^(Unpacking|Setting up) (\S+)/.exec(line)
+    if (told === null) return
+    const what = `${told[1] === 'Unpacking' ? 'unpacking' : 'configuring'} ${told[2]}`
+    context.log({ kind: 'progress', text: what, done: ++done, total: undefined, unit: 'packages' })
+  }
+  const { status } = await runInTree({ root, log, context }, command, {
+    network: 'none',
+    // dpkg sees a terminal.
+    environment: { DPKG_COLORS: 'never' },
+    binds: [{ source: packages, destination: inside }],
+    onLine,
   })
   if (status !== 0) throw failure(said, status, log)
 }

@@ -1,6 +1,9 @@
 /** debootstrap: needs nothing but a shell and a downloader, one mirror and one suite. */
 import { join } from 'node:path'
-import type { ToolStrategy } from '../strategy.ts'
+import type { AptArchive } from '../archives/apt.ts'
+import type { TreePlan } from '../plan.ts'
+import type { Strategy, StrategyPaths } from '../strategy.ts'
+import type { ToolPlace } from '../tools.ts'
 import { diagnoseApt } from './apt-failures.ts'
 import { keyringObstacle } from './keyring-obstacle.ts'
 
@@ -17,10 +20,10 @@ const scripts = '/usr/share/debootstrap/scripts'
 /** The script for suites that this host's debootstrap is too old to know. */
 const newestScript = 'sid'
 
-export const debootstrap: ToolStrategy = {
-  kind: 'tool',
+export const debootstrap: Strategy<AptArchive> = {
   id: 'debootstrap',
   updates: 'after',
+  programs: ['debootstrap'],
 
   obstacle(draft, host) {
     if (host.findProgram('debootstrap') === undefined) {
@@ -35,27 +38,11 @@ export const debootstrap: ToolStrategy = {
     return keyringObstacle(draft, host)
   },
 
-  commandLine(plan, paths, host) {
-    return [
-      'debootstrap',
-      ...variants[plan.variant]!,
-      `--arch=${plan.packageArchitecture}`,
-      ...(plan.include.length === 0 ? [] : [`--include=${plan.include.join(',')}`]),
-      ...(plan.exclude.length === 0 ? [] : [`--exclude=${plan.exclude.join(',')}`]),
-      `--components=${plan.components.join(',')}`,
-      // Without the first one a missing key only warns.
-      ...(plan.signatures === 'required'
-        ? ['--force-check-gpg', `--keyring=${plan.keyring}`]
-        : ['--no-check-gpg']),
-      `--cache-dir=${paths.packages}`,
-      plan.release,
-      paths.tree,
-      plan.mirror.replace(/^copy:/, 'file:'),
-      ...(host.hasFile(join(scripts, plan.release)) ? [] : [newestScript]),
-    ]
+  async fill(plan, { paths, tools }) {
+    await tools.run(debootstrapCommand(plan, paths, tools), {
+      emulated: plan.execution === 'emulated',
+    })
   },
-
-  environment: () => ({}),
 
   readLine(line) {
     const match =
@@ -77,4 +64,30 @@ export const debootstrap: ToolStrategy = {
   },
 
   diagnose: diagnoseApt,
+}
+
+/** @see debootstrap(8) */
+export function debootstrapCommand(
+  plan: TreePlan<AptArchive>,
+  paths: StrategyPaths,
+  place: Pick<ToolPlace, 'hasFile'>,
+): [string, ...string[]] {
+  const { archive } = plan
+  return [
+    'debootstrap',
+    ...variants[plan.variant]!,
+    `--arch=${plan.packageArchitecture}`,
+    ...(plan.include.length === 0 ? [] : [`--include=${plan.include.join(',')}`]),
+    ...(plan.exclude.length === 0 ? [] : [`--exclude=${plan.exclude.join(',')}`]),
+    `--components=${archive.components.join(',')}`,
+    // Without the first one a missing key only warns.
+    ...(plan.signatures === 'required'
+      ? ['--force-check-gpg', `--keyring=${archive.keyring}`]
+      : ['--no-check-gpg']),
+    `--cache-dir=${paths.packages}`,
+    plan.release,
+    paths.tree,
+    archive.mirror.replace(/^copy:/, 'file:'),
+    ...(place.hasFile(join(scripts, plan.release)) ? [] : [newestScript]),
+  ]
 }

@@ -6,24 +6,24 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { phase } from '../../log.ts'
-import type { CreateContext } from '../create-context.ts'
+import type { AptArchive } from '../archives/apt.ts'
 import { allOrNone } from '../debian/all-or-none.ts'
 import { installPackages } from '../debian/install.ts'
 import { readPackageIndex, type IndexSource, type PackageIndex } from '../debian/package-index.ts'
 import { choosePackages, embeddedVariants } from '../debian/package-set.ts'
 import { fetchReleaseWithSpare } from '../debian/release-keyrings.ts'
 import type { TreePlan } from '../plan.ts'
-import type { OwnStrategy, StrategyPaths } from '../strategy.ts'
+import type { Strategy, StrategyRun } from '../strategy.ts'
 import type { ToolLog } from '../tool-log.ts'
 import { keyringObstacle } from './keyring-obstacle.ts'
 
 /** Keyrings that come with this program, for hosts that have none of the distribution's. */
 const shippedKeyrings = ['debian-archive-keyring.gpg']
 
-export const embedded: OwnStrategy = {
-  kind: 'own',
+export const embedded: Strategy<AptArchive> = {
   id: 'embedded',
   updates: 'included',
+  programs: [],
 
   obstacle(draft, host) {
     if (!embeddedVariants.includes(draft.variant)) {
@@ -32,28 +32,22 @@ export const embedded: OwnStrategy = {
         hint: `it has ${embeddedVariants.join(', ')}`,
       }
     }
-    return hasShipped(draft) ? undefined : keyringObstacle(draft, host)
+    return hasShipped(draft.archive) ? undefined : keyringObstacle(draft, host)
   },
 
-  async fill(plan, paths, log, context) {
+  async fill(plan, run) {
     try {
-      await fillTree(plan, paths, log, context)
+      await fillTree(plan, run)
     } catch (error) {
-      throw explain(error, log)
+      throw explain(error, run.log)
     }
   },
 }
 
-async function fillTree(
-  plan: TreePlan,
-  paths: StrategyPaths,
-  log: ToolLog,
-  context: CreateContext,
-): Promise<void> {
+async function fillTree(plan: TreePlan<AptArchive>, run: StrategyRun): Promise<void> {
+  const { paths, log, context } = run
   const { packageArchitecture } = plan
-  const index = await phase(context.log, 'reading the package index', () =>
-    readIndexes(plan, paths, log, context),
-  )
+  const index = await phase(context.log, 'reading the package index', () => readIndexes(plan, run))
   const set = choosePackages(index, plan)
   const line = (what: string, packages: readonly { name: string; version: string }[]) =>
     log.add(`${what}: ${packages.map(({ name, version }) => `${name} ${version}`).join(', ')}`)
@@ -71,12 +65,10 @@ async function fillTree(
 }
 
 async function readIndexes(
-  plan: TreePlan,
-  paths: StrategyPaths,
-  log: ToolLog,
-  { signal, log: sink }: CreateContext,
+  { archive, signatures, release: main, packageArchitecture }: TreePlan<AptArchive>,
+  { paths, log, context: { signal, log: sink } }: StrategyRun,
 ): Promise<PackageIndex> {
-  const { signatures, components } = plan
+  const { components, keyring } = archive
   let noticed = signatures === 'ignored'
   const notice = (why: string) => {
     if (noticed) return
@@ -84,13 +76,13 @@ async function readIndexes(
     const text = `${why}: the keyring that comes with this program is used`
     sink({ kind: 'notice', text })
   }
-  const shipped = join(paths.templates, 'debian', basename(plan.keyring))
-  const present = existsSync(plan.keyring)
-  const keyrings = [present ? plan.keyring : shipped]
-  if (!present) notice(`this host has no ${plan.keyring}`)
-  const spare = present && hasShipped(plan) ? shipped : undefined
-  const spareUsed = () => notice(`${plan.keyring} lacks the keys of this archive`)
-  const suites = [{ suite: plan.release, mirror: plan.mirror }, ...plan.extraSuites]
+  const shipped = join(paths.templates, 'debian', basename(keyring))
+  const present = existsSync(keyring)
+  const keyrings = [present ? keyring : shipped]
+  if (!present) notice(`this host has no ${keyring}`)
+  const spare = present && hasShipped(archive) ? shipped : undefined
+  const spareUsed = () => notice(`${keyring} lacks the keys of this archive`)
+  const suites = [{ suite: main, mirror: archive.mirror }, ...archive.extraSuites]
   const sources = await allOrNone(
     suites.map(({ suite, mirror }) => async (either): Promise<IndexSource> => {
       const uri = mirror.replace(/^copy:/, 'file:')
@@ -104,11 +96,11 @@ async function readIndexes(
     }),
     signal,
   )
-  return readPackageIndex(sources, plan.packageArchitecture, { signal, log: sink })
+  return readPackageIndex(sources, packageArchitecture, { signal, log: sink })
 }
 
 /** Whether this program has the keyring too; whom a user trusts is for the user alone to say. */
-function hasShipped({ keyring, keyringFrom }: Pick<TreePlan, 'keyring' | 'keyringFrom'>): boolean {
+function hasShipped({ keyring, keyringFrom }: AptArchive): boolean {
   return keyringFrom === 'recipe' && shippedKeyrings.includes(basename(keyring))
 }
 

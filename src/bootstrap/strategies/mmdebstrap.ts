@@ -1,8 +1,9 @@
 /** mmdebstrap: apt itself resolves and downloads, so several suites and versions work. */
 import { join } from 'node:path'
-import { bareName } from '../dpkg-status.ts'
+import type { AptArchive } from '../archives/apt.ts'
+import { bareName } from '../families/dpkg-status.ts'
 import type { TreePlan } from '../plan.ts'
-import type { ToolStrategy } from '../strategy.ts'
+import type { Strategy, StrategyPaths } from '../strategy.ts'
 import { diagnoseApt } from './apt-failures.ts'
 import { keyringObstacle } from './keyring-obstacle.ts'
 
@@ -22,10 +23,10 @@ const variants: Readonly<Record<string, readonly string[]>> = {
 const housekeeping =
   /^(chroot architecture|finding correct|running --|skipping |success in|main\(\)|setup failed)/
 
-export const mmdebstrap: ToolStrategy = {
-  kind: 'tool',
+export const mmdebstrap: Strategy<AptArchive> = {
   id: 'mmdebstrap',
   updates: 'included',
+  programs: ['mmdebstrap'],
 
   obstacle(draft, host) {
     if (host.findProgram('mmdebstrap') === undefined) {
@@ -46,29 +47,11 @@ export const mmdebstrap: ToolStrategy = {
     return keyringObstacle(draft, host)
   },
 
-  commandLine(plan, paths) {
-    return [
-      'mmdebstrap',
-      '--mode=root',
-      '--format=directory',
-      '--verbose',
-      ...packageOptions(plan),
-      `--architectures=${plan.packageArchitecture}`,
-      // Packages that were fetched before are linked in, and stay behind to be fetched back from there.
-      '--skip=essential/unlink,cleanup/apt/cache',
-      `--setup-hook=${join(paths.templates, 'debian/link-packages')}`,
-      // Archives that tests make by hand lack the packages that merge /usr by themselves.
-      ...(plan.mirror.startsWith('copy:') || plan.mirror.startsWith('file:')
-        ? ['--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr']
-        : []),
-      plan.release,
-      paths.tree,
-      ...sourceLines(plan),
-    ]
-  },
-
-  environment(paths) {
-    return { TSNSPAWN_PACKAGES: paths.packages }
+  async fill(plan, { paths, tools }) {
+    await tools.run(mmdebstrapCommand(plan, paths), {
+      environment: { TSNSPAWN_PACKAGES: paths.packages },
+      emulated: plan.execution === 'emulated',
+    })
   },
 
   readLine(line) {
@@ -99,6 +82,32 @@ export const mmdebstrap: ToolStrategy = {
   diagnose: diagnoseApt,
 }
 
+/** @see mmdebstrap(1) */
+export function mmdebstrapCommand(
+  plan: TreePlan<AptArchive>,
+  paths: StrategyPaths,
+): [string, ...string[]] {
+  const { mirror } = plan.archive
+  return [
+    'mmdebstrap',
+    '--mode=root',
+    '--format=directory',
+    '--verbose',
+    ...packageOptions(plan),
+    `--architectures=${plan.packageArchitecture}`,
+    // Packages that were fetched before are linked in, and stay behind to be fetched back from there.
+    '--skip=essential/unlink,cleanup/apt/cache',
+    `--setup-hook=${join(paths.templates, 'debian/link-packages')}`,
+    // Archives that tests make by hand lack the packages that merge /usr by themselves.
+    ...(mirror.startsWith('copy:') || mirror.startsWith('file:')
+      ? ['--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr']
+      : []),
+    plan.release,
+    paths.tree,
+    ...sourceLines(plan),
+  ]
+}
+
 /**
  * Which packages. Its own choice by priority, which apt reads last, would bring back what is left out: so
  * a variant that chooses that way is made of the essential packages and the same choice without those.
@@ -109,7 +118,7 @@ function packageOptions({
   exclude,
   release,
   packageArchitecture,
-}: TreePlan): string[] {
+}: TreePlan<AptArchive>): string[] {
   const priorities = variants[variant]!
   const chooses = exclude.length > 0 && priorities.length > 0
   const packages = [
@@ -131,13 +140,13 @@ function packageOptions({
 }
 
 /** sources.list lines; the key is named so that the tree's own apt trusts the same one. */
-function sourceLines(plan: TreePlan): string[] {
-  const trust = plan.signatures === 'required' ? `[signed-by=${plan.keyring}]` : '[trusted=yes]'
+function sourceLines({ signatures, release, archive }: TreePlan<AptArchive>): string[] {
+  const trust = signatures === 'required' ? `[signed-by=${archive.keyring}]` : '[trusted=yes]'
   // apt runs inside the tree for the last step, where a file: URL would be looked up; copy: is not.
   const line = (uri: string, suite: string) =>
-    `deb ${trust} ${uri.replace(/^file:/, 'copy:')} ${suite} ${plan.components.join(' ')}`
+    `deb ${trust} ${uri.replace(/^file:/, 'copy:')} ${suite} ${archive.components.join(' ')}`
   return [
-    line(plan.mirror, plan.release),
-    ...plan.extraSuites.map(({ suite, mirror }) => line(mirror, suite)),
+    line(archive.mirror, release),
+    ...archive.extraSuites.map(({ suite, mirror }) => line(mirror, suite)),
   ]
 }

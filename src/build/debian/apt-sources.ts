@@ -6,7 +6,7 @@ import {
   parseDeb822 as parseStanzas,
   parseOneLine,
   type AptSource as Entry,
-} from '../../bootstrap/apt-sources.ts'
+} from '../../bootstrap/archives/apt-sources.ts'
 import { findInTree, listTreeDirectory, readTreeFile } from '../tree-path.ts'
 
 export interface AptSuite {

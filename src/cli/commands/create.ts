@@ -15,6 +15,7 @@ interface CreateOptions {
   readonly exclude?: string[]
   readonly components?: string[]
   readonly mirror?: string
+  readonly repo?: string[]
   readonly keyring?: string
   readonly checkSignature: boolean
   readonly updates: boolean
@@ -49,6 +50,11 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--exclude <packages>', 'packages to leave out; may be repeated', list)
     .option('--components <names>', 'parts of the archive; default main', list)
     .option('-m, --mirror <url>', "archive to take; default the host's own")
+    .option(
+      '--repo <name=url>',
+      'another repository beside the own ones of the distribution; may be repeated',
+      (text: string, before: string[] | undefined) => [...(before ?? []), text],
+    )
     .option('--keyring <file>', "keys that may sign the archive; default the distribution's")
     .option('--no-check-signature', 'take an archive that nobody has signed')
     .option('--no-updates', 'only the release itself, without its updates and security suites')
@@ -69,7 +75,7 @@ export const define: VerbModule['define'] = (command, run) => {
         }
         context.log({
           kind: 'notice',
-          text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${plan.mirror}`,
+          text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${plan.archive.mirror}`,
         })
         const tree = await createTree(plan, context)
         context.result(
@@ -95,6 +101,7 @@ function request(recipe: string, name: string | undefined, options: CreateOption
     exclude: options.exclude,
     components: options.components,
     mirror: options.mirror,
+    repositories: options.repo,
     keyring: options.keyring === undefined ? undefined : resolve(options.keyring),
     signatures: options.checkSignature ? 'required' : 'ignored',
     updates: options.updates ? 'all' : 'none',
@@ -111,7 +118,6 @@ function list(text: string, before: string[] | undefined): string[] {
 }
 
 function describePlan(plan: TreePlan): string {
-  const suites = plan.extraSuites.map(({ suite }) => suite)
   const rows: readonly (readonly [string, string])[] = [
     ['tree', plan.destination + (plan.existing === 'replace' ? ' (replacing what is there)' : '')],
     ['release', `${plan.recipe} ${plan.release}`],
@@ -123,17 +129,29 @@ function describePlan(plan: TreePlan): string {
       'packages',
       [plan.variant, ...plan.include, ...plan.exclude.map((name) => `without ${name}`)].join(', '),
     ],
-    [
-      'mirror',
-      `${plan.mirror} (${{ option: 'as asked for', host: "the host's own", recipe: "the recipe's" }[plan.mirrorFrom]})`,
-    ],
-    ['suites', [plan.release, ...suites].join(', ')],
+    ['mirror', `${plan.archive.mirror} (${mirrorOrigins[plan.archive.mirrorFrom]})`],
+    archiveParts(plan),
     [
       'signed by',
-      plan.signatures === 'required' ? plan.keyring : 'nobody: signatures are not checked',
+      plan.signatures === 'required'
+        ? (plan.archive.keyring ?? "the distribution's own keys")
+        : 'nobody: signatures are not checked',
     ],
     ['made with', `${plan.strategy} (${plan.strategyReason})`],
     ['then', plan.finishing.join(', ')],
   ]
   return rows.map(([what, value]) => `${`${what}:`.padEnd(14)}${value}`).join('\n')
+}
+
+const mirrorOrigins = {
+  option: 'as asked for',
+  host: "the host's own",
+  recipe: "the recipe's",
+} as const
+
+function archiveParts({ archive, release }: TreePlan): readonly [string, string] {
+  if (archive.family === 'apt')
+    return ['suites', [release, ...archive.extraSuites.map(({ suite }) => suite)].join(', ')]
+  const names = archive.repositories.map((one) => ('id' in one ? one.id : one.name))
+  return ['repositories', names.join(', ')]
 }

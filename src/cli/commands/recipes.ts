@@ -44,7 +44,7 @@ function reason({ strategies, taken }: RecipeSurvey): string {
 
 function inFull(recipe: RecipeSurvey): string {
   const releases = recipe.releases.map(
-    ({ codename, names }) => `${codename}${names.length === 0 ? '' : ` (${names.join(', ')})`}`,
+    ({ name, names }) => `${name}${names.length === 0 ? '' : ` (${names.join(', ')})`}`,
   )
   const ways = recipe.strategies.map(({ id, obstacle, hint }) => {
     if (id === recipe.taken) return `${id}: taken on this host`

@@ -270,7 +270,10 @@ describe.skipIf(missing)(
       const plan = await planCreate(request, dir.path)
       const notices: string[] = []
       const run = createTree(
-        { ...plan, keyring: '/nonexistent/debian-archive-keyring.gpg' },
+        {
+          ...plan,
+          archive: { ...plan.archive, keyring: '/nonexistent/debian-archive-keyring.gpg' },
+        },
         {
           machinesDirectory: dir.path,
           stateDirectory: join(scratch.path, 'state'),

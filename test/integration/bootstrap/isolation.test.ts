@@ -35,7 +35,7 @@ describe.skipIf(lacks('root', 'program:setpriv', 'program:unshare'))('isolated p
     'see the emulators of the kernel when they will need them',
     async () => {
       const look = ['cat', '/proc/sys/fs/binfmt_misc/status'] as const
-      const { stdout } = await runProgram('x', isolated(look, 'emulated'))
+      const { stdout } = await runProgram('x', isolated(look, { emulated: true }))
       expect(stdout).toMatch(/^(enabled|disabled)$/)
     },
   )

@@ -12,6 +12,7 @@ import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
 import { TreeFiles } from '../../../src/bootstrap/tree-files.ts'
+import { treeInMaking } from '../../fixtures/tree-in-making.ts'
 
 const templates = new URL('../../../templates', import.meta.url).pathname
 
@@ -34,14 +35,14 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true }))
 
-function finish(request: Omit<TreeRequest, 'recipe'> = {}) {
+async function finish(request: Omit<TreeRequest, 'recipe'> = {}) {
   const plan = planTree({ recipe: 'debian', ...request }, debian, host, strategiesOf(debian), '/m')
-  finishTree(files, plan, templates)
+  await finishTree({ files, plan, tree: treeInMaking(root), templates })
 }
 
 test.skipIf(process.getuid?.() !== 0)(
   'nothing of the host is left, and doing it twice changes nothing',
-  () => {
+  async () => {
     files.write('/etc/hostname', 'builder\n')
     files.write('/etc/resolv.conf', 'nameserver 192.0.2.1\n')
     files.write('/etc/shadow', 'root:!:1:0:99999:7:::\nbin:*:1::::::\n', 0o640)
@@ -59,7 +60,7 @@ test.skipIf(process.getuid?.() !== 0)(
       sources: files.read('/etc/apt/sources.list.d/debian.sources'),
       oneLine: files.read('/etc/apt/sources.list'),
     })
-    finish()
+    await finish()
     const once = look()
     expect(once).toMatchObject({
       hosts: '127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n',
@@ -73,25 +74,25 @@ test.skipIf(process.getuid?.() !== 0)(
     expect(once.etc).not.toContain('resolv.conf')
     expect(once.sources).toContain('Suites: trixie trixie-updates\n')
     expect(once.sources).toContain('Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n')
-    finish()
+    await finish()
     expect(look()).toEqual(once)
   },
 )
 
 test.skipIf(process.getuid?.() !== 0)(
   'a tree that is to boot gets its name, a first boot and keeps its resolver link',
-  () => {
+  async () => {
     mkdirSync(join(root, 'etc'))
     symlinkSync('../run/systemd/resolve/stub-resolv.conf', join(root, 'etc/resolv.conf'))
-    finish({ name: 'web', variant: 'boot' })
+    await finish({ name: 'web', variant: 'boot' })
     expect(files.read('/etc/hostname')).toBe('web\n')
     expect(files.read('/etc/machine-id')).toBe('uninitialized\n')
     expect(files.stat('/etc/resolv.conf', 'keep')?.isSymbolicLink()).toBe(true)
   },
 )
 
-test.skipIf(process.getuid?.() !== 0)('older releases get one-line sources', () => {
-  finish({ release: 'bookworm', updates: 'none' })
+test.skipIf(process.getuid?.() !== 0)('older releases get one-line sources', async () => {
+  await finish({ release: 'bookworm', updates: 'none' })
   expect(files.read('/etc/apt/sources.list')).toBe(
     'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://ftp.debian.org/debian bookworm main\n',
   )

@@ -11,6 +11,8 @@ async function rooms(root: string): Promise<{ pool: string; stage: string }> {
   return { pool, stage }
 }
 
+const isPackage = (name: string) => name.endsWith('.deb')
+
 test('what a run had to fetch again takes the place of what was damaged, at whatever size', async () => {
   await using directory = await temporaryDirectory()
   const { pool, stage } = await rooms(directory.path)
@@ -22,7 +24,7 @@ test('what a run had to fetch again takes the place of what was damaged, at what
     await writeFile(join(pool, `${name}.deb`), kept)
     await writeFile(join(stage, `${name}.deb`), 'whole!')
   }
-  await returnToPool(pool, stage)
+  await returnToPool(pool, stage, isPackage)
   for (const name of ['a_1_all.deb', 'b_1_all.deb', 'c_1_all.deb'])
     expect(await readFile(join(pool, name), 'utf8')).toBe('whole!')
   expect((await readdir(pool)).toSorted()).toEqual(['a_1_all.deb', 'b_1_all.deb', 'c_1_all.deb'])
@@ -32,7 +34,7 @@ test('nothing but files comes into the pool', async () => {
   await using directory = await temporaryDirectory()
   const { pool, stage } = await rooms(directory.path)
   await symlink('/etc/passwd', join(stage, 'a_1_all.deb'))
-  await returnToPool(pool, stage)
+  await returnToPool(pool, stage, isPackage)
   expect(await readdir(pool)).toEqual([])
 })
 
@@ -51,9 +53,9 @@ test('runs at the same time that return and drop the same packages do not mind e
   const third = join(directory.path, 'third')
   await mkdir(third)
   await Promise.all([
-    returnToPool(pool, stage),
-    returnToPool(pool, second),
-    linkFromPool(pool, third, 'amd64'),
+    returnToPool(pool, stage, isPackage),
+    returnToPool(pool, second, isPackage),
+    linkFromPool(pool, third, isPackage),
   ])
   expect((await readdir(pool)).toSorted()).toEqual((await readdir(stage)).toSorted())
 })

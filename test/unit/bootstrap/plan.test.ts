@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import debian from '../../../recipes/debian.ts'
-import { parseOneLine } from '../../../src/bootstrap/apt-sources.ts'
+import { parseOneLine } from '../../../src/bootstrap/archives/apt-sources.ts'
 import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planHash, planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
@@ -28,8 +28,7 @@ test('without any wish it is the current stable, called after its codename, from
     release: 'trixie',
     packageArchitecture: 'amd64',
     variant: 'minbase',
-    mirror: 'http://near.example/debian',
-    mirrorFrom: 'host',
+    archive: { mirror: 'http://near.example/debian', mirrorFrom: 'host' },
     strategy: 'embedded',
     osRelease: { id: 'debian', codename: 'trixie', version: '13' },
   })
@@ -50,26 +49,25 @@ test('a release goes by codename, number and alias', () => {
 test('a suite that the recipe does not know is handed to the archive, and its os-release is not foretold', () => {
   expect(plan({ release: 'duke' })).toMatchObject({
     release: 'duke',
-    known: undefined,
-    extraSuites: [],
+    archive: { extraSuites: [] },
     osRelease: { id: 'debian', codename: undefined, version: undefined },
   })
 })
 
 test('updates and security suites lie on their own mirrors, and can be left out', () => {
-  expect(plan({}).extraSuites).toEqual([
+  expect(plan({}).archive.extraSuites).toEqual([
     { suite: 'trixie-updates', mirror: 'http://near.example/debian' },
     { suite: 'trixie-security', mirror: 'http://near.example/sec' },
   ])
-  expect(plan({ updates: 'none' })).toMatchObject({
+  expect(plan({ updates: 'none' }).archive).toMatchObject({
     extraSuites: [],
     keptSources: [{ uri: 'http://near.example/debian', suites: ['trixie'] }],
   })
 })
 
 test('off Debian the documented mirror is taken, and a mirror that was asked for always', () => {
-  expect(plan({}, { osId: 'fedora' }).mirror).toBe('http://ftp.debian.org/debian')
-  expect(plan({ mirror: 'https://m.example/d/' })).toMatchObject({
+  expect(plan({}, { osId: 'fedora' }).archive.mirror).toBe('http://ftp.debian.org/debian')
+  expect(plan({ mirror: 'https://m.example/d/' }).archive).toMatchObject({
     mirror: 'https://m.example/d',
     mirrorFrom: 'option',
   })
@@ -77,8 +75,10 @@ test('off Debian the documented mirror is taken, and a mirror that was asked for
 
 test('a tree made from a local archive keeps sources that it can reach', () => {
   const local = plan({ mirror: '/srv/archive', updates: 'none' })
-  expect(local.mirror).toBe('file:///srv/archive')
-  expect(local.keptSources).toEqual([{ uri: 'http://ftp.debian.org/debian', suites: ['trixie'] }])
+  expect(local.archive.mirror).toBe('file:///srv/archive')
+  expect(local.archive.keptSources).toEqual([
+    { uri: 'http://ftp.debian.org/debian', suites: ['trixie'] },
+  ])
 })
 
 test('the embedded bootstrapper is the first choice, whatever tools the host has', () => {

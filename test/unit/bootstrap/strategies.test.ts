@@ -4,8 +4,8 @@ import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
 import { diagnoseApt } from '../../../src/bootstrap/strategies/apt-failures.ts'
-import { debootstrap } from '../../../src/bootstrap/strategies/debootstrap.ts'
-import { mmdebstrap } from '../../../src/bootstrap/strategies/mmdebstrap.ts'
+import { debootstrap, debootstrapCommand } from '../../../src/bootstrap/strategies/debootstrap.ts'
+import { mmdebstrap, mmdebstrapCommand } from '../../../src/bootstrap/strategies/mmdebstrap.ts'
 
 const host: BootstrapHost = {
   architecture: 'x86-64',
@@ -23,7 +23,7 @@ function plan(request: Omit<TreeRequest, 'recipe'>) {
 }
 
 test('debootstrap checks signatures against the keyring, always', () => {
-  const argv = debootstrap.commandLine(plan({ include: ['make', 'gcc'] }), paths, host)
+  const argv = debootstrapCommand(plan({ include: ['make', 'gcc'] }), paths, host)
   expect(argv).toEqual([
     'debootstrap',
     '--variant=minbase',
@@ -40,12 +40,12 @@ test('debootstrap checks signatures against the keyring, always', () => {
 })
 
 test('debootstrap makes suites that it does not know with the script of sid', () => {
-  expect(debootstrap.commandLine(plan({ release: 'duke' }), paths, host).at(-1)).toBe('sid')
-  expect(debootstrap.commandLine(plan({ release: 'sid' }), paths, host).at(-1)).toMatch(/^http/)
+  expect(debootstrapCommand(plan({ release: 'duke' }), paths, host).at(-1)).toBe('sid')
+  expect(debootstrapCommand(plan({ release: 'sid' }), paths, host).at(-1)).toMatch(/^http/)
 })
 
 test('mmdebstrap names the key in each source, so that nothing else is trusted', () => {
-  const sources = mmdebstrap.commandLine(plan({}), paths, host).slice(-3)
+  const sources = mmdebstrapCommand(plan({}), paths).slice(-3)
   const trust = 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
   expect(sources).toEqual([
     `${trust} http://ftp.debian.org/debian trixie main`,
@@ -56,7 +56,7 @@ test('mmdebstrap names the key in each source, so that nothing else is trusted',
 
 test('mmdebstrap leaves packages out in apt’s way, and reads local archives from outside the tree', () => {
   const request = { exclude: ['tzdata'], mirror: '/srv/a', updates: 'none' as const }
-  const argv = mmdebstrap.commandLine(plan(request), paths, host)
+  const argv = mmdebstrapCommand(plan(request), paths)
   expect(argv).toContain('--include=tzdata-')
   expect(argv).toContain('--variant=essential')
   expect(argv.find((word) => word.startsWith('--include=?'))).toBe(

@@ -8,6 +8,7 @@ import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
 import { TreeFiles } from '../../../src/bootstrap/tree-files.ts'
 import { verifyTree } from '../../../src/bootstrap/verify.ts'
+import { treeInMaking } from '../../fixtures/tree-in-making.ts'
 
 const host: BootstrapHost = {
   architecture: 'x86-64',
@@ -22,6 +23,7 @@ let files: TreeFiles
 
 function verify(request: Omit<TreeRequest, 'recipe'> = {}) {
   return verifyTree(
+    treeInMaking(files.root),
     files,
     planTree({ recipe: 'debian', ...request }, debian, host, strategiesOf(debian), '/m'),
   )
@@ -52,8 +54,10 @@ beforeEach(() => {
 
 afterEach(() => rmSync(files.root, { recursive: true }))
 
-test('a good tree passes and tells its packages', () => {
-  expect(verify()).toEqual([{ name: 'libc6', version: '2.41-12', architecture: 'amd64' }])
+test('a good tree passes and tells its packages', async () => {
+  await expect(verify()).resolves.toEqual([
+    { name: 'libc6', version: '2.41-12', architecture: 'amd64' },
+  ])
 })
 
 test.each<[string, () => void, string]>([
@@ -90,28 +94,40 @@ test.each<[string, () => void, string]>([
     () => files.write('/var/lib/dpkg/status', status('half-configured')),
     'libc6 (half-configured)',
   ],
-])('a tree %s is refused', (_what, spoil, message) => {
+])('a tree %s is refused', async (_what, spoil, message) => {
   spoil()
-  expect(verify).toThrow(
-    expect.objectContaining({
-      code: 'BOOTSTRAP_VERIFY',
-      message: expect.stringContaining(message),
-    }),
+  await expect(verify()).rejects.toMatchObject({
+    code: 'BOOTSTRAP_VERIFY',
+    message: expect.stringContaining(message) as string,
+  })
+})
+
+test('a tree with a package that was to be left out is refused', async () => {
+  await expect(verify({ exclude: ['tzdata'] })).resolves.toHaveLength(1)
+  await expect(verify({ exclude: ['tzdata', 'libc6:amd64'] })).rejects.toThrow(
+    'others need them: libc6',
   )
 })
 
-test('a tree with a package that was to be left out is refused', () => {
-  expect(verify({ exclude: ['tzdata'] })).toHaveLength(1)
-  expect(() => verify({ exclude: ['tzdata', 'libc6:amd64'] })).toThrow('others need them: libc6')
-})
-
-test('a tree that is to boot needs an init', () => {
-  expect(() => verify({ variant: 'boot' })).toThrow('no init')
+test('a tree that is to boot needs an init', async () => {
+  await expect(verify({ variant: 'boot' })).rejects.toThrow('no init')
   files.write('/usr/lib/systemd/systemd', elf(62, 'little'))
-  expect(verify({ variant: 'boot' })).toHaveLength(1)
+  await expect(verify({ variant: 'boot' })).resolves.toHaveLength(1)
 })
 
-test('big-endian programs are told by their own byte order', () => {
+test('big-endian programs are told by their own byte order', async () => {
   files.write('/usr/bin/dash', elf(22, 'big'))
-  expect(verify({ architecture: 's390x' })).toHaveLength(1)
+  await expect(verify({ architecture: 's390x' })).resolves.toHaveLength(1)
+})
+
+test('a tree of a release may name a minor version where the recipe says so', async () => {
+  files.write('/usr/lib/os-release', 'ID=debian\nVERSION_ID="13.2"\nVERSION_CODENAME=trixie\n')
+  const found = planTree({ recipe: 'debian' }, debian, host, strategiesOf(debian), '/m')
+  const check = (versionMatch: 'whole' | 'major') =>
+    verifyTree(treeInMaking(files.root), files, {
+      ...found,
+      osRelease: { ...found.osRelease, versionMatch },
+    })
+  await expect(check('major')).resolves.toHaveLength(1)
+  await expect(check('whole')).rejects.toThrow('VERSION_ID=13.2')
 })

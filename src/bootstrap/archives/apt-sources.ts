@@ -4,7 +4,7 @@
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { readIfThere } from '../read-if-there.ts'
+import { readIfThere } from '../../read-if-there.ts'
 
 export interface AptSource {
   readonly types: readonly string[]

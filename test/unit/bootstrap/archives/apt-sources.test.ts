@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest'
-import { hostMirrors, parseDeb822, parseOneLine } from '../../../src/bootstrap/apt-sources.ts'
+import {
+  hostMirrors,
+  parseDeb822,
+  parseOneLine,
+} from '../../../../src/bootstrap/archives/apt-sources.ts'
 
 const releases = ['trixie', 'stable']
 

@@ -1,11 +1,6 @@
 /** What is installed in a Debian tree, read from dpkg's own database: deb822 stanzas, deb-control(5). */
-import type { TreeFiles } from './tree-files.ts'
-
-export interface InstalledPackage {
-  readonly name: string
-  readonly version: string
-  readonly architecture: string
-}
+import type { TreeFiles } from '../tree-files.ts'
+import type { InstalledPackage } from './family.ts'
 
 /** The packages that are wholly installed, by name; undefined when the tree has no such database. */
 export function installedPackages(files: TreeFiles): InstalledPackage[] | undefined {

@@ -1,0 +1,51 @@
+/** dpkg and apt in a tree. */
+import { NspawnError } from '../../errors.ts'
+import type { AptArchive } from '../archives/apt.ts'
+import { writeAptSources } from '../finishing/apt-sources.ts'
+import { runInTree, type TreeInMaking } from '../run-in-tree.ts'
+import { brokenPackages, installedPackages } from './dpkg-status.ts'
+import type { Family } from './family.ts'
+
+const policy = '/usr/sbin/policy-rc.d'
+
+export const apt: Family<AptArchive> = {
+  isPackage: (fileName, architecture) =>
+    fileName.endsWith(`_${architecture}.deb`) || fileName.endsWith('_all.deb'),
+
+  async installedPackages(_tree, files) {
+    const broken = brokenPackages(files)
+    if (broken.length > 0) {
+      throw new NspawnError(`packages are half installed: ${broken.join(', ')}`, {
+        code: 'BOOTSTRAP_VERIFY',
+      })
+    }
+    return installedPackages(files)
+  },
+
+  /** Services are kept from starting meanwhile. */
+  async installUpdates(tree, files, plan) {
+    if (plan.archive.extraSuites.length === 0) return
+    writeAptSources(files, plan)
+    files.write(policy, '#!/bin/sh\nexit 101\n', 0o755)
+    try {
+      for (const words of [['update'], ['--yes', 'dist-upgrade']]) await runApt(words, tree)
+    } finally {
+      files.remove(policy)
+    }
+  },
+}
+
+async function runApt(words: readonly string[], tree: TreeInMaking): Promise<void> {
+  const { log, context } = tree
+  context.log({ kind: 'step', text: `apt-get ${words.join(' ')}` })
+  const command = ['apt-get', '--quiet', ...words] as const
+  const { status } = await runInTree(tree, command, { network: 'host' })
+  if (status === 0) return
+  throw new NspawnError(`cannot bring the tree up to date: ${log.complaints().join('\n  ')}`, {
+    code: 'BOOTSTRAP_FAILED',
+    operation: command.join(' '),
+    status,
+    log: log.path,
+    hint: 'leave the updates out with --no-updates',
+  })
+}

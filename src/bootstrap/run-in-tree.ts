@@ -1,0 +1,74 @@
+/** Programs of the new tree itself, in a container of it: package managers, and what finishes a tree. */
+import { ephemeralMachineName } from '../images/names.ts'
+import { runContainer, type ContainerOutcome } from '../runtime/client.ts'
+import { defaultSettings, type Settings } from '../settings/settings.ts'
+import type { CreateContext } from './create-context.ts'
+import type { ToolLog } from './tool-log.ts'
+import { packageManagerEnvironment } from './tools.ts'
+
+/** A tree in the making, and who hears of what is done in it. */
+export interface TreeInMaking {
+  readonly root: string
+  readonly log: ToolLog
+  readonly context: CreateContext
+}
+
+export interface CommandInTree {
+  readonly network: 'host' | 'none'
+  /** Added to what every package manager gets. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** Directories of the host that are seen inside, read-only. */
+  readonly binds?: readonly { readonly source: string; readonly destination: string }[]
+  /** Hears each line beside the log. */
+  readonly onLine?: (line: string) => void
+}
+
+/**
+ * Runs `command` in the tree, which keeps what it changes. Nothing is synced, for that comes when the tree is published.
+ *
+ * @throws NspawnError when it cannot be started; `CANCELED`
+ */
+export async function runInTree(
+  { root, log, context }: TreeInMaking,
+  command: readonly [string, ...string[]],
+  { network, environment = {}, binds = [], onLine }: CommandInTree,
+): Promise<ContainerOutcome> {
+  log.add(`+ ${command.join(' ')}`)
+  const all = { ...packageManagerEnvironment, ...environment }
+  const settings: Settings = {
+    ...defaultSettings(),
+    root: { kind: 'directory', path: root },
+    command,
+    machine: ephemeralMachineName('create'),
+    environment: Object.entries(all).map(([name, value]) => ({ name, value })),
+    startMode: 'stub-init',
+    suppressSync: true,
+    privateNetwork: network === 'none',
+    register: 'no',
+    keepUnit: true,
+    resolvConf: network === 'none' ? 'off' : 'replace-host',
+    linkJournal: 'no',
+    timezone: 'off',
+    quiet: true,
+    mounts: binds.map(({ source, destination }) => ({
+      kind: 'bind',
+      source: { kind: 'host', path: source },
+      destination,
+      access: 'read-only',
+      recursive: false,
+      idMap: 'noidmap',
+    })),
+  }
+  return runContainer({
+    settings,
+    stdio: 'lines',
+    onLine: (text, stream) => {
+      // Where a program writes over its own line, the last version counts.
+      const line = text.slice(text.lastIndexOf('\r', text.length - 2) + 1)
+      log.add(line)
+      context.log({ kind: 'output', stream, line })
+      onLine?.(line)
+    },
+    signal: context.signal,
+  })
+}
