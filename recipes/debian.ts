@@ -70,7 +70,7 @@ export default defineRecipe({
       ],
     },
   },
-  strategies: ['embedded', 'mmdebstrap', 'debootstrap'],
+  strategies: ['embedded', 'mmdebstrap', 'debootstrap', 'tools:mmdebstrap', 'tools:debootstrap'],
   finishing: [
     'machine-id',
     'resolv-conf',

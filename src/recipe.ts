@@ -23,7 +23,10 @@ interface StrategyIds {
 
 export type Family = keyof StrategyIds
 
-export type StrategyId = StrategyIds[Family]
+/** With its programs on the host, or in a tree of tools. */
+type Ways<Id extends string> = Id | `tools:${Id}`
+
+export type StrategyId = Ways<StrategyIds[Family]>
 
 /** Things done to a tree after the strategy has filled it; each has a function in `bootstrap/`. */
 export type FinishingItem =
@@ -76,7 +79,7 @@ interface RecipeOf<F extends Family> {
   readonly architectures: Readonly<Partial<Record<Architecture, string>>>
   readonly packageSets: Readonly<Record<'minimal' | 'build' | 'boot', PackageSet>>
   /** The first one that can work on the host is taken. */
-  readonly strategies: readonly StrategyIds[F][]
+  readonly strategies: readonly Ways<StrategyIds[F]>[]
   readonly finishing: readonly FinishingItem[]
   /** What `ID=` of the tree's os-release must say. */
   readonly osRelease: { readonly id: string }

@@ -10,7 +10,6 @@ import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { checkNewImage } from '../images/new-image.ts'
 import { phase } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
-import { runProgram } from '../process.ts'
 import type { CreateContext } from './create-context.ts'
 import { familyOf } from './families.ts'
 import { finishTree } from './finishing.ts'
@@ -23,7 +22,8 @@ import { makeStage, treeImage } from './stage.ts'
 import { strategiesOf } from './strategies.ts'
 import type { Strategy, StrategyRun } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
-import { hostTools } from './tools.ts'
+import { hostTools, type ToolPlace, type ToolRun } from './tools.ts'
+import { toolsTree } from './tools-tree.ts'
 import { TreeFiles } from './tree-files.ts'
 import { tryTree } from './try-tree.ts'
 import { verifyTree } from './verify.ts'
@@ -81,8 +81,17 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
     const files = new TreeFiles(stage.tree)
     const tree = { root: stage.tree, log, context }
     const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
-    await timed('bootstrap', `installing ${plan.recipe} ${plan.release} with ${strategy.id}`, () =>
-      bootstrap(plan, strategy, host, { paths: { ...stage, templates }, log, context }),
+    let tools: Readonly<Record<string, string>> = {}
+    await timed(
+      'bootstrap',
+      `installing ${plan.recipe} ${plan.release} with ${strategy.id}`,
+      async () => {
+        tools = await bootstrap(plan, strategy, host, {
+          paths: { ...stage, templates },
+          log,
+          context,
+        })
+      },
     )
     await timed('finish', 'finishing the tree', async () => {
       if (strategy.updates === 'after') await familyOf(plan).installUpdates(tree, files, plan)
@@ -103,7 +112,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       await stage.publish()
       writeManifest(manifest, {
         plan,
-        tools: await programVersions(strategy),
+        tools,
         packages: installed,
         timingsMs,
         createdAt: new Date().toISOString(),
@@ -134,7 +143,8 @@ function preflight(plan: TreePlan, strategy: Strategy, host: BootstrapHost): voi
       hint: 'run it with sudo',
     })
   }
-  for (const program of strategy.programs.length > 0 ? ['setpriv', 'unshare'] : []) {
+  const isolates = strategy.programs.length > 0 && strategy.place !== 'tools tree'
+  for (const program of isolates ? ['setpriv', 'unshare'] : []) {
     if (host.findProgram(program) !== undefined) continue
     throw new NspawnError(`${program} is not installed`, {
       code: 'BOOTSTRAP_IMPOSSIBLE',
@@ -176,7 +186,7 @@ async function bootstrap(
   strategy: Strategy,
   host: BootstrapHost,
   { paths, log, context }: Omit<StrategyRun, 'tools'>,
-): Promise<void> {
+): Promise<Readonly<Record<string, string>>> {
   if (plan.signatures === 'ignored') {
     context.log({
       kind: 'warning',
@@ -187,14 +197,16 @@ async function bootstrap(
   const isPackage = (name: string) => familyOf(plan).isPackage(name, plan.packageArchitecture)
   await linkFromPool(pool, paths.packages, isPackage)
   const readLine = strategy.readLine?.bind(strategy)
-  const tools = hostTools(host, { paths, log, context, readLine })
+  const run = { paths, log, context, readLine }
+  const tools = await toolPlace(plan, strategy, host, run)
+  const versions = await programVersions(strategy, tools)
   try {
     await strategy.fill(plan, { paths, log, context, tools })
   } catch (error) {
     throw explain(error, strategy, log, freeBytes(paths.tree))
   }
   // Nobody vouches for these, and the next tree may ask for more.
-  if (plan.signatures === 'ignored') return
+  if (plan.signatures === 'ignored') return versions
   try {
     await returnToPool(pool, paths.packages, isPackage)
     await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'), isPackage)
@@ -207,6 +219,7 @@ async function bootstrap(
       text: `cannot keep the downloaded packages in ${pool}: ${message}`,
     })
   }
+  return versions
 }
 
 /** The tool's failure with its own last words, its log, and what it means where that is known. */
@@ -226,11 +239,26 @@ function explain(error: unknown, strategy: Strategy, log: ToolLog, free: number)
   })
 }
 
-async function programVersions({ programs }: Strategy): Promise<Record<string, string>> {
+function toolPlace(
+  plan: TreePlan,
+  strategy: Strategy,
+  host: BootstrapHost,
+  run: ToolRun,
+): ToolPlace | Promise<ToolPlace> {
+  if (strategy.place !== 'tools tree') return hostTools(host, run)
+  const { machinesDirectory } = run.context
+  const make = async (request: TreeRequest) =>
+    createTree(await planCreate(request, machinesDirectory), run.context)
+  return toolsTree(strategy.toolPackages ?? [], plan, run, { make, machinesDirectory })
+}
+
+async function programVersions(
+  { programs }: Strategy,
+  tools: ToolPlace,
+): Promise<Record<string, string>> {
   const versions: Record<string, string> = {}
   for (const program of programs) {
-    const step = `cannot ask ${program} for its version`
-    const { stdout } = await runProgram(step, [program, '--version'])
+    const { stdout } = await tools.run([program, '--version'])
     versions[program] = /\d\S*/.exec(stdout)?.[0] ?? stdout.trim()
   }
   return versions

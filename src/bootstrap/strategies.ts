@@ -3,10 +3,24 @@ import type { Recipe, StrategyId } from '../recipe.ts'
 import { debootstrap } from './strategies/debootstrap.ts'
 import { embedded } from './strategies/embedded.ts'
 import { mmdebstrap } from './strategies/mmdebstrap.ts'
+import { inToolsTree } from './tools-tree.ts'
 import type { Strategy } from './strategy.ts'
 
-const strategies: Readonly<Record<StrategyId, Strategy>> = { embedded, debootstrap, mmdebstrap }
+const toolsPrefix = 'tools:'
 
+type HostStrategyId = Exclude<StrategyId, `tools:${string}`>
+
+const strategies: Readonly<Record<HostStrategyId, Strategy>> = { embedded, debootstrap, mmdebstrap }
+
+/** In the recipe's order. */
 export function strategiesOf(recipe: Recipe): Strategy[] {
-  return recipe.strategies.map((id) => strategies[id])
+  return recipe.strategies.map((id) =>
+    isInTools(id)
+      ? inToolsTree(strategies[id.slice(toolsPrefix.length) as HostStrategyId])
+      : strategies[id],
+  )
+}
+
+function isInTools(id: StrategyId): id is `tools:${HostStrategyId}` {
+  return id.startsWith(toolsPrefix)
 }

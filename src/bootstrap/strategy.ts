@@ -33,6 +33,10 @@ export interface Strategy<A extends Archive = Archive> extends StrategyJudge<A> 
   readonly updates: 'included' | 'after'
   /** Programs that take part, whose versions the manifest tells. */
   readonly programs: readonly string[]
+  /** Packages of Debian that bring all of them, for a tree of tools. */
+  readonly toolPackages?: readonly string[]
+  /** Where they run; default `host`. */
+  readonly place?: 'host' | 'tools tree'
   /**
    * Fills the tree.
    *

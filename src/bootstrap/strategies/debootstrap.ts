@@ -24,6 +24,7 @@ export const debootstrap: Strategy<AptArchive> = {
   id: 'debootstrap',
   updates: 'after',
   programs: ['debootstrap'],
+  toolPackages: ['debootstrap', 'debian-archive-keyring'],
 
   obstacle(draft, host) {
     if (host.findProgram('debootstrap') === undefined) {

@@ -27,6 +27,7 @@ export const mmdebstrap: Strategy<AptArchive> = {
   id: 'mmdebstrap',
   updates: 'included',
   programs: ['mmdebstrap'],
+  toolPackages: ['mmdebstrap', 'arch-test', 'debian-archive-keyring'],
 
   obstacle(draft, host) {
     if (host.findProgram('mmdebstrap') === undefined) {

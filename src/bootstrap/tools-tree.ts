@@ -1,0 +1,214 @@
+/**
+ * Trees of tools: a host that lacks a package manager runs it in a container of a distribution that has it. The tree
+ * is made once by the embedded bootstrapper, kept as a hidden image beside the others, and never changed: every
+ * program runs on a throw-away copy of it. The stage lies at the same path inside, so a strategy need not know.
+ */
+import { existsSync, statSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { NspawnError } from '../errors.ts'
+import { ephemeralMachineName } from '../images/names.ts'
+import { runContainer } from '../runtime/client.ts'
+import { defaultSettings, type CustomMount, type Settings } from '../settings/settings.ts'
+import type { Archive } from './archives/archive.ts'
+import type { TreePlan, TreeRequest } from './plan.ts'
+import type { Strategy, StrategyPaths } from './strategy.ts'
+import {
+  packageManagerEnvironment,
+  type ToolOptions,
+  type ToolPlace,
+  type ToolRun,
+} from './tools.ts'
+import { TreeFiles } from './tree-files.ts'
+
+/** After this long its package manager, and the keys in it, are worth renewing. */
+const renewAfterMs = 30 * 24 * 3600 * 1000
+
+/**
+ * The strategy with its programs in a tree of tools instead of on the host. Whether that tree can be made shows when it
+ * is needed.
+ */
+export function inToolsTree(strategy: Strategy): Strategy {
+  return {
+    ...strategy,
+    id: `tools:${strategy.id}` as Strategy['id'],
+    place: 'tools tree',
+    obstacle(draft, host) {
+      if (host.architecture === undefined)
+        return { reason: 'there is no tree of tools for the architecture of this host' }
+      const named = namedKeyring(draft.archive)
+      const hasFile = (path: string) => path !== named || host.hasFile(path)
+      return strategy.obstacle(draft, { ...host, findProgram: somewhere, hasFile })
+    },
+  }
+}
+
+/** What the user names lies on the host. */
+function namedKeyring(archive: Archive): string | undefined {
+  return archive.family === 'apt' && archive.keyringFrom === 'recipe' ? undefined : archive.keyring
+}
+
+function somewhere(name: string): string {
+  return `/usr/bin/${name}`
+}
+
+/** How the tree with these packages of Debian is made; its name tells what is in it. */
+export function toolsTreeRequest(packages: readonly string[]): TreeRequest & { name: string } {
+  const mark = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 8)
+  return {
+    recipe: 'debian',
+    name: `.tools-${packages[0]}-${mark}`,
+    include: ['ca-certificates', ...packages],
+    variant: 'minbase',
+  }
+}
+
+export interface ToolsTreeMaker {
+  /** Makes the tree of a request in the machines directory; another one of the name is replaced. */
+  readonly make: (request: TreeRequest) => Promise<unknown>
+  readonly machinesDirectory: string
+}
+
+/**
+ * Programs of the tools tree with these packages, which is made, or renewed, when that is needed.
+ *
+ * @param packages of Debian
+ * @throws NspawnError whatever making the tree meets
+ */
+export async function toolsTree(
+  packages: readonly string[],
+  plan: TreePlan,
+  run: ToolRun,
+  maker: ToolsTreeMaker,
+): Promise<ToolPlace> {
+  const tree = join(maker.machinesDirectory, toolsTreeRequest(packages).name)
+  await provide(tree, packages, run, maker)
+  const files = new TreeFiles(tree)
+  const directories = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin']
+  const hasFile = (path: string): boolean => files.stat(path) !== undefined
+  return {
+    findProgram: (name) =>
+      directories.map((directory) => join(directory, name)).find((path) => hasFile(path)),
+    hasFile,
+    run: (argv, options = {}) => runInside(tree, argv, options, plan, run),
+  }
+}
+
+async function provide(
+  tree: string,
+  packages: readonly string[],
+  { context, log }: ToolRun,
+  { make }: ToolsTreeMaker,
+): Promise<void> {
+  const request = toolsTreeRequest(packages)
+  const made = existsSync(tree) ? madeAt(tree) : undefined
+  if (made !== undefined && Date.now() - made < renewAfterMs) return
+  const what = `a tree of tools with ${packages.join(', ')}`
+  log.add(`${made === undefined ? 'making' : 'renewing'} ${what}`)
+  context.log({ kind: 'notice', text: `${made === undefined ? 'making' : 'renewing'} ${what}` })
+  try {
+    await make({ ...request, existing: made === undefined ? 'keep' : 'replace' })
+  } catch (error) {
+    const { code } = error as { code?: string }
+    // Somebody else has made it meanwhile, or uses the old one, which still serves.
+    if (code === 'IMAGE_EXISTS' || (code === 'EBUSY' && made !== undefined)) return
+    if (code === 'CANCELED' || made === undefined) throw error
+    context.log({
+      kind: 'warning',
+      text: `cannot renew ${what}, the old one is used: ${(error as Error).message}`,
+    })
+  }
+}
+
+/** When the tree was made: nothing in it changes after. */
+function madeAt(tree: string): number | undefined {
+  return statSync(join(tree, 'var/lib/dpkg/status'), { throwIfNoEntry: false })?.mtimeMs
+}
+
+async function runInside(
+  tree: string,
+  argv: readonly [string, ...string[]],
+  { environment = {}, accept = [0], apiFileSystems = 'none' }: ToolOptions,
+  { archive }: TreePlan,
+  { paths, log, context, readLine }: ToolRun,
+): Promise<{ status: number; stdout: string }> {
+  log.add(`+ ${argv.join(' ')}`)
+  const prefix =
+    apiFileSystems === 'mounted' ? [join(paths.templates, 'api-file-systems'), paths.tree] : []
+  const all = { ...packageManagerEnvironment, TMPDIR: paths.temporary, ...environment }
+  const settings: Settings = {
+    ...defaultSettings(),
+    root: { kind: 'directory', path: tree },
+    ephemeral: true,
+    command: [...prefix, ...argv],
+    machine: ephemeralMachineName('tools'),
+    environment: Object.entries(all).map(([name, value]) => ({ name, value })),
+    startMode: 'stub-init',
+    suppressSync: true,
+    register: 'no',
+    keepUnit: true,
+    resolvConf: 'replace-host',
+    linkJournal: 'no',
+    timezone: 'off',
+    console: 'pipe',
+    quiet: true,
+    mounts: binds(paths, archive),
+  }
+  const stdout: string[] = []
+  const last: string[] = []
+  const { status } = await runContainer({
+    settings,
+    stdio: 'lines',
+    onLine(line, stream) {
+      log.add(line)
+      context.log({ kind: 'output', stream, line })
+      const told = readLine?.(line)
+      if (told !== undefined) context.log(told)
+      if (stream === 'stdout') stdout.push(line)
+      last.push(line)
+      if (last.length > 5) last.shift()
+    },
+    signal: context.signal,
+  })
+  if (accept.includes(status)) return { status, stdout: stdout.join('\n') }
+  throw new NspawnError(`cannot run ${argv[0]}: ${last.join('\n  ')}`, {
+    code: 'PROGRAM_FAILED',
+    operation: argv[0],
+    status,
+    log: log.path,
+  })
+}
+
+/** Everything that a strategy may name on a command line, where it lies on the host. */
+function binds(paths: StrategyPaths, archive: Archive): CustomMount[] {
+  const bind = (path: string, access: 'read-write' | 'read-only'): CustomMount => ({
+    kind: 'bind',
+    source: { kind: 'host', path },
+    destination: path,
+    access,
+    recursive: false,
+    idMap: 'noidmap',
+  })
+  const read = [paths.templates, ...localPlaces(archive)]
+  return [
+    ...[paths.tree, paths.packages, paths.temporary].map((path) => bind(path, 'read-write')),
+    ...[...new Set(read)].filter((path) => existsSync(path)).map((path) => bind(path, 'read-only')),
+  ]
+}
+
+/** Directories of local mirrors, and the keyring that the user named. */
+function localPlaces(archive: Archive): string[] {
+  const urls =
+    archive.family === 'pacman'
+      ? archive.repositories.map(({ server }) => server)
+      : archive.family === 'rpm'
+        ? archive.repositories.map(({ source }) => source.url)
+        : []
+  const places = [archive.mirror, ...urls].flatMap((url) => {
+    // Below the first part that a tool will fill in.
+    const path = /^file:\/\/([^$]*)/.exec(url)?.[1]
+    return path === undefined ? [] : [path.replace(/\/+$/, '')]
+  })
+  const keyring = namedKeyring(archive)
+  return [...places, ...(keyring === undefined ? [] : [keyring])]
+}
