@@ -123,20 +123,42 @@ export interface RpmRepository {
   readonly path: string
   /** Only updates are left out by `--no-updates`. */
   readonly role: 'base' | 'updates'
-  /** Releases that have it; default all. */
+  /** Releases that have it; default all. A release that the recipe does not know has those of the default one. */
   readonly releases?: readonly string[]
+  /** Package sets that need it; default all. */
+  readonly sets?: readonly (keyof RpmRecipe['packageSets'])[]
+}
+
+/** A key that packages are signed with, and where hosts keep it; `$releasever` stands in both. */
+export interface RpmKey {
+  /** As `distribution-gpg-keys` lays it out (`fedora/RPM-GPG-KEY-…`); elsewhere only its last part counts. */
+  readonly file: string
+  /** Part of its user id, to find it among many in one file. */
+  readonly user?: string
+}
+
+/** Where a tree's own rpm has its database, and how it writes it. */
+export interface RpmDatabase {
+  readonly path: string
+  readonly format: 'sqlite' | 'ndb' | 'bdb'
+}
+
+export interface RpmRelease extends Release {
+  /** Where it differs from the recipe's. */
+  readonly keys?: readonly RpmKey[]
+  /** Where it differs from the recipe's. */
+  readonly database?: RpmDatabase
 }
 
 /** Distributions of rpm packages, whether dnf or zypper brings them. */
 export interface RpmRecipe extends RecipeOf<'rpm'> {
-  readonly releases: readonly Release[]
+  readonly releases: readonly RpmRelease[]
   readonly repositories: readonly RpmRepository[]
   /** Whether repository metadata is signed too. */
   readonly metadataSigned: boolean
-  /** Names of key files, `$releasever` in them; looked for where hosts keep the keys of distributions. */
-  readonly keys: readonly string[]
-  /** Where the tree's own rpm has its database, and how it writes it. */
-  readonly database: { readonly path: string; readonly format: 'sqlite' | 'ndb' | 'bdb' }
+  /** All that this host has are trusted, and one at least it must have. */
+  readonly keys: readonly RpmKey[]
+  readonly database: RpmDatabase
   /** Prefix of `module_platform_id`, where the distribution has modules (`platform:el`). */
   readonly modulePlatform?: string
 }

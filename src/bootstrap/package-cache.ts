@@ -19,7 +19,7 @@ import {
   unlink,
   utimes,
 } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { hashFile } from '../hash-file.ts'
 import { missing } from '../read-if-there.ts'
 import type { TreePlan } from './plan.ts'
@@ -32,8 +32,11 @@ export function packagePool(stateDirectory: string, plan: TreePlan): string {
   return join(stateDirectory, 'cache', plan.recipe, mirror)
 }
 
-/** Whether a file name is that of a package which the tree may have. */
-export type IsPackage = (fileName: string) => boolean
+/** Whether a file, by its path in the directory, is a package that the tree may have, or describes such. */
+export type IsPackage = (path: string) => boolean
+
+/** Made whole by those who build packages, and never changed after; tools may write over anything else. */
+const unchanging = /\.(deb|rpm|pkg\.tar(\.\w+)?)$/
 
 /**
  * Puts every package of the pool that the tree may have into `directory`.
@@ -49,6 +52,7 @@ export async function linkFromPool(
   for (const name of await packagesIn(pool, isPackage)) {
     // Another run may have dropped it meanwhile.
     const dropped = (error: unknown) => missing(error) ?? 0
+    await mkdir(dirname(join(directory, name)), { recursive: true, mode: 0o755 })
     linked += await linkOrCopy(join(pool, name), join(directory, name)).then(() => 1, dropped)
   }
   return linked
@@ -74,8 +78,9 @@ export async function returnToPool(
       await utimes(join(pool, name), now, now).catch(missing)
       continue
     }
-    const incoming = join(pool, `.${randomBytes(6).toString('hex')}.${name}`)
+    const incoming = join(pool, `.${randomBytes(6).toString('hex')}.${basename(name)}`)
     try {
+      await mkdir(dirname(join(pool, name)), { recursive: true, mode: 0o755 })
       await linkOrCopy(own, incoming)
       await sync(incoming)
       await utimes(incoming, now, now)
@@ -107,7 +112,7 @@ async function sync(path: string): Promise<void> {
 }
 
 async function dropOld(pool: string, before: number): Promise<void> {
-  for (const name of await readdir(pool)) {
+  for (const name of await filesBelow(pool)) {
     const path = join(pool, name)
     // Runs at the same time drop the same.
     const facts = await stat(path).catch(missing)
@@ -116,15 +121,20 @@ async function dropOld(pool: string, before: number): Promise<void> {
 }
 
 async function packagesIn(directory: string, isPackage: IsPackage): Promise<string[]> {
-  try {
-    return (await readdir(directory)).filter((name) => isPackage(name) && !name.startsWith('.'))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
+  const names = await filesBelow(directory)
+  return names.filter((name) => isPackage(name) && !basename(name).startsWith('.'))
+}
+
+/** Paths in the directory of all that is no directory itself; none when it is not there. */
+async function filesBelow(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true, recursive: true }).catch(missing)
+  return (entries ?? [])
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
 }
 
 async function linkOrCopy(from: string, to: string): Promise<void> {
+  if (!unchanging.test(from)) return copyFile(from, to, constants.COPYFILE_FICLONE)
   try {
     await link(from, to)
   } catch (error) {

@@ -66,7 +66,8 @@ export async function judge(
   return { state: 'unknown-key', keys: unknown }
 }
 
-async function hasExpired(key: Key): Promise<boolean> {
+/** Whether the key is out of date by now, or was never made whole. */
+export async function hasExpired(key: Key): Promise<boolean> {
   const at = await key.getExpirationTime()
   return at === null || (at instanceof Date && at.getTime() <= Date.now())
 }

@@ -35,7 +35,7 @@ function planned(
     case 'pacman':
       return planPacmanArchive(request, recipe, release.name, release.architecture)
     case 'rpm':
-      return planRpmArchive(request, recipe, release.name)
+      return planRpmArchive(request, recipe, release.name, named(recipe.releases, release.name))
   }
 }
 

@@ -1,6 +1,6 @@
 /** Where the packages of an rpm tree come from. */
 import { usageError } from '../../errors.ts'
-import type { RpmRecipe, RpmRepository } from '../../recipe.ts'
+import type { RpmDatabase, RpmKey, RpmRecipe, RpmRelease, RpmRepository } from '../../recipe.ts'
 import type { TreeRequest } from '../plan.ts'
 import { mirrorUrl, type MirrorOrigin } from './words.ts'
 
@@ -20,10 +20,10 @@ export interface RpmArchive {
   /** Repositories that the tree keeps. */
   readonly keptRepositories: readonly PlannedRepository[]
   readonly metadataSigned: boolean
-  /** Key file that packages must be signed by; default the first of `keys` that is found. */
+  /** File with the keys that may sign packages; default those of `keys` that this host has. */
   readonly keyring: string | undefined
-  readonly keys: readonly string[]
-  readonly database: RpmRecipe['database']
+  readonly keys: readonly RpmKey[]
+  readonly database: RpmDatabase
   readonly modulePlatform: string | undefined
 }
 
@@ -32,12 +32,14 @@ export function planRpmArchive(
   request: TreeRequest,
   recipe: RpmRecipe,
   release: string,
+  known: RpmRelease | undefined,
 ): RpmArchive {
   if (request.components !== undefined)
     throw usageError(`--components= is not for recipe ${recipe.id}`, 'use --repo=ID=URL')
   const official = recipe.repositories.filter(
-    ({ releases, role }) =>
-      (releases === undefined || releases.includes(release)) &&
+    ({ releases, role, sets }) =>
+      (releases === undefined || releases.includes(known?.name ?? recipe.defaultRelease)) &&
+      (sets === undefined || sets.some((set) => set === request.variant)) &&
       (role === 'base' || request.updates !== 'none'),
   )
   const mirror = request.mirror === undefined ? undefined : mirrorUrl(request.mirror)
@@ -52,11 +54,16 @@ export function planRpmArchive(
     keptRepositories: mirror !== undefined && /^https?:/.test(mirror) ? repositories : official,
     metadataSigned: recipe.metadataSigned,
     keyring: request.keyring,
-    keys: recipe.keys.map((name) => name.replaceAll('$releasever', release)),
-    database: recipe.database,
+    keys: (known?.keys ?? recipe.keys).map((key) => ofRelease(key, release)),
+    database: known?.database ?? recipe.database,
     modulePlatform:
       recipe.modulePlatform === undefined ? undefined : `${recipe.modulePlatform}${release}`,
   }
+}
+
+function ofRelease({ file, user }: RpmKey, release: string): RpmKey {
+  const filled = (text: string) => text.replaceAll('$releasever', release)
+  return { file: filled(file), ...(user === undefined ? {} : { user: filled(user) }) }
 }
 
 function below(mirror: string, { path, ...repository }: RpmRepository): RpmRepository {

@@ -9,8 +9,9 @@ import type { Family } from './family.ts'
 const policy = '/usr/sbin/policy-rc.d'
 
 export const apt: Family<AptArchive> = {
-  isPackage: (fileName, architecture) =>
-    fileName.endsWith(`_${architecture}.deb`) || fileName.endsWith('_all.deb'),
+  isPackage: (path, architecture) =>
+    // What is not whole yet lies in a directory of its own.
+    !path.includes('/') && (path.endsWith(`_${architecture}.deb`) || path.endsWith('_all.deb')),
 
   async installedPackages(_tree, files) {
     const broken = brokenPackages(files)

@@ -12,8 +12,11 @@ export interface InstalledPackage {
 
 /** @typeParam A its archive */
 export interface Family<A extends Archive = Archive> {
-  /** Whether a file of the package cache is a package for this architecture, or for any. */
-  isPackage(fileName: string, packageArchitecture: string): boolean
+  /**
+   * Whether a file of the package cache, by its path in it, is kept for other trees: a package for this
+   * architecture or for any, or what describes those.
+   */
+  isPackage(path: string, packageArchitecture: string): boolean
   /**
    * What is wholly installed, by name; undefined when the tree has no such database.
    *

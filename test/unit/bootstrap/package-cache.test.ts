@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -58,4 +59,25 @@ test('runs at the same time that return and drop the same packages do not mind e
     linkFromPool(pool, third, isPackage),
   ])
   expect((await readdir(pool)).toSorted()).toEqual((await readdir(stage)).toSorted())
+})
+
+test('packages in directories of their own come back into the same ones', async () => {
+  await using directory = await temporaryDirectory()
+  const { pool, stage } = await rooms(directory.path)
+  await mkdir(join(stage, 'main-12ab/packages'), { recursive: true })
+  await writeFile(join(stage, 'main-12ab/packages/a.rpm'), 'package')
+  await writeFile(join(stage, 'main-12ab/main.solv'), 'index')
+  const kept = (path: string) => /\.(rpm|solv)$/.test(path)
+  await returnToPool(pool, stage, kept)
+
+  const next = join(directory.path, 'next')
+  await mkdir(next)
+  expect(await linkFromPool(pool, next, kept)).toBe(2)
+  // Tools write over their indexes in place, so a run must have its own.
+  await writeFile(join(next, 'main-12ab/main.solv'), 'other')
+  expect(await readFile(join(pool, 'main-12ab/main.solv'), 'utf8')).toBe('index')
+  const [mine, theirs] = [next, pool].map((root) =>
+    statSync(join(root, 'main-12ab/packages/a.rpm')),
+  )
+  expect(mine!.ino).toBe(theirs!.ino)
 })

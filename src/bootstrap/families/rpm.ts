@@ -1,0 +1,77 @@
+/** rpm in a tree, and the package managers that stand on it: dnf and zypper. */
+import { NspawnError } from '../../errors.ts'
+import type { RpmArchive } from '../archives/rpm.ts'
+import { findDatabase, queryPackages } from '../rpm/database.ts'
+import { runInTree } from '../run-in-tree.ts'
+import type { TreeFiles } from '../tree-files.ts'
+import type { Family, InstalledPackage } from './family.ts'
+
+export const rpm: Family<RpmArchive> = {
+  isPackage: (path) =>
+    // Whatever dnf and zypper need to do without the network; not their locks, keys and half-made things.
+    path.endsWith('.rpm') ||
+    /(^|\/)(repodata|raw|solv)\/|\.solvx?$|\/(metalink\.xml|mirrorlist)$/.test(path),
+
+  async installedPackages(tree, files) {
+    const database = findDatabase(files)
+    if (database === undefined) return undefined
+    const packages = await queryPackages(tree, files, database)
+    const twice = duplicates(packages)
+    if (twice.length > 0) {
+      throw new NspawnError(
+        `packages are there in two versions, so an update of them was broken off: ${twice.join(', ')}`,
+        { code: 'BOOTSTRAP_VERIFY' },
+      )
+    }
+    return packages
+  },
+
+  async installUpdates(tree, files) {
+    const command = updateCommand(files)
+    if (command === undefined) {
+      throw new NspawnError('the tree has no package manager that could bring it up to date', {
+        code: 'BOOTSTRAP_FAILED',
+        hint: 'put dnf5, dnf or zypper into it with --include',
+      })
+    }
+    tree.context.log({ kind: 'step', text: command.join(' ') })
+    const { status } = await runInTree(tree, command, { network: 'host' })
+    if (updated.includes(status)) return
+    throw new NspawnError(
+      `cannot bring the tree up to date: ${tree.log.complaints().join('\n  ')}`,
+      {
+        code: 'BOOTSTRAP_FAILED',
+        operation: command.join(' '),
+        status,
+        log: tree.log.path,
+        hint: 'the log has the words of the package manager',
+      },
+    )
+  },
+}
+
+/** zypper says by 102 and 103 that something should be started again, see zypper(8), "EXIT CODES". */
+const updated: readonly number[] = [0, 102, 103]
+
+/** A rolling distribution wants its packages as they are now, whatever they were before. */
+function updateCommand(files: TreeFiles): [string, ...string[]] | undefined {
+  const has = (name: string) => files.stat(`/usr/bin/${name}`)?.isFile() === true
+  for (const name of ['dnf5', 'dnf', 'microdnf'])
+    if (has(name)) return [name, '-y', ...(name === 'microdnf' ? [] : ['--refresh']), 'upgrade']
+  if (!has('zypper')) return undefined
+  const rolling = /^ID="?opensuse-tumbleweed/m.test(files.read('/etc/os-release') ?? '')
+  return ['zypper', '--non-interactive', rolling ? 'dist-upgrade' : 'update']
+}
+
+/** Several versions of these are meant to be there, see "installonlypkgs" in dnf.conf(5). */
+const manyVersions = /^(kernel|kmod)([-.]|$)/
+
+/** What rpm leaves when it is killed between the new package and the removal of the old one. */
+function duplicates(packages: readonly InstalledPackage[]): string[] {
+  const seen = new Map<string, number>()
+  for (const { name, architecture } of packages) {
+    const key = `${name}.${architecture}`
+    if (!manyVersions.test(name)) seen.set(key, (seen.get(key) ?? 0) + 1)
+  }
+  return [...seen].filter(([, times]) => times > 1).map(([key]) => key)
+}

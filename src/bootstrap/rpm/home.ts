@@ -1,0 +1,57 @@
+/**
+ * The home directory that rpm's tools get instead of the user's: rpm's macros come from there, and without them
+ * Debian's rpm would put the database of the new tree into root's home.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { RpmDatabase } from '../../recipe.ts'
+import type { RpmArchive } from '../archives/rpm.ts'
+import type { TreePlan } from '../plan.ts'
+
+/** Variables for every program that works on the rpm database of a tree. */
+export interface RpmEnvironment extends Readonly<Record<string, string>> {
+  readonly HOME: string
+  readonly RPM_FORCE_DEBIAN: string
+}
+
+/**
+ * Makes the home for filling a tree.
+ *
+ * @param directory absolute; is made
+ * @returns variables to run the tools with
+ */
+export function makeRpmHome(
+  directory: string,
+  { archive, purpose, signatures }: TreePlan<RpmArchive>,
+): RpmEnvironment {
+  return writeMacros(directory, [
+    ...databaseMacros(archive.database.path),
+    // They are mounted meanwhile, and take no owner or mode.
+    '%_netsharedpath /proc:/sys',
+    // A machine of somebody's own may speak any language; what only runs commands has no use for them.
+    ...(purpose === 'command' ? ['%_install_langs C:en'] : []),
+    // Newer ones of rpm itself refuse what is unsigned.
+    ...(signatures === 'ignored' ? ['%_pkgverify_level digest'] : []),
+  ])
+}
+
+/** Makes a home for questions to the database of a tree, which lies at `path` in it. */
+export function makeQueryHome(directory: string, path: RpmDatabase['path']): RpmEnvironment {
+  return writeMacros(directory, databaseMacros(path))
+}
+
+/**
+ * No other format can be written by all the tools: a tree that has another one gets it from its own rpm.
+ *
+ * @see rpm's macros file, "_db_backend"
+ */
+function databaseMacros(path: string): string[] {
+  return [`%_dbpath ${path}`, '%_db_backend sqlite']
+}
+
+function writeMacros(directory: string, lines: readonly string[]): RpmEnvironment {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  writeFileSync(join(directory, '.rpmmacros'), lines.map((line) => `${line}\n`).join(''))
+  // Debian's rpm else advises against itself.
+  return { HOME: directory, RPM_FORCE_DEBIAN: '1' }
+}
