@@ -2,7 +2,7 @@
  * Where in xz data a stream may end and another begin. The decoder takes one stream and does not say where it stopped;
  * so its input is cut at such places, and it is asked whether it wants what comes behind.
  */
-import { crc32 } from './crc32.ts'
+import { crc32 } from '../crc32.ts'
 
 export interface Segment {
   readonly bytes: Uint8Array

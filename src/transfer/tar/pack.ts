@@ -30,7 +30,7 @@ import { isOverlayXattr } from './attributes.ts'
 import { BLOCK, shownName, writeExtendedHeader } from './header.ts'
 import { writePaxRecords, writePaxTime, type PaxRecord } from './pax.ts'
 import { writeLeadingMap } from './sparse.ts'
-import { walkTree, type Found } from './walk.ts'
+import { walkTree, type Found } from '../../images/walk-tree.ts'
 
 export interface PackOptions {
   /** Taken from all owners and groups, ACLs and capabilities included: the base of the tree's range of 65536 ids. */

@@ -1,4 +1,4 @@
-/** The checksum of xz headers. Node has one since 22.2; this is for a few bytes on all of them. */
+/** The checksum of xz headers and of partition tables. Node has one since 22.2; this is for few bytes on all of them. */
 
 /** CRC-32 as in IEEE 802.3. */
 export function crc32(bytes: Uint8Array): number {

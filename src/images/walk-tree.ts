@@ -1,7 +1,7 @@
 /** All inodes of a tree in a fixed order, each with the directory that it was found in open. */
 import { closeSync, constants, openSync } from 'node:fs'
-import { openDirectoryAt, readEntries, type Name } from '../../sys/at.ts'
-import { S_IFDIR, S_IFMT, sameMount, statAt, type InodeFacts } from '../../sys/statx.ts'
+import { openDirectoryAt, readEntries, type Name } from '../sys/at.ts'
+import { S_IFDIR, S_IFMT, sameMount, statAt, type InodeFacts } from '../sys/statx.ts'
 
 export interface Found {
   /** From the top: `./etc/passwd`; `.` is the top itself. One character for each byte. */
