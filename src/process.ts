@@ -20,6 +20,8 @@ export interface ProgramOptions {
    * What an abort does to the program, given its pid; default SIGTERM. The call still waits for its end.
    */
   readonly terminate?: ((pid: number) => void) | undefined
+  /** `ignore`: what it prints is not kept, however much that is. */
+  readonly stdout?: 'ignore' | undefined
   /** One sentence on what to try when it fails. */
   readonly hint?: string | undefined
 }
@@ -84,6 +86,7 @@ export async function runProgram(
     ...(options.signal === undefined || options.terminate !== undefined
       ? {}
       : { cancelSignal: options.signal }),
+    ...(options.stdout === undefined ? {} : { stdout: options.stdout }),
     ...(options.log === undefined ? {} : { stdout: lines('stdout'), stderr: lines('stderr') }),
   }
   const aborted = () => options.signal?.aborted === true

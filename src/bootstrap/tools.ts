@@ -3,7 +3,7 @@ import { runProgram, programEnvironment } from '../process.ts'
 import type { LogEvent, LogSink } from '../log.ts'
 import type { CreateContext } from './create-context.ts'
 import type { BootstrapHost } from './host.ts'
-import { isolated, killIsolated, type Isolation } from './isolation.ts'
+import { isolated, killIsolated, type Isolation } from '../isolation.ts'
 import type { StrategyPaths } from './strategy.ts'
 import type { ToolLog } from './tool-log.ts'
 

@@ -66,6 +66,25 @@ export function* copyContents(
   if (ftruncate(target, sizeBytes) < 0) fail('ftruncate')
 }
 
+/**
+ * Copies the data of `source`, `sizeBytes` long, into `target` at `offset`; holes are left as they are there. Stops after
+ * each piece for the caller to go on. Moves the offsets of both.
+ */
+export function* copyDataTo(
+  source: number,
+  target: number,
+  sizeBytes: number,
+  offset: number,
+): Generator<undefined> {
+  const state: CopyState = { clone: false, range: true }
+  for (const { start, end } of dataExtents(source, sizeBytes)) {
+    seekTo(source, start)
+    seekTo(target, offset + start)
+    yield* copyRange(source, target, end - start, state)
+    yield undefined
+  }
+}
+
 let block: Uint8Array | undefined
 
 /** Copies `lengthBytes` at the current offsets of both; stops early when the source ends. */

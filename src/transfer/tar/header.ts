@@ -6,6 +6,7 @@
  * its header decoder cannot be had alone. Strings here have one character for each byte, so every name survives.
  */
 import { NspawnError } from '../../errors.ts'
+import { shownName } from '../../shown-name.ts'
 
 export const BLOCK = 512
 
@@ -125,14 +126,6 @@ export function numberAt(block: Buffer, at: number, length: number): number | un
   }
   if (i === end || block[i] === 0 || block[i] === 0x20) return value
   return undefined
-}
-
-/** A name from an archive as people can read it, and as it may be shown on a terminal. */
-export function shownName(name: string): string {
-  const text = Buffer.from(name, 'latin1').toString()
-  // oxlint-disable-next-line no-control-regex -- these are what must not reach a terminal
-  const clean = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => JSON.stringify(c).slice(1, -1))
-  return clean.length > 300 ? `${clean.slice(0, 300)}…` : clean
 }
 
 /** The archive says something that cannot be, or (`TRUNCATED_ARCHIVE`) stops before its end. */

@@ -25,9 +25,10 @@ import {
   type InodeFacts,
 } from '../../sys/statx.ts'
 import { getXattr, listXattrs } from '../../sys/xattr.ts'
+import { shownName } from '../../shown-name.ts'
 import { Turns } from '../../turns.ts'
 import { isOverlayXattr } from './attributes.ts'
-import { BLOCK, shownName, writeExtendedHeader } from './header.ts'
+import { BLOCK, writeExtendedHeader } from './header.ts'
 import { writePaxRecords, writePaxTime, type PaxRecord } from './pax.ts'
 import { writeLeadingMap } from './sparse.ts'
 import { walkTree, type Found } from '../../images/walk-tree.ts'
