@@ -1,6 +1,7 @@
 /** A package as an archive's index describes it. */
 import { NspawnError } from '../../errors.ts'
 import { parseDeb822 } from './deb822.ts'
+import type { Mirrors } from './mirrors.ts'
 import { parseRelations, type Alternatives, type Target } from './relation.ts'
 
 export interface ArchivePackage {
@@ -20,9 +21,11 @@ export interface ArchivePackage {
   /** Below the archive's root. */
   readonly fileName: string
   readonly sizeBytes: number
+  /** What its files take once they are in the tree, in blocks of 1024; 0 where the archive does not say. */
+  readonly installedKiB: number
   readonly sha256: string
-  /** The archive's root. */
-  readonly base: URL
+  /** The places that have the archive. */
+  readonly mirrors: Mirrors
   /** Which of the suites it is from, as they were given. */
   readonly suite: number
 }
@@ -34,9 +37,9 @@ export interface ArchivePackage {
  */
 export function readArchivePackage(
   text: string,
-  source: Pick<ArchivePackage, 'base' | 'suite'>,
+  source: Pick<ArchivePackage, 'mirrors' | 'suite'>,
 ): ArchivePackage {
-  const subject = /^Package: *(\S+)/m.exec(text)?.[1] ?? source.base.href
+  const subject = /^Package: *(\S+)/m.exec(text)?.[1] ?? source.mirrors.first().base.href
   const fields = parseDeb822(text, subject)[0]
   const need = (name: string): string => {
     const value = fields?.folded(name)
@@ -46,7 +49,7 @@ export function readArchivePackage(
   const fileName = need('Filename')
   const sha256 = need('SHA256').toLowerCase()
   const size = need('Size')
-  if (fileName.startsWith('/') || fileName.split('/').includes('..') || !fileName.endsWith('.deb'))
+  if (!isBelow(fileName) || !fileName.endsWith('.deb'))
     throw broken(`not a file name of an archive: ${fileName}`, subject)
   if (!/^[0-9a-f]{64}$/.test(sha256) || !/^\d{1,15}$/.test(size))
     throw broken('the index has no usable hash or size', subject)
@@ -71,8 +74,15 @@ export function readArchivePackage(
     provides: relations('Provides').flat(),
     fileName,
     sizeBytes: Number(size),
+    installedKiB: Number(/^\d{1,12}$/.exec(fields?.get('Installed-Size') ?? '')?.[0] ?? 0),
     sha256,
   }
+}
+
+/** Whether it is a path that cannot lead out of the archive, or to another host as a URL of its own would. */
+function isBelow(path: string): boolean {
+  const [first, ...others] = path.split('/')
+  return first !== '' && !first!.includes(':') && ![first, ...others].includes('..')
 }
 
 function broken(message: string, subject: string): NspawnError {

@@ -3,7 +3,7 @@ import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { hashFile } from '../../hash-file.ts'
 import { missing } from '../../read-if-there.ts'
-import { download, type Download } from '../../transfer/download.ts'
+import { download } from '../../transfer/download.ts'
 import { debFileName, type ArchivePackage } from './archive-package.ts'
 
 /**
@@ -15,7 +15,7 @@ import { debFileName, type ArchivePackage } from './archive-package.ts'
 export async function fetchPackage(
   one: ArchivePackage,
   directory: string,
-  options: Pick<Download, 'signal' | 'stallMs' | 'retries'>,
+  signal?: AbortSignal,
 ): Promise<string> {
   const destination = join(directory, debFileName(one))
   const facts = await stat(destination).catch(missing)
@@ -25,7 +25,9 @@ export async function fetchPackage(
     await rm(destination)
   }
   const { sizeBytes, sha256 } = one
-  const url = new URL(encodeURI(one.fileName), one.base)
-  await download({ url, destination, sizeBytes, sha256, ...options })
+  await one.mirrors.run(async (base, patience) => {
+    const url = new URL(encodeURI(one.fileName), base)
+    await download({ url, destination, sizeBytes, sha256, signal, ...patience })
+  })
   return destination
 }

@@ -1,14 +1,28 @@
 /** Streams an index of an archive paragraph by paragraph, for those that want few of its tens of thousands. */
+import { pathToFileURL } from 'node:url'
 import { NspawnError } from '../../errors.ts'
 import { findProgram } from '../../find-program.ts'
 import type { LogSink } from '../../log.ts'
 import { openPlain } from '../../transfer/decompress.ts'
 import { openContent, type SteadyStream } from '../../transfer/steady-stream.ts'
+import { notCached, type ArchiveCache, type Incoming } from './archive-cache.ts'
+import type { Patience } from './mirrors.ts'
 import type { IndexFile, SuiteRelease } from './release.ts'
 
 export interface SignedIndex extends IndexFile {
   /** The names that the file may have, the better one first. */
   readonly urls: readonly [URL, ...URL[]]
+}
+
+/** How an index is brought here. */
+export interface IndexReading {
+  readonly signal?: AbortSignal | undefined
+  readonly log?: LogSink | undefined
+  /** Keeps what was fetched, and has what was fetched before. */
+  readonly cache?: ArchiveCache | undefined
+  /** `forbidden`: what is not on this host is taken from the cache; default `allowed`. */
+  readonly network?: 'allowed' | 'forbidden' | undefined
+  readonly patience?: Patience | undefined
 }
 
 /** The smallest form is the best where a program of the host is there to read it fast. */
@@ -20,12 +34,17 @@ function endings(): readonly string[] {
  * The index at `path`, in the form that is cheapest to get and to read.
  *
  * @param path below the suite's directory, without ending (`main/binary-amd64/Packages`)
+ * @param base the archive's root at one of its mirrors; default the one that the release came from
  */
-export function findIndex(release: SuiteRelease, path: string): SignedIndex | undefined {
+export function findIndex(
+  release: SuiteRelease,
+  path: string,
+  base: URL = release.base,
+): SignedIndex | undefined {
   const ending = endings().find((one) => release.files.has(path + one))
   const file = ending === undefined ? undefined : release.files.get(path + ending)
   if (file === undefined) return undefined
-  const plain = new URL(path + ending, release.directory)
+  const plain = new URL(path + ending, new URL(`dists/${release.suite}/`, base))
   if (release.fields.get('Acquire-By-Hash') !== 'yes') return { ...file, urls: [plain] }
   // What is named by its hash stays where it is while the mirror is being updated.
   return { ...file, urls: [new URL(`by-hash/SHA256/${file.sha256}`, plain), plain] }
@@ -40,12 +59,32 @@ export function findIndex(release: SuiteRelease, path: string): SignedIndex | un
  */
 export async function* readIndex(
   index: SignedIndex,
-  options: { readonly signal?: AbortSignal | undefined; readonly log?: LogSink | undefined },
+  options: IndexReading,
 ): AsyncGenerator<readonly string[]> {
-  const stream = await openFirst(index, options)
+  const kept = await options.cache?.index(index.sha256)
+  const stream = await openFirst(index, kept, options)
+  const incoming =
+    kept === undefined && index.urls[0].protocol !== 'file:'
+      ? await options.cache?.incoming(index.sha256)
+      : undefined
+  try {
+    yield* readStream(index, stream, incoming, options)
+    await incoming?.keep()
+  } finally {
+    await incoming?.drop()
+  }
+}
+
+async function* readStream(
+  index: SignedIndex,
+  stream: SteadyStream,
+  incoming: Incoming | undefined,
+  { signal }: IndexReading,
+): AsyncGenerator<readonly string[]> {
   let rest = ''
   try {
-    const { chunks } = await openPlain(stream.chunks, { signal: options.signal })
+    const compressed = incoming === undefined ? stream.chunks : keeping(stream.chunks, incoming)
+    const { chunks } = await openPlain(compressed, { signal })
     for await (const bytes of chunks) {
       // Names, versions and relations are ASCII; what is not is only passed over.
       const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
@@ -64,6 +103,13 @@ export async function* readIndex(
   if (rest.trim() !== '') yield [rest.trimEnd()]
 }
 
+async function* keeping(chunks: AsyncIterable<Buffer>, place: Incoming): AsyncGenerator<Buffer> {
+  for await (const chunk of chunks) {
+    await place.write(chunk)
+    yield chunk
+  }
+}
+
 /** What comes is not joined to what was there before but for one paragraph: it would all be copied. */
 function cutAtEmptyLines(rest: string, text: string): string[] {
   if (rest.endsWith('\n') && text.startsWith('\n'))
@@ -75,10 +121,14 @@ function cutAtEmptyLines(rest: string, text: string): string[] {
 
 async function openFirst(
   index: SignedIndex,
-  options: Parameters<typeof readIndex>[1],
+  kept: string | undefined,
+  { signal, log, network, patience }: IndexReading,
 ): Promise<SteadyStream> {
-  const [first, second] = index.urls
-  const open = async (url: URL) => openContent({ url, sizeBytes: index.sizeBytes, ...options })
+  const [first, second] = kept === undefined ? index.urls : [pathToFileURL(kept)]
+  if (network === 'forbidden' && first.protocol !== 'file:')
+    throw notCached('an index of packages', index.urls.at(-1)!)
+  const open = async (url: URL) =>
+    openContent({ url, sizeBytes: index.sizeBytes, signal, log, ...patience })
   try {
     return await open(first)
   } catch (error) {

@@ -3,10 +3,10 @@
  * somebody asks for one: of sixty thousand, a tree needs two hundred.
  */
 import { NspawnError } from '../../errors.ts'
-import type { LogSink } from '../../log.ts'
 import { readArchivePackage, type ArchivePackage } from './archive-package.ts'
 import { allOrNone } from './all-or-none.ts'
-import { findIndex, readIndex } from './index-stream.ts'
+import { findIndex, readIndex, type IndexReading } from './index-stream.ts'
+import type { Attempt } from './mirrors.ts'
 import { acceptsVersion, type Target } from './relation.ts'
 import type { SuiteRelease } from './release.ts'
 import { compareVersions } from './version.ts'
@@ -105,7 +105,7 @@ export class PackageIndex {
     let bestPin = 0
     for (const { text, suite } of entries) {
       const { release, pin } = this.suites[suite]!
-      const found = readArchivePackage(text, { base: release.base, suite })
+      const found = readArchivePackage(text, { mirrors: release.mirrors, suite })
       if (found.architecture !== this.architecture && found.architecture !== 'all') continue
       const newer = best === undefined || compareVersions(found.version, best.version) > 0
       if (pin < bestPin || (pin === bestPin && !newer)) continue
@@ -170,12 +170,26 @@ export interface IndexSource {
 export async function readPackageIndex(
   sources: readonly IndexSource[],
   architecture: string,
-  options: {
-    readonly signal?: AbortSignal | undefined
-    readonly log?: LogSink | undefined
-  },
+  options: Omit<IndexReading, 'patience'>,
 ): Promise<PackageIndex> {
-  const index = new PackageIndex(architecture)
+  const asked = new Map<string, Attempt>()
+  for (;;) {
+    const index = new PackageIndex(architecture)
+    if (await readInto(index, sources, options, asked)) return index
+  }
+}
+
+/**
+ * @param asked which mirror to take an index from, by the index's place; noted where one has failed
+ * @returns whether all was read; what one broken mirror has told must not stay, so another index is begun then
+ */
+async function readInto(
+  index: PackageIndex,
+  sources: readonly IndexSource[],
+  options: Omit<IndexReading, 'patience'>,
+  asked: Map<string, Attempt>,
+): Promise<boolean> {
+  const { architecture } = index
   const wanted = sources.flatMap(({ release, components }) => {
     const suite = index.addSuite(release)
     const fail = (what: string, hint: string) =>
@@ -188,25 +202,37 @@ export async function readPackageIndex(
     const found = components.map((component) => ({
       component,
       files: directories(release, architecture)
-        .map((name) => findIndex(release, `${component}/${name}/Packages`))
-        .filter((file) => file !== undefined),
+        .map((name) => `${component}/${name}/Packages`)
+        .filter((path) => findIndex(release, path) !== undefined),
     }))
     if (found.every(({ files }) => files.length === 0))
       throw fail('index of packages', 'check --release, --mirror and --arch')
     // Suites beside the release need not have all of its components.
     const lacking = suite === 0 ? found.find(({ files }) => files.length === 0) : undefined
     if (lacking !== undefined) throw fail(`component ${lacking.component}`, 'check --components')
-    return found.flatMap(({ files }) => files).map((file) => ({ suite, file }))
+    return found.flatMap(({ files }) => files).map((path) => ({ suite, release, path }))
   })
+  let whole = true
   await allOrNone(
-    wanted.map(({ suite, file }, number) => async (signal) => {
+    wanted.map(({ suite, release, path }, number) => async (signal) => {
+      const place = `${suite}/${path}`
+      const attempt = asked.get(place) ?? release.mirrors.first()
+      const { base, patience } = attempt
       let position = number * most
-      for await (const pieces of readIndex(file, { ...options, signal }))
-        for (const piece of pieces) index.add(piece, suite, position++)
+      try {
+        const file = findIndex(release, path, base)!
+        for await (const pieces of readIndex(file, { ...options, signal, patience }))
+          for (const piece of pieces) index.add(piece, suite, position++)
+      } catch (error) {
+        const next = release.mirrors.after(attempt, error)
+        if (next === undefined) throw error
+        asked.set(place, next)
+        whole = false
+      }
     }),
     options.signal,
   )
-  return index
+  return whole
 }
 
 /** More than an index has paragraphs. */

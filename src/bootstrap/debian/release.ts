@@ -7,7 +7,9 @@ import { stripArmour } from '../../transfer/clearsign.ts'
 import { fetchText } from '../../transfer/download.ts'
 import { parseUrl } from '../../transfer/url.ts'
 import { Paragraph, parseDeb822 } from './deb822.ts'
+import { notCached, type ArchiveCache } from './archive-cache.ts'
 import { verifyWithKeyrings } from './keyrings.ts'
+import { Mirrors, type Patience } from './mirrors.ts'
 
 export interface SuiteSource {
   /** The archive's root. */
@@ -17,6 +19,15 @@ export interface SuiteSource {
   readonly keyrings: readonly string[]
   /** Default `required`. */
   readonly signatures?: 'required' | 'ignored' | undefined
+  /** Whether an index past its `Valid-Until` counts, as that of an archive's snapshot; default `refused`. */
+  readonly outdated?: 'refused' | 'accepted' | undefined
+  /** Keeps what was fetched. */
+  readonly cache?: ArchiveCache | undefined
+  /** `forbidden`: what is not on this host is taken from the cache; default `allowed`. */
+  readonly network?: 'allowed' | 'forbidden' | undefined
+  readonly patience?: Patience | undefined
+  /** All places that have this archive; default `uri` alone. */
+  readonly mirrors?: Mirrors | undefined
 }
 
 export interface IndexFile {
@@ -26,8 +37,10 @@ export interface IndexFile {
 
 export interface SuiteRelease {
   readonly suite: string
-  /** The archive's root; file names of packages are relative to it. */
+  /** The archive's root. */
   readonly base: URL
+  /** All of its roots; file names of packages are relative to any of them. */
+  readonly mirrors: Mirrors
   /** Where the indexes lie; ends with a slash. */
   readonly directory: URL
   readonly fields: Paragraph
@@ -53,15 +66,37 @@ export async function fetchRelease(
   source: SuiteSource,
   signal?: AbortSignal,
 ): Promise<SuiteRelease> {
-  const base = parseUrl(source.uri.endsWith('/') ? source.uri : `${source.uri}/`)
+  const base = archiveRoot(source.uri)
   const directory = new URL(`dists/${source.suite}/`, base)
-  const { text, signers } = await releaseText(source, directory, signal)
+  const { url, raw, text, signers } = await releaseText(source, directory, signal)
   const fields = parseDeb822(text, directory.href)[0] ?? new Paragraph()
   checkRelease(fields, source, directory)
-  return { suite: source.suite, base, directory, fields, signers, files: filesOf(fields) }
+  if (!isHere(source, url)) await source.cache?.keepRelease(url, raw)
+  return {
+    suite: source.suite,
+    base,
+    mirrors: source.mirrors ?? new Mirrors([base]),
+    directory,
+    fields,
+    signers,
+    files: filesOf(fields),
+  }
+}
+
+/** @throws NspawnError `BAD_URL` */
+export function archiveRoot(uri: string): URL {
+  return parseUrl(uri.endsWith('/') ? uri : `${uri}/`)
+}
+
+/** Whether the file is taken from this host. */
+function isHere({ network }: SuiteSource, url: URL): boolean {
+  return network === 'forbidden' || url.protocol === 'file:'
 }
 
 interface ReleaseText {
+  readonly url: URL
+  /** With its signature. */
+  readonly raw: string
   readonly text: string
   readonly signers: readonly string[]
 }
@@ -71,21 +106,42 @@ async function releaseText(
   directory: URL,
   signal: AbortSignal | undefined,
 ): Promise<ReleaseText> {
-  const fetch = (name: string) =>
-    fetchText({ url: new URL(name, directory), maxBytes: releaseLimitBytes, signal })
+  const named = async (name: string) => {
+    const url = new URL(name, directory)
+    return { url, raw: await rawText(source, url, signal) }
+  }
   if (source.signatures !== 'ignored') {
-    return signedText(await fetch('InRelease'), source, new URL('InRelease', directory))
+    const found = await named('InRelease')
+    return { ...found, ...(await signedText(found.raw, source, found.url)) }
   }
   try {
-    return { text: stripArmour(await fetch('InRelease')), signers: [] }
+    const found = await named('InRelease')
+    return { ...found, text: stripArmour(found.raw), signers: [] }
   } catch (error) {
     // An archive without signatures has the plain file only.
-    if ((error as NspawnError).code !== 'NOT_FOUND') throw error
-    return { text: await fetch('Release'), signers: [] }
+    if (!['NOT_FOUND', 'NOT_CACHED'].includes((error as NspawnError).code)) throw error
+    const found = await named('Release')
+    return { ...found, text: found.raw, signers: [] }
   }
 }
 
-async function signedText(raw: string, source: SuiteSource, url: URL): Promise<ReleaseText> {
+async function rawText(
+  source: SuiteSource,
+  url: URL,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  if (source.network !== 'forbidden' || url.protocol === 'file:')
+    return fetchText({ url, maxBytes: releaseLimitBytes, signal, ...source.patience })
+  const kept = await source.cache?.release(url)
+  if (kept === undefined) throw notCached(`the index of ${source.suite}`, url)
+  return kept
+}
+
+async function signedText(
+  raw: string,
+  source: SuiteSource,
+  url: URL,
+): Promise<Pick<ReleaseText, 'text' | 'signers'>> {
   const verdict = await verifyWithKeyrings(raw, source.keyrings, { expiredKeys: 'refuse' })
   const fail = (why: string, hint: string, code = 'SIGNATURE_INVALID') =>
     new NspawnError(`the index of ${source.suite} ${why}`, {
@@ -110,11 +166,12 @@ async function signedText(raw: string, source: SuiteSource, url: URL): Promise<R
   }
 }
 
-function checkRelease(fields: Paragraph, { suite }: SuiteSource, directory: URL): void {
+function checkRelease(fields: Paragraph, source: SuiteSource, directory: URL): void {
+  const { suite } = source
   const names = [fields.get('Suite'), fields.get('Codename')].filter((name) => name !== undefined)
   const fail = (
     why: string,
-    hint = 'the mirror is out of date or serves something else, or the clock of this host is wrong',
+    hint = 'the mirror serves something else, or the clock of this host is wrong',
   ) =>
     new NspawnError(`the index of ${suite} ${why}`, {
       code: 'INDEX_REFUSED',
@@ -132,7 +189,13 @@ function checkRelease(fields: Paragraph, { suite }: SuiteSource, directory: URL)
   if (validUntil === undefined) return
   const until = Date.parse(validUntil)
   if (Number.isNaN(until)) throw fail(`has a Valid-Until that is no date: ${validUntil}`)
-  if (until < Date.now()) throw fail(`was valid until ${new Date(until).toISOString()}`)
+  // What is in the cache was in time when it was fetched.
+  if (until >= Date.now() || source.outdated === 'accepted' || source.network === 'forbidden')
+    return
+  throw fail(
+    `was valid until ${new Date(until).toISOString()}, and the mirror has nothing newer`,
+    'take a mirror that is up to date, or set the clock of this host; for a mirror that stands still on purpose there is --no-check-valid-until',
+  )
 }
 
 /** The files of the SHA256 section. */

@@ -83,7 +83,7 @@ export class Supply {
   private async bring(one: ArchivePackage, fetched: () => void): Promise<TarPlace> {
     const { packages, plain } = this.places
     const { signal } = this
-    const path = await this.fetches.run(() => fetchPackage(one, packages, { signal }))
+    const path = await this.fetches.run(() => fetchPackage(one, packages, signal))
     fetched()
     return this.unpacks.run(() => writePlainDeb(path, join(plain, debFileName(one)), signal))
   }

@@ -103,7 +103,8 @@ async function readSources(
 async function scanSources(search: SourceSearch, index: SignedIndex): Promise<string> {
   const heading = `\nPackage: ${search.name}\n`
   const found: string[] = []
-  for await (const pieces of readIndex(index, search))
+  const { signal, log } = search
+  for await (const pieces of readIndex(index, { signal, log }))
     found.push(...pieces.filter((piece) => `\n${piece}\n`.includes(heading)))
   return found.join('\n\n')
 }

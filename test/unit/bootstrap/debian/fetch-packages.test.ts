@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { fetchPackage } from '../../../../src/bootstrap/debian/fetch-packages.ts'
+import { Mirrors } from '../../../../src/bootstrap/debian/mirrors.ts'
+import { silent } from '../../../../src/log.ts'
 import type { ArchivePackage } from '../../../../src/bootstrap/debian/archive-package.ts'
 import { serve, type Responder } from '../../../fixtures/web-server.ts'
 import { sha256 } from '../../../fixtures/source-archive.ts'
@@ -18,11 +20,17 @@ afterEach(() => rmSync(directory, { recursive: true }))
 
 const content = Buffer.from('a package')
 
-function packageAt(origin: string): ArchivePackage {
+/** Those that wait no longer than a test may. */
+function mirrorsAt(...[first, ...others]: readonly [string, ...string[]]): Mirrors {
+  const base = (origin: string) => new URL(`${origin}/debian/`)
+  return new Mirrors([base(first), ...others.map(base)], silent, { stallMs: 100, retries: 1 })
+}
+
+function packageAt(...origins: readonly [string, ...string[]]): ArchivePackage {
   const one = indexOf({ packages: { 'a=1:2': {} } }).candidate('a')!
   return {
     ...one,
-    base: new URL(`${origin}/debian/`),
+    mirrors: mirrorsAt(...origins),
     sizeBytes: content.length,
     sha256: sha256(content),
   }
@@ -30,7 +38,7 @@ function packageAt(origin: string): ArchivePackage {
 
 test('a package has the name that apt gives it, its epoch included', async () => {
   await using server = await serve({ '/debian/pool/a.deb': content })
-  const path = await fetchPackage(packageAt(server.origin), directory, {})
+  const path = await fetchPackage(packageAt(server.origin), directory)
   expect(path).toBe(join(directory, 'a_1%3a2_all.deb'))
 })
 
@@ -40,8 +48,33 @@ test('a mirror that stalls is given up, and nothing is left', async () => {
     response.write(content.subarray(0, 3))
   }
   await using server = await serve({ '/debian/pool/a.deb': stalls })
-  const fetching = fetchPackage(packageAt(server.origin), directory, { stallMs: 100, retries: 1 })
+  const fetching = fetchPackage(packageAt(server.origin), directory)
   await expect(fetching).rejects.toMatchObject({ code: 'STALLED' })
   expect(server.requests).toHaveLength(2)
+  expect(readdirSync(directory)).toEqual([])
+})
+
+test('where one mirror fails the next one is asked, and first from then on', async () => {
+  let asked = 0
+  await using broken = await serve({
+    '/debian/pool/a.deb'(_request, response) {
+      asked++
+      response.writeHead(200, { 'content-length': content.length })
+      response.write(content.subarray(0, 3), () => response.destroy())
+    },
+  })
+  await using good = await serve({ '/debian/pool/a.deb': content })
+  const one = packageAt(broken.origin, good.origin)
+  for (let round = 0; round < 2; round++) rmSync(await fetchPackage(one, directory))
+  expect(asked).toBe(1)
+  expect(good.requests).toHaveLength(2)
+})
+
+test('a mirror with another file under the name is passed over, the last one is told of', async () => {
+  await using wrong = await serve({ '/debian/pool/a.deb': Buffer.from('A package') })
+  await using gone = await serve({})
+  await expect(fetchPackage(packageAt(wrong.origin, gone.origin), directory)).rejects.toMatchObject(
+    { code: 'NOT_FOUND' },
+  )
   expect(readdirSync(directory)).toEqual([])
 })

@@ -2,6 +2,7 @@ import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { Paragraph } from '../../../../src/bootstrap/debian/deb822.ts'
 import { findIndex, readIndex } from '../../../../src/bootstrap/debian/index-stream.ts'
+import { Mirrors } from '../../../../src/bootstrap/debian/mirrors.ts'
 import type { SuiteRelease } from '../../../../src/bootstrap/debian/release.ts'
 import { sha256 } from '../../../fixtures/source-archive.ts'
 import { serve } from '../../../fixtures/web-server.ts'
@@ -23,6 +24,7 @@ function releaseOf(
   return {
     suite: 's',
     base: new URL(origin),
+    mirrors: new Mirrors([new URL(origin)]),
     directory,
     fields,
     signers: [],

@@ -1,6 +1,7 @@
 /** Indexes of packages for tests, in few words. */
 import { PackageIndex } from '../../../../src/bootstrap/debian/package-index.ts'
 import { Paragraph } from '../../../../src/bootstrap/debian/deb822.ts'
+import { Mirrors } from '../../../../src/bootstrap/debian/mirrors.ts'
 import type { SuiteRelease } from '../../../../src/bootstrap/debian/release.ts'
 
 /** Fields of a package beside its name; a version may be left out. */
@@ -23,6 +24,7 @@ export function indexOf(
     const suite: SuiteRelease = {
       suite: 's',
       base,
+      mirrors: new Mirrors([base]),
       directory: base,
       fields,
       signers: [],

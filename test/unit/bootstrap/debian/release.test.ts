@@ -1,4 +1,6 @@
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { ArchiveCache } from '../../../../src/bootstrap/debian/archive-cache.ts'
 import { fetchReleaseWithSpare } from '../../../../src/bootstrap/debian/release-keyrings.ts'
 import { fetchRelease } from '../../../../src/bootstrap/debian/release.ts'
 import { makeSigner } from '../../../fixtures/signing.ts'
@@ -21,6 +23,40 @@ test('an index from the future is refused, since the clock is behind', async () 
     hint: expect.stringContaining('clock') as string,
   })
   expect(await read(of(23 * hour))).toBe('s')
+})
+
+test('an index past its end counts where that is asked for, with a hint how', async () => {
+  const text = 'Suite: s\nValid-Until: Sat, 01 Jan 2000 00:00:00 UTC\n'
+  await using server = await serve({ '/dists/s/InRelease': text })
+  const source = { uri: server.origin, suite: 's', keyrings: [], signatures: 'ignored' } as const
+  await expect(fetchRelease(source)).rejects.toMatchObject({
+    message:
+      'the index of s was valid until 2000-01-01T00:00:00.000Z, and the mirror has nothing newer',
+    hint: expect.stringContaining('--no-check-valid-until') as string,
+  })
+  expect((await fetchRelease({ ...source, outdated: 'accepted' })).suite).toBe('s')
+})
+
+test('a signed index is kept with its signature, and checked again when it comes from the cache', async () => {
+  await using directory = await temporaryDirectory()
+  const [alice, bob] = [
+    await makeSigner(directory.path, 'alice'),
+    await makeSigner(directory.path, 'bob'),
+  ]
+  const cache = new ArchiveCache(join(directory.path, 'cache'))
+  const server = await serve({ '/dists/s/InRelease': await alice.sign('Suite: s\n') })
+  const source = { uri: server.origin, suite: 's', keyrings: [alice.keyring], cache }
+  const offline = { ...source, network: 'forbidden' } as const
+  await expect(fetchRelease(offline)).rejects.toMatchObject({
+    code: 'NOT_CACHED',
+    message: 'the index of s is not in the cache',
+  })
+  const { signers } = await fetchRelease(source)
+  await server[Symbol.asyncDispose]()
+  expect((await fetchRelease(offline)).signers).toEqual(signers)
+  await expect(fetchRelease({ ...offline, keyrings: [bob.keyring] })).rejects.toMatchObject({
+    code: 'SIGNER_UNKNOWN',
+  })
 })
 
 test('an index is refused past the end of its time, and when that cannot be read', async () => {
