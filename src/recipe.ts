@@ -87,15 +87,19 @@ interface RecipeOf<F extends Family> {
   readonly buildDriver?: 'debian'
 }
 
+/** Used when the host's own package configuration names none. */
+export interface AptMirrors {
+  readonly main: string
+  readonly security?: string
+}
+
 /** Debian and its derivatives: signed suites on mirrors. */
 export interface AptRecipe extends RecipeOf<'apt'> {
   /** Newest first. */
   readonly releases: readonly AptRelease[]
-  readonly mirrors: {
-    /** Used when the host's own package configuration names none. */
-    readonly main: string
-    readonly security?: string
-  }
+  readonly mirrors: AptMirrors
+  /** Where the packages of some architectures are kept apart. */
+  readonly portsMirrors?: AptMirrors & { readonly architectures: readonly Architecture[] }
   readonly components: readonly string[]
   /** Keyring files on the host, and the package of the host that brings them. */
   readonly keyring: { readonly path: string; readonly hostPackage: string }

@@ -2,13 +2,14 @@
  * `create`: a recipe becomes a tree. Resolve, preflight, stage, bootstrap, finish, verify, publish; until
  * the last step nothing is to be seen under the tree's name.
  */
-import { existsSync, statfsSync } from 'node:fs'
+import { existsSync, renameSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { checkNewImage } from '../images/new-image.ts'
-import { phase } from '../log.ts'
+import { randomSuffix } from '../images/random-suffix.ts'
+import { phase, type LogSink } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
 import type { CreateContext } from './create-context.ts'
 import { familyOf } from './families.ts'
@@ -78,6 +79,10 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
     const log = new ToolLog(join(context.stateDirectory, 'logs', `create-${plan.name}.log`))
     cleanup.defer('log', () => log.close())
     const stage = makeStage(treeImage(plan.destination, plan.existing), cleanup, context.log)
+    cleanup.defer('failed tree', () => {
+      if (plan.failed === 'keep' && context.signal?.aborted !== true)
+        keepFailed(stage.tree, plan, context.log)
+    })
     const files = new TreeFiles(stage.tree)
     const tree = { root: stage.tree, log, context }
     const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
@@ -153,7 +158,8 @@ function preflight(plan: TreePlan, strategy: Strategy, host: BootstrapHost): voi
   }
   checkNewImage(treeImage(plan.destination, plan.existing))
   const free = freeBytes(plan.destination)
-  if (free < leastFreeBytes) {
+  // Without tools of others it is known what is needed, once the packages are chosen.
+  if (strategy.programs.length > 0 && free < leastFreeBytes) {
     throw new NspawnError(
       `only ${megabytes(free)} MB are free for ${plan.destination}, and a tree needs ${megabytes(leastFreeBytes)} or more`,
       { code: 'ENOSPC', hint: spaceHint },
@@ -220,6 +226,25 @@ async function bootstrap(
     })
   }
   return versions
+}
+
+/**
+ * Puts what there is of a tree aside, where no later run takes it away; nothing happens once it has its name.
+ * Hidden, so that nobody takes it for an image.
+ */
+function keepFailed(tree: string, plan: TreePlan, log: LogSink): void {
+  const kept = join(dirname(plan.destination), `.failed-${plan.name}-${randomSuffix()}`)
+  try {
+    renameSync(tree, kept)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+    throw error
+  }
+  log({
+    kind: 'warning',
+    text: `the failed tree is kept at ${kept}`,
+    hint: 'look into it with tsnspawn -D, then remove it',
+  })
 }
 
 /** The tool's failure with its own last words, its log, and what it means where that is known. */

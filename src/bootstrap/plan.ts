@@ -33,7 +33,13 @@ export interface TreeRequest {
   readonly exclude?: readonly string[] | undefined
   readonly components?: readonly string[] | undefined
   readonly mirror?: string | undefined
-  /** Repositories beside the recipe's, as the family writes them (`NAME=URL`). */
+  /** Further places that have the same archive, asked where the first fails. */
+  readonly otherMirrors?: readonly string[] | undefined
+  /** `forbidden`: everything comes from the cache, or from this host. */
+  readonly network?: 'allowed' | 'forbidden' | undefined
+  /** Whether an index that its archive no longer vouches for is taken. */
+  readonly outdated?: 'refused' | 'accepted' | undefined
+  /** Repositories beside the recipe's, as the family writes them (`NAME=URL`, `deb URL SUITE COMPONENT`). */
   readonly repositories?: readonly string[] | undefined
   /** Keyring file that the archive must be signed by; default the distribution's own. */
   readonly keyring?: string | undefined
@@ -45,6 +51,10 @@ export interface TreeRequest {
   readonly directory?: string | undefined
   /** What to do when the destination exists. */
   readonly existing?: 'keep' | 'replace' | undefined
+  /** What becomes of a tree that cannot be made; default `remove`. */
+  readonly failed?: 'remove' | 'keep' | undefined
+  /** Whether scripts of packages run as the host's users or as users of a container; default `host`. */
+  readonly users?: 'host' | 'private' | undefined
   readonly rootPassword?: RootPassword | undefined
 }
 
@@ -54,6 +64,9 @@ export interface TreePlan<A extends Archive = Archive> {
   readonly name: string
   readonly destination: string
   readonly existing: 'keep' | 'replace'
+  readonly failed: 'remove' | 'keep'
+  readonly network: 'allowed' | 'forbidden'
+  readonly users: 'host' | 'private'
   /** The recipe's name of it, or what the user said when the recipe does not know it. */
   readonly release: string
   readonly architecture: Architecture
@@ -92,9 +105,14 @@ export type TreeDraft<A extends Archive = Archive> = Omit<
   'strategy' | 'strategyReason'
 >
 
+/** Wishes that only some strategies can fulfil. */
+export type Ability = 'offline' | 'several mirrors' | 'private users'
+
 /** A strategy as far as planning needs it. */
 export interface StrategyJudge<A extends Archive = Archive> {
   readonly id: StrategyId
+  /** What not every strategy can do, and this one can. */
+  readonly abilities?: readonly Ability[]
   obstacle(draft: TreeDraft<A>, host: BootstrapHost): Obstacle | undefined
 }
 
@@ -146,6 +164,9 @@ export function draftTree<R extends Recipe>(
     name,
     destination: request.directory ?? join(machinesDirectory, name),
     existing: request.existing ?? 'keep',
+    failed: request.failed ?? 'remove',
+    network: request.network ?? 'allowed',
+    users: request.users ?? 'host',
     release,
     architecture,
     packageArchitecture,
@@ -189,6 +210,8 @@ export function planHash(plan: TreePlan): string {
     name: _name,
     destination: _destination,
     existing: _existing,
+    failed: _failed,
+    network: _network,
     strategyReason: _reason,
     ...content
   } = plan
@@ -207,7 +230,7 @@ function chooseStrategy(
       const ids = strategies.map(({ id }) => id).join(', ')
       throw usageError(`--via=${via} is no strategy of recipe ${draft.recipe}`, `there are: ${ids}`)
     }
-    const obstacle = strategy.obstacle(draft, host)
+    const obstacle = obstacleOf(strategy, draft, host)
     if (obstacle !== undefined)
       throw impossible(`${via} cannot make this tree: ${obstacle.reason}`, obstacle.hint)
     return { strategy: strategy.id, strategyReason: 'asked for with --via' }
@@ -215,7 +238,7 @@ function chooseStrategy(
   const passed: string[] = []
   let hint: string | undefined
   for (const strategy of strategies) {
-    const obstacle = strategy.obstacle(draft, host)
+    const obstacle = obstacleOf(strategy, draft, host)
     if (obstacle === undefined) {
       const reason =
         passed.length === 0
@@ -227,6 +250,43 @@ function chooseStrategy(
     hint ??= obstacle.hint
   }
   throw impossible(`no strategy can make this tree on this host: ${passed.join('; ')}`, hint)
+}
+
+function obstacleOf(
+  strategy: StrategyJudge,
+  draft: TreeDraft,
+  host: BootstrapHost,
+): Obstacle | undefined {
+  const lacks = (ability: Ability) => strategy.abilities?.includes(ability) !== true
+  if (draft.network === 'forbidden' && lacks('offline') && !isLocal(draft.archive)) {
+    return {
+      reason: 'it fetches from the network',
+      hint: 'name an archive on this host with --mirror, or leave --offline out',
+    }
+  }
+  const { archive, users } = draft
+  if (archive.family === 'apt' && archive.otherMirrors.length > 0 && lacks('several mirrors'))
+    return { reason: 'it takes one mirror', hint: 'give --mirror once' }
+  if (users === 'private' && lacks('private users')) {
+    return {
+      reason: "it runs scripts of packages with the host's users",
+      hint: 'leave --private-users out',
+    }
+  }
+  return strategy.obstacle(draft, host)
+}
+
+/** Whether all of the archive is on this host. */
+function isLocal(archive: Archive): boolean {
+  const beside =
+    archive.family === 'apt'
+      ? [
+          ...archive.otherMirrors,
+          ...archive.extraSuites.map(({ mirror }) => mirror),
+          ...archive.repositories.map(({ uri }) => uri),
+        ]
+      : []
+  return [archive.mirror, ...beside].every((uri) => /^(file|copy):/.test(uri))
 }
 
 function impossible(message: string, hint: string | undefined): NspawnError {

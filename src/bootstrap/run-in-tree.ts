@@ -15,12 +15,20 @@ export interface TreeInMaking {
 
 export interface CommandInTree {
   readonly network: 'host' | 'none'
+  /** `private`: a range of users of its own, that what it writes does not belong to; default `host`. */
+  readonly users?: 'host' | 'private'
   /** Added to what every package manager gets. */
   readonly environment?: Readonly<Record<string, string>>
   /** Directories of the host that are seen inside, read-only. */
   readonly binds?: readonly { readonly source: string; readonly destination: string }[]
   /** Hears each line beside the log. */
   readonly onLine?: (line: string) => void
+}
+
+/** The tree is mounted with its ids mapped, so that it goes on to belong to the host's root. */
+const privateUsers: Pick<Settings, 'privateUsers' | 'ownership'> = {
+  privateUsers: { mode: 'pick' },
+  ownership: 'map',
 }
 
 /**
@@ -31,7 +39,7 @@ export interface CommandInTree {
 export async function runInTree(
   { root, log, context }: TreeInMaking,
   command: readonly [string, ...string[]],
-  { network, environment = {}, binds = [], onLine }: CommandInTree,
+  { network, users = 'host', environment = {}, binds = [], onLine }: CommandInTree,
 ): Promise<ContainerOutcome> {
   log.add(`+ ${command.join(' ')}`)
   const all = { ...packageManagerEnvironment, ...environment }
@@ -42,6 +50,7 @@ export async function runInTree(
     machine: ephemeralMachineName('create'),
     environment: Object.entries(all).map(([name, value]) => ({ name, value })),
     startMode: 'stub-init',
+    ...(users === 'private' ? privateUsers : {}),
     suppressSync: true,
     privateNetwork: network === 'none',
     register: 'no',

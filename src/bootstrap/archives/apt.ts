@@ -1,25 +1,34 @@
 /** Where the packages of an apt tree come from, and which sources it keeps. */
 import { usageError } from '../../errors.ts'
-import type { AptRecipe, AptRelease } from '../../recipe.ts'
+import type { AptMirrors, AptRecipe, AptRelease, Architecture } from '../../recipe.ts'
 import { hostMirrors } from './apt-sources.ts'
 import type { BootstrapHost } from '../host.ts'
 import type { TreeRequest } from '../plan.ts'
+import { readAptRepository, type AptRepository } from './apt-repository.ts'
 import { mirrorUrl, plainWord, type MirrorOrigin } from './words.ts'
 
 export interface AptArchive {
   readonly family: 'apt'
   readonly mirror: string
   readonly mirrorFrom: MirrorOrigin
+  /** Places that have the same archive, asked where the mirror fails. */
+  readonly otherMirrors: readonly string[]
   readonly components: readonly string[]
   readonly securityMirror: string | undefined
   /** Suites installed from beside the main one. */
   readonly extraSuites: readonly { readonly suite: string; readonly mirror: string }[]
+  /** Archives of others, installed from and kept. */
+  readonly repositories: readonly AptRepository[]
+  /** Whether an index past its `Valid-Until` counts. */
+  readonly outdated: 'refused' | 'accepted'
   /** Sources that the tree keeps. */
   readonly keptSources: readonly { readonly uri: string; readonly suites: readonly string[] }[]
   readonly sourcesFormat: 'deb822' | 'one-line'
   readonly keyring: string
   /** Whether the keyring is the distribution's own, which the tree has too. */
   readonly keyringFrom: 'option' | 'recipe'
+  /** The package that brings it to a host. */
+  readonly keyringPackage: string
 }
 
 /**
@@ -32,27 +41,28 @@ export function planAptArchive(
   recipe: AptRecipe,
   release: string,
   known: AptRelease | undefined,
+  architecture: Architecture,
   host: BootstrapHost,
 ): AptArchive {
-  if ((request.repositories ?? []).length > 0) {
-    throw usageError(
-      `--repo= is not for recipe ${recipe.id}`,
-      'name another archive with --mirror, or parts of it with --components',
-    )
-  }
   const components = request.components ?? recipe.components
   for (const component of components) plainWord('component', component)
-  const mirrors = chooseMirrors(request.mirror, recipe, host)
+  const mirrors = chooseMirrors(request.mirror, recipe, architecture, host)
   const suites = request.updates === 'none' ? [] : (known?.extraSuites ?? [])
   return {
     family: 'apt',
     components,
     ...mirrors,
+    otherMirrors: (request.otherMirrors ?? []).map((said) => mirrorUrl(said)),
     extraSuites: extraSuites(suites, mirrors),
-    keptSources: keptSources(release, suites, recipe, mirrors),
+    repositories: (request.repositories ?? []).map((text) =>
+      readAptRepository(text, { suite: release, components }),
+    ),
+    outdated: request.outdated ?? 'refused',
+    keptSources: keptSources(release, suites, officialMirrors(recipe, architecture).main, mirrors),
     sourcesFormat: known?.sourcesFormat ?? 'deb822',
     keyring: request.keyring === undefined ? recipe.keyring.path : keyringPath(request.keyring),
     keyringFrom: request.keyring === undefined ? 'recipe' : 'option',
+    keyringPackage: recipe.keyring.hostPackage,
   }
 }
 
@@ -62,15 +72,27 @@ type Mirrors = Pick<AptArchive, 'mirror' | 'mirrorFrom' | 'securityMirror'>
 function chooseMirrors(
   option: string | undefined,
   recipe: AptRecipe,
+  architecture: Architecture,
   host: BootstrapHost,
 ): Mirrors {
+  const official = officialMirrors(recipe, architecture)
   const names = recipe.releases.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])])
-  const own = host.osId === recipe.id ? hostMirrors(host.aptSources, names) : undefined
-  const securityMirror = own?.security ?? recipe.mirrors.security
+  // A host of another architecture may be served by another mirror.
+  const shared = official === officialMirrors(recipe, host.architecture)
+  const own = host.osId === recipe.id && shared ? hostMirrors(host.aptSources, names) : undefined
+  const securityMirror = own?.security ?? official.security
   if (option !== undefined)
     return { mirror: mirrorUrl(option), mirrorFrom: 'option', securityMirror }
   if (own?.main !== undefined) return { mirror: own.main, mirrorFrom: 'host', securityMirror }
-  return { mirror: recipe.mirrors.main, mirrorFrom: 'recipe', securityMirror }
+  return { mirror: official.main, mirrorFrom: 'recipe', securityMirror }
+}
+
+function officialMirrors(
+  { mirrors, portsMirrors }: AptRecipe,
+  architecture: Architecture | undefined,
+): AptMirrors {
+  const ported = architecture !== undefined && portsMirrors?.architectures.includes(architecture)
+  return ported === true ? portsMirrors! : mirrors
 }
 
 type Suites = NonNullable<AptRelease['extraSuites']>
@@ -86,10 +108,10 @@ function extraSuites(suites: Suites, mirrors: Mirrors): { suite: string; mirror:
 function keptSources(
   release: string,
   suites: Suites,
-  recipe: AptRecipe,
+  official: string,
   mirrors: Mirrors,
 ): { uri: string; suites: string[] }[] {
-  const main = /^https?:/.test(mirrors.mirror) ? mirrors.mirror : recipe.mirrors.main
+  const main = /^https?:/.test(mirrors.mirror) ? mirrors.mirror : official
   const extra = extraSuites(suites, { ...mirrors, mirror: main })
   const beside = extra.filter(({ mirror }) => mirror === main).map(({ suite }) => suite)
   const elsewhere = extra.filter(({ mirror }) => mirror !== main)

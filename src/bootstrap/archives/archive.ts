@@ -1,4 +1,5 @@
 /** An archive of packages as a plan knows it, one form for each family of package managers. */
+import { usageError } from '../../errors.ts'
 import type { Architecture, Recipe, Release } from '../../recipe.ts'
 import type { BootstrapHost } from '../host.ts'
 import type { TreeRequest } from '../plan.ts'
@@ -30,13 +31,22 @@ function planned(
   switch (recipe.family) {
     case 'apt': {
       const known = named(recipe.releases, release.name)
-      return planAptArchive(request, recipe, release.name, known, host)
+      return planAptArchive(request, recipe, release.name, known, release.architecture, host)
     }
     case 'pacman':
+      refuseAptOptions(request, recipe.id)
       return planPacmanArchive(request, recipe, release.name, release.architecture)
     case 'rpm':
+      refuseAptOptions(request, recipe.id)
       return planRpmArchive(request, recipe, release.name, named(recipe.releases, release.name))
   }
+}
+
+function refuseAptOptions({ otherMirrors, outdated }: TreeRequest, recipe: string): void {
+  if (otherMirrors !== undefined && otherMirrors.length > 0)
+    throw usageError(`recipe ${recipe} takes one mirror`, 'give --mirror once')
+  if (outdated === 'accepted')
+    throw usageError(`--no-check-valid-until is not for recipe ${recipe}`)
 }
 
 function named<R extends Release>(releases: readonly R[], wanted: string): R | undefined {

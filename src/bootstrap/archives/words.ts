@@ -6,13 +6,14 @@ export type MirrorOrigin = 'option' | 'host' | 'recipe'
 /**
  * A URL without a slash at its end. Only schemes that the tools know; a path becomes a `file:` URL.
  *
+ * @param option that it was said with
  * @throws NspawnError `USAGE`
  */
-export function mirrorUrl(said: string): string {
+export function mirrorUrl(said: string, option = '--mirror'): string {
   if (said.startsWith('/')) return `file://${said.replace(/\/+$/, '')}`
   if (!/^(https?:\/\/[^\s/]|file:\/\/\/|copy:\/\/\/)[^\s]*$/.test(said)) {
     throw usageError(
-      `--mirror=${said} is no URL of an archive`,
+      `${option}=${said} is no URL of an archive`,
       'use http://, https:// or the path of a local archive',
     )
   }

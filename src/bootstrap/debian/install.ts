@@ -6,6 +6,7 @@ import { throwIfCanceled } from '../../errors.ts'
 import { phase } from '../../log.ts'
 import { unpackTar } from '../../transfer/tar/unpack.ts'
 import type { CreateContext } from '../create-context.ts'
+import type { TreePlan } from '../plan.ts'
 import type { ToolLog } from '../tool-log.ts'
 import { TreeFiles } from '../tree-files.ts'
 import { debFileName, type ArchivePackage } from './archive-package.ts'
@@ -22,6 +23,7 @@ export interface Installation {
   readonly root: string
   readonly places: SupplyPlaces
   readonly packageArchitecture: string
+  readonly users: TreePlan['users']
   readonly log: ToolLog
   readonly context: CreateContext
 }
@@ -44,7 +46,7 @@ export async function installPackages(
   set: PackageSet,
   to: Installation,
 ): Promise<void> {
-  const { root, places, packageArchitecture, log, context } = to
+  const { root, places, packageArchitecture, users, log, context } = to
   const files = new TreeFiles(root)
   const essential = inOrder(set.essential, index)
   const others = inOrder(set.others, index)
@@ -62,7 +64,7 @@ export async function installPackages(
     files.write(policy.path, policy.text, 0o755)
     const dpkg = async (words: readonly string[], packages: readonly ArchivePackage[]) => {
       throwIfCanceled(context.signal, 'making a tree')
-      const run = { root, packages: places.plain, log, context }
+      const run = { root, packages: places.plain, users, log, context }
       await runDpkg(run, words, packages.map(debFileName))
       for (const one of packages) await supply.drop(one)
     }

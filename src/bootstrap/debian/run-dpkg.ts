@@ -1,6 +1,7 @@
 /** Runs the tree's own dpkg in a container of the tree, and says which package failed at what. */
 import { NspawnError } from '../../errors.ts'
 import { runInTree, type TreeInMaking } from '../run-in-tree.ts'
+import type { TreePlan } from '../plan.ts'
 import type { ToolLog } from '../tool-log.ts'
 
 /** Where packages are seen inside; the container's own /run leaves nothing in the tree. */
@@ -12,6 +13,7 @@ const remembered = 200
 export interface DpkgRun extends TreeInMaking {
   /** Directory of package files on the host. */
   readonly packages: string
+  readonly users: TreePlan['users']
 }
 
 /**
@@ -20,7 +22,7 @@ export interface DpkgRun extends TreeInMaking {
  * @throws NspawnError `BOOTSTRAP_FAILED`
  */
 export async function runDpkg(
-  { root, packages, log, context }: DpkgRun,
+  { root, packages, users, log, context }: DpkgRun,
   words: readonly string[],
   files: readonly string[],
 ): Promise<void> {
@@ -43,6 +45,7 @@ export async function runDpkg(
   }
   const { status } = await runInTree({ root, log, context }, command, {
     network: 'none',
+    users,
     // dpkg sees a terminal.
     environment: { DPKG_COLORS: 'never' },
     binds: [{ source: packages, destination: inside }],

@@ -36,6 +36,8 @@ export const debootstrap: Strategy<AptArchive> = {
         hint: `it has ${Object.keys(variants).join(', ')}`,
       }
     }
+    if (draft.archive.repositories.length > 0)
+      return { reason: 'it installs from one archive', hint: 'leave --repo out' }
     return keyringObstacle(draft, host)
   },
 

@@ -3,27 +3,25 @@
  * itself, and has the tree's own dpkg install them in a container of the tree.
  */
 import { existsSync, mkdirSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { phase } from '../../log.ts'
 import type { AptArchive } from '../archives/apt.ts'
-import { allOrNone } from '../debian/all-or-none.ts'
+import { debFileName, type ArchivePackage } from '../debian/archive-package.ts'
 import { installPackages } from '../debian/install.ts'
-import { readPackageIndex, type IndexSource, type PackageIndex } from '../debian/package-index.ts'
-import { choosePackages, embeddedVariants } from '../debian/package-set.ts'
-import { fetchReleaseWithSpare } from '../debian/release-keyrings.ts'
+import { choosePackages, embeddedVariants, type PackageSet } from '../debian/package-set.ts'
+import { isShipped, readSuites } from '../debian/read-suites.ts'
+import { checkRoom } from '../debian/room.ts'
 import type { TreePlan } from '../plan.ts'
 import type { Strategy, StrategyRun } from '../strategy.ts'
 import type { ToolLog } from '../tool-log.ts'
-import { keyringObstacle } from './keyring-obstacle.ts'
-
-/** Keyrings that come with this program, for hosts that have none of the distribution's. */
-const shippedKeyrings = ['debian-archive-keyring.gpg']
+import { keyringObstacle, repositoryKeyrings } from './keyring-obstacle.ts'
 
 export const embedded: Strategy<AptArchive> = {
   id: 'embedded',
   updates: 'included',
   programs: [],
+  abilities: ['offline', 'several mirrors', 'private users'],
 
   obstacle(draft, host) {
     if (!embeddedVariants.includes(draft.variant)) {
@@ -32,7 +30,15 @@ export const embedded: Strategy<AptArchive> = {
         hint: `it has ${embeddedVariants.join(', ')}`,
       }
     }
-    return hasShipped(draft.archive) ? undefined : keyringObstacle(draft, host)
+    const flat = draft.archive.repositories.find(({ components }) => components.length === 0)
+    if (flat !== undefined)
+      return {
+        reason: `it reads no flat archive (${flat.uri} ${flat.suite})`,
+        hint: 'use --via=mmdebstrap',
+      }
+    const [unreadable] = repositoryKeyrings(draft.archive).filter((path) => !host.hasFile(path))
+    if (unreadable !== undefined) return { reason: `there is no keyring ${unreadable}` }
+    return isShipped(draft.archive) ? undefined : keyringObstacle(draft, host)
   },
 
   async fill(plan, run) {
@@ -47,67 +53,50 @@ export const embedded: Strategy<AptArchive> = {
 async function fillTree(plan: TreePlan<AptArchive>, run: StrategyRun): Promise<void> {
   const { paths, log, context } = run
   const { packageArchitecture } = plan
-  const index = await phase(context.log, 'reading the package index', () => readIndexes(plan, run))
+  const index = await phase(context.log, 'reading the package index', () => readSuites(plan, run))
   const set = choosePackages(index, plan)
   const line = (what: string, packages: readonly { name: string; version: string }[]) =>
     log.add(`${what}: ${packages.map(({ name, version }) => `${name} ${version}`).join(', ')}`)
   line('essential packages', set.essential)
   line('other packages', set.others)
+  if (plan.network === 'forbidden') checkCached(set, paths.packages)
+  checkRoom(set, paths.tree, paths.packages)
   const plain = join(paths.temporary, 'plain')
   mkdirSync(plain, { mode: 0o755 })
   await installPackages(index, set, {
     root: paths.tree,
     places: { packages: paths.packages, plain },
     packageArchitecture,
+    users: plan.users,
     log,
     context,
   })
 }
 
-async function readIndexes(
-  { archive, signatures, release: main, packageArchitecture }: TreePlan<AptArchive>,
-  { paths, log, context: { signal, log: sink } }: StrategyRun,
-): Promise<PackageIndex> {
-  const { components, keyring } = archive
-  let noticed = signatures === 'ignored'
-  const notice = (why: string) => {
-    if (noticed) return
-    noticed = true
-    const text = `${why}: the keyring that comes with this program is used`
-    sink({ kind: 'notice', text })
-  }
-  const shipped = join(paths.templates, 'debian', basename(keyring))
-  const present = existsSync(keyring)
-  const keyrings = [present ? keyring : shipped]
-  if (!present) notice(`this host has no ${keyring}`)
-  const spare = present && hasShipped(archive) ? shipped : undefined
-  const spareUsed = () => notice(`${keyring} lacks the keys of this archive`)
-  const suites = [{ suite: main, mirror: archive.mirror }, ...archive.extraSuites]
-  const sources = await allOrNone(
-    suites.map(({ suite, mirror }) => async (either): Promise<IndexSource> => {
-      const uri = mirror.replace(/^copy:/, 'file:')
-      const source = { uri, suite, keyrings, signatures }
-      const release = await fetchReleaseWithSpare(source, spare, spareUsed, either)
-      const { signers, fields } = release
-      log.add(
-        `suite ${suite} of ${fields.get('Date') ?? 'unknown date'}, signed by ${signers.join(', ') || 'nobody that was asked for'}`,
-      )
-      return { release, components }
-    }),
-    signal,
+/** Tells all that is missing at once, so that one look at the network is enough. */
+function checkCached({ essential, others }: PackageSet, directory: string): void {
+  const lacking = [...essential, ...others].filter(
+    (one) => !existsSync(join(directory, debFileName(one))) && !isOnHost(one),
   )
-  return readPackageIndex(sources, packageArchitecture, { signal, log: sink })
+  if (lacking.length === 0) return
+  const names = lacking.slice(0, 10).map(({ name, version }) => `${name} ${version}`)
+  const more = lacking.length > names.length ? ` and ${lacking.length - names.length} more` : ''
+  throw new NspawnError(`packages are not in the cache: ${names.join(', ')}${more}`, {
+    code: 'NOT_CACHED',
+    operation: 'read cache',
+    hint: 'make the same tree once without --offline, which fills the cache',
+  })
 }
 
-/** Whether this program has the keyring too; whom a user trusts is for the user alone to say. */
-function hasShipped({ keyring, keyringFrom }: AptArchive): boolean {
-  return keyringFrom === 'recipe' && shippedKeyrings.includes(basename(keyring))
+function isOnHost({ mirrors }: ArchivePackage): boolean {
+  return mirrors.first().base.protocol === 'file:'
 }
 
 interface Meaning {
   readonly code: string
   readonly words: string
-  readonly hint: string
+  /** Default the one of what happened. */
+  readonly hint?: string
 }
 
 const corrupt: Meaning = {
@@ -123,7 +112,6 @@ const untrusted: Meaning = {
 const refused: Meaning = {
   code: 'BOOTSTRAP_MIRROR',
   words: 'the mirror serves an index that must not be taken',
-  hint: 'take another mirror with --mirror; is the clock of this host right?',
 }
 const unreachable: Meaning = {
   code: 'BOOTSTRAP_MIRROR',
@@ -134,6 +122,11 @@ const absent: Meaning = {
   code: 'BOOTSTRAP_SUITE',
   words: 'the mirror does not have this release, or not all of it',
   hint: 'check --release and --mirror',
+}
+const uncached: Meaning = {
+  code: 'BOOTSTRAP_OFFLINE',
+  words: 'the cache does not have all of it',
+  hint: 'make the same tree once without --offline, which fills the cache',
 }
 const full: Meaning = {
   code: 'ENOSPC',
@@ -160,6 +153,7 @@ const meanings: Readonly<Record<string, Meaning>> = {
   BAD_ARCHIVE: corrupt,
   TRUNCATED_ARCHIVE: corrupt,
   BAD_CONTROL: corrupt,
+  NOT_CACHED: uncached,
   ENOSPC: full,
   EDQUOT: full,
   STALLED: unreachable,
@@ -182,7 +176,7 @@ function explain(error: unknown, log: ToolLog): unknown {
   if (meaning === undefined) return error
   return new NspawnError(`cannot make a tree with embedded: ${meaning.words}`, {
     code: meaning.code,
-    hint: meaning.hint,
+    hint: meaning.hint ?? (error as NspawnError).hint,
     log: log.path,
     cause: error,
   })

@@ -1,6 +1,7 @@
 /** mmdebstrap: apt itself resolves and downloads, so several suites and versions work. */
 import { join } from 'node:path'
 import type { AptArchive } from '../archives/apt.ts'
+import type { AptRepository } from '../archives/apt-repository.ts'
 import { bareName } from '../families/dpkg-status.ts'
 import type { TreePlan } from '../plan.ts'
 import type { Strategy, StrategyPaths } from '../strategy.ts'
@@ -97,6 +98,9 @@ export function mmdebstrapCommand(
     ...packageOptions(plan),
     `--architectures=${plan.packageArchitecture}`,
     // Packages that were fetched before are linked in, and stay behind to be fetched back from there.
+    ...(plan.archive.outdated === 'accepted'
+      ? ['--aptopt=Acquire::Check-Valid-Until "false"']
+      : []),
     '--skip=essential/unlink,cleanup/apt/cache',
     `--setup-hook=${join(paths.templates, 'debian/link-packages')}`,
     // Archives that tests make by hand lack the packages that merge /usr by themselves.
@@ -144,10 +148,25 @@ function packageOptions({
 function sourceLines({ signatures, release, archive }: TreePlan<AptArchive>): string[] {
   const trust = signatures === 'required' ? `[signed-by=${archive.keyring}]` : '[trusted=yes]'
   // apt runs inside the tree for the last step, where a file: URL would be looked up; copy: is not.
+  const copied = (uri: string) => uri.replace(/^file:/, 'copy:')
   const line = (uri: string, suite: string) =>
-    `deb ${trust} ${uri.replace(/^file:/, 'copy:')} ${suite} ${archive.components.join(' ')}`
+    `deb ${trust} ${copied(uri)} ${suite} ${archive.components.join(' ')}`
   return [
     line(archive.mirror, release),
     ...archive.extraSuites.map(({ suite, mirror }) => line(mirror, suite)),
+    ...archive.repositories.map(({ uri, suite, components, trust: by }) =>
+      ['deb', trustOption(by, trust), copied(uri), suite, ...components].join(' '),
+    ),
   ]
+}
+
+function trustOption(trust: AptRepository['trust'], archive: string): string {
+  switch (trust.kind) {
+    case 'keyring':
+      return `[signed-by=${trust.path}]`
+    case 'archive':
+      return archive
+    case 'nobody':
+      return '[trusted=yes]'
+  }
 }

@@ -14,7 +14,11 @@ interface CreateOptions {
   readonly include?: string[]
   readonly exclude?: string[]
   readonly components?: string[]
-  readonly mirror?: string
+  readonly mirror?: string[]
+  readonly offline?: boolean
+  readonly checkValidUntil: boolean
+  readonly keepFailed?: boolean
+  readonly privateUsers?: boolean
   readonly repo?: string[]
   readonly keyring?: string
   readonly checkSignature: boolean
@@ -49,14 +53,20 @@ export const define: VerbModule['define'] = (command, run) => {
     )
     .option('--exclude <packages>', 'packages to leave out; may be repeated', list)
     .option('--components <names>', 'parts of the archive; default main', list)
-    .option('-m, --mirror <url>', "archive to take; default the host's own")
     .option(
-      '--repo <name=url>',
-      'another repository beside the own ones of the distribution; may be repeated',
-      (text: string, before: string[] | undefined) => [...(before ?? []), text],
+      '-m, --mirror <url>',
+      "archive to take; default the host's own. Repeated: the next one is asked where one fails",
+      repeated,
     )
+    .option(
+      '--repo <repository>',
+      'another repository beside the own ones of the distribution: NAME=URL, or for apt a URL or a line of sources.list; may be repeated',
+      repeated,
+    )
+    .option('--offline', 'fetch nothing: take all from the cache, or from this host')
     .option('--keyring <file>', "keys that may sign the archive; default the distribution's")
     .option('--no-check-signature', 'take an archive that nobody has signed')
+    .option('--no-check-valid-until', 'take an archive that has not been updated for long')
     .option('--no-updates', 'only the release itself, without its updates and security suites')
     .option(
       '--via <strategy>',
@@ -64,6 +74,11 @@ export const define: VerbModule['define'] = (command, run) => {
     )
     .option('-D, --directory <dir>', 'make the tree right there, not in the machines directory')
     .option('-f, --force', 'replace what is there, in one step once the new tree is ready')
+    .option('--keep-failed', 'keep a tree that could not be made, and say where it is')
+    .option(
+      '--private-users',
+      "run scripts of packages as users of a container, not as the host's root",
+    )
     .option('--root-password <value>', 'locked (default), empty, or a hash as mkpasswd makes it')
     .option('-n, --dry-run', 'show the plan and change nothing')
     .action((recipe: string, name: string | undefined, options: CreateOptions) =>
@@ -100,7 +115,12 @@ function request(recipe: string, name: string | undefined, options: CreateOption
     include: options.include,
     exclude: options.exclude,
     components: options.components,
-    mirror: options.mirror,
+    mirror: options.mirror?.[0],
+    otherMirrors: options.mirror?.slice(1),
+    network: options.offline === true ? 'forbidden' : 'allowed',
+    outdated: options.checkValidUntil ? 'refused' : 'accepted',
+    failed: options.keepFailed === true ? 'keep' : 'remove',
+    users: options.privateUsers === true ? 'private' : 'host',
     repositories: options.repo,
     keyring: options.keyring === undefined ? undefined : resolve(options.keyring),
     signatures: options.checkSignature ? 'required' : 'ignored',
@@ -111,6 +131,10 @@ function request(recipe: string, name: string | undefined, options: CreateOption
     rootPassword:
       options.rootPassword === undefined ? undefined : parseRootPassword(options.rootPassword),
   }
+}
+
+function repeated(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), text]
 }
 
 function list(text: string, before: string[] | undefined): string[] {
