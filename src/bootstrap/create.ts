@@ -92,7 +92,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       `installing ${plan.recipe} ${plan.release} with ${strategy.id}`,
       async () => {
         tools = await bootstrap(plan, strategy, host, {
-          paths: { ...stage, templates },
+          paths: { ...stage, templates, pool: packagePool(context.stateDirectory, plan) },
           log,
           context,
         })
@@ -199,9 +199,9 @@ async function bootstrap(
       text: 'signatures of the archive are not checked: whoever is between here and the mirror can put anything into this tree',
     })
   }
-  const pool = packagePool(context.stateDirectory, plan)
+  const { pool } = paths
   const isPackage = (name: string) => familyOf(plan).isPackage(name, plan.packageArchitecture)
-  await linkFromPool(pool, paths.packages, isPackage)
+  if (strategy.takesFromPool !== 'itself') await linkFromPool(pool, paths.packages, isPackage)
   const readLine = strategy.readLine?.bind(strategy)
   const run = { paths, log, context, readLine }
   const tools = await toolPlace(plan, strategy, host, run)

@@ -133,7 +133,8 @@ async function filesBelow(directory: string): Promise<string[]> {
     .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
 }
 
-async function linkOrCopy(from: string, to: string): Promise<void> {
+/** Gives the file a second name, or copies it where it cannot have one there, or may be changed under it. */
+export async function linkOrCopy(from: string, to: string): Promise<void> {
   if (!unchanging.test(from)) return copyFile(from, to, constants.COPYFILE_FICLONE)
   try {
     await link(from, to)

@@ -10,8 +10,10 @@ import type { ToolPlace } from './tools.ts'
 export interface StrategyPaths {
   /** The empty directory to fill. */
   readonly tree: string
-  /** Downloaded packages: filled before from the cache, taken back into it after. */
+  /** Downloaded packages: filled before from the pool, taken back into it after. */
   readonly packages: string
+  /** Packages of earlier runs, not to be written to. */
+  readonly pool: string
   /** TMPDIR of the tools, and room for files of their configuration. */
   readonly temporary: string
   /** `templates/` of this package. */
@@ -31,6 +33,8 @@ export interface StrategyRun {
 export interface Strategy<A extends Archive = Archive> extends StrategyJudge<A> {
   /** Whether updates are installed from the beginning, or have to be upgraded to after. */
   readonly updates: 'included' | 'after'
+  /** `itself`: it takes what it needs from the pool, so that nothing else is brought; default all is. */
+  readonly takesFromPool?: 'itself'
   /** Programs that take part, whose versions the manifest tells. */
   readonly programs: readonly string[]
   /** Packages of Debian that bring all of them, for a tree of tools. */

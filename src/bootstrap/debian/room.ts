@@ -25,18 +25,21 @@ export function neededBytes(
     packages.reduce((sum, { installedKiB }) => sum + installedKiB * 1024, 0)
   const fetched = [...essential, ...others].filter((one) => !isHere(one))
   const download = fetched.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  const twice = 2 * (installed(essential) + installed(others))
-  return Math.ceil(download + twice * spare) + besideBytes
+  const [first, later] = [installed(essential), installed(others)]
+  // Those of the essential packages are gone when dpkg takes the others.
+  const files = first + later + Math.max(first, later)
+  return Math.ceil(download + files * spare) + besideBytes
 }
 
 /**
- * @param packages directory of what has been fetched
+ * @param pool directory of what has been fetched before; it costs nothing where it can be linked into the tree's place
  * @throws NspawnError `ENOSPC`
  */
-export function checkRoom(set: PackageSet, root: string, packages: string): void {
+export function checkRoom(set: PackageSet, root: string, pool: string): void {
+  const { dev } = statSync(root)
   const needed = neededBytes(set, (one) => {
-    const facts = statSync(join(packages, debFileName(one)), { throwIfNoEntry: false })
-    return facts?.size === one.sizeBytes
+    const facts = statSync(join(pool, debFileName(one)), { throwIfNoEntry: false })
+    return facts?.size === one.sizeBytes && facts.dev === dev
   })
   const { bavail, bsize } = statfsSync(root)
   const free = bavail * bsize

@@ -12,8 +12,10 @@ import { fetchPackage } from './fetch-packages.ts'
 import { Slots } from '../../slots.ts'
 
 export interface SupplyPlaces {
-  /** Packages as the archive has them; those that are there are not fetched again. */
+  /** Packages as the archive has them. */
   readonly packages: string
+  /** Those of earlier runs, which are not fetched again. */
+  readonly pool: string
   /** Packages with their files uncompressed. */
   readonly plain: string
 }
@@ -81,9 +83,9 @@ export class Supply {
   }
 
   private async bring(one: ArchivePackage, fetched: () => void): Promise<TarPlace> {
-    const { packages, plain } = this.places
+    const { packages, pool, plain } = this.places
     const { signal } = this
-    const path = await this.fetches.run(() => fetchPackage(one, packages, signal))
+    const path = await this.fetches.run(() => fetchPackage(one, { packages, pool }, signal))
     fetched()
     return this.unpacks.run(() => writePlainDeb(path, join(plain, debFileName(one)), signal))
   }

@@ -20,6 +20,7 @@ import { keyringObstacle, repositoryKeyrings } from './keyring-obstacle.ts'
 export const embedded: Strategy<AptArchive> = {
   id: 'embedded',
   updates: 'included',
+  takesFromPool: 'itself',
   programs: [],
   abilities: ['offline', 'several mirrors', 'private users'],
 
@@ -59,13 +60,13 @@ async function fillTree(plan: TreePlan<AptArchive>, run: StrategyRun): Promise<v
     log.add(`${what}: ${packages.map(({ name, version }) => `${name} ${version}`).join(', ')}`)
   line('essential packages', set.essential)
   line('other packages', set.others)
-  if (plan.network === 'forbidden') checkCached(set, paths.packages)
-  checkRoom(set, paths.tree, paths.packages)
+  if (plan.network === 'forbidden') checkCached(set, paths.pool)
+  checkRoom(set, paths.tree, paths.pool)
   const plain = join(paths.temporary, 'plain')
   mkdirSync(plain, { mode: 0o755 })
   await installPackages(index, set, {
     root: paths.tree,
-    places: { packages: paths.packages, plain },
+    places: { packages: paths.packages, pool: paths.pool, plain },
     packageArchitecture,
     users: plan.users,
     log,

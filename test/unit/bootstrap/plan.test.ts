@@ -134,3 +134,32 @@ test('the hash of a plan is about what is made, not about where', () => {
   expect(planHash(plan({ name: 'a' }))).toBe(planHash(plan({ name: 'b' })))
   expect(planHash(plan({ include: ['make'] }))).not.toBe(planHash(plan({})))
 })
+
+test('what a strategy cannot do is told, and the next one is not taken either if it cannot', () => {
+  const obstacle = (request: Omit<TreeRequest, 'recipe'>) => {
+    try {
+      return plan(request).strategy
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+  expect(obstacle({ network: 'forbidden' })).toBe('embedded')
+  expect(obstacle({ network: 'forbidden', via: 'debootstrap' })).toMatch(/fetches from the network/)
+  const local = { network: 'forbidden', updates: 'none', mirror: '/srv/debian' } as const
+  expect(obstacle({ ...local, via: 'mmdebstrap' })).toBe('mmdebstrap')
+  const beside = ['http://apt.example/x']
+  expect(obstacle({ ...local, via: 'mmdebstrap', repositories: beside })).toMatch(/network/)
+  expect(obstacle({ via: 'mmdebstrap', repositories: beside })).toBe('mmdebstrap')
+  expect(obstacle({ via: 'debootstrap', repositories: beside })).toMatch(/from one archive/)
+  expect(obstacle({ otherMirrors: ['http://b.example'] })).toBe('embedded')
+  expect(obstacle({ otherMirrors: ['http://b.example'], via: 'mmdebstrap' })).toMatch(/one mirror/)
+  expect(obstacle({ users: 'private', via: 'mmdebstrap' })).toMatch(/host's users/)
+  const flat = ['deb [trusted=yes] http://apt.example/x ./']
+  expect(obstacle({ repositories: flat })).toBe('mmdebstrap')
+})
+
+test('how a tree is fetched, and what becomes of a failure, make no other tree', () => {
+  const hash = planHash(plan({}))
+  expect(planHash(plan({ network: 'forbidden', failed: 'keep' }))).toBe(hash)
+  expect(planHash(plan({ repositories: ['http://apt.example/x'] }))).not.toBe(hash)
+})

@@ -16,7 +16,13 @@ const host: BootstrapHost = {
   aptSources: [],
 }
 
-const paths = { tree: '/s/tree', packages: '/s/packages', temporary: '/s/tmp', templates: '/t' }
+const paths = {
+  tree: '/s/tree',
+  packages: '/s/packages',
+  pool: '/s/pool',
+  temporary: '/s/tmp',
+  templates: '/t',
+}
 
 function plan(request: Omit<TreeRequest, 'recipe'>) {
   return planTree({ recipe: 'debian', ...request }, debian, host, strategiesOf(debian), '/m')
@@ -93,4 +99,25 @@ test.each([
   ['Write error - write (28: No space left on device)', 'ENOSPC'],
 ])('%s means %s', (line, code) => {
   expect(diagnoseApt(['I: something', line])?.code).toBe(code)
+})
+
+test('mmdebstrap is given other archives, each with its own trust, and told of indexes that are old', () => {
+  const argv = mmdebstrapCommand(
+    plan({
+      updates: 'none',
+      outdated: 'accepted',
+      repositories: [
+        'deb [signed-by=/k/x.gpg] http://apt.example/x stable main',
+        'deb [trusted=yes] http://apt.example/y ./',
+        '/srv/z',
+      ],
+    }),
+    paths,
+  )
+  expect(argv).toContain('--aptopt=Acquire::Check-Valid-Until "false"')
+  expect(argv.slice(-3)).toEqual([
+    'deb [signed-by=/k/x.gpg] http://apt.example/x stable main',
+    'deb [trusted=yes] http://apt.example/y ./',
+    'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] copy:///srv/z trixie main',
+  ])
 })

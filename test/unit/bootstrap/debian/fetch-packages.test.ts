@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -15,6 +15,8 @@ let directory: string
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'fetch-packages-'))
 })
+
+const places = () => ({ packages: directory, pool: '/nonexistent' })
 
 afterEach(() => rmSync(directory, { recursive: true }))
 
@@ -38,7 +40,7 @@ function packageAt(...origins: readonly [string, ...string[]]): ArchivePackage {
 
 test('a package has the name that apt gives it, its epoch included', async () => {
   await using server = await serve({ '/debian/pool/a.deb': content })
-  const path = await fetchPackage(packageAt(server.origin), directory)
+  const path = await fetchPackage(packageAt(server.origin), places())
   expect(path).toBe(join(directory, 'a_1%3a2_all.deb'))
 })
 
@@ -48,7 +50,7 @@ test('a mirror that stalls is given up, and nothing is left', async () => {
     response.write(content.subarray(0, 3))
   }
   await using server = await serve({ '/debian/pool/a.deb': stalls })
-  const fetching = fetchPackage(packageAt(server.origin), directory)
+  const fetching = fetchPackage(packageAt(server.origin), places())
   await expect(fetching).rejects.toMatchObject({ code: 'STALLED' })
   expect(server.requests).toHaveLength(2)
   expect(readdirSync(directory)).toEqual([])
@@ -65,7 +67,7 @@ test('where one mirror fails the next one is asked, and first from then on', asy
   })
   await using good = await serve({ '/debian/pool/a.deb': content })
   const one = packageAt(broken.origin, good.origin)
-  for (let round = 0; round < 2; round++) rmSync(await fetchPackage(one, directory))
+  for (let round = 0; round < 2; round++) rmSync(await fetchPackage(one, places()))
   expect(asked).toBe(1)
   expect(good.requests).toHaveLength(2)
 })
@@ -73,8 +75,24 @@ test('where one mirror fails the next one is asked, and first from then on', asy
 test('a mirror with another file under the name is passed over, the last one is told of', async () => {
   await using wrong = await serve({ '/debian/pool/a.deb': Buffer.from('A package') })
   await using gone = await serve({})
-  await expect(fetchPackage(packageAt(wrong.origin, gone.origin), directory)).rejects.toMatchObject(
-    { code: 'NOT_FOUND' },
-  )
+  await expect(fetchPackage(packageAt(wrong.origin, gone.origin), places())).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+  })
   expect(readdirSync(directory)).toEqual([])
+})
+
+test('a package of an earlier run is not fetched again, unless it is another one', async () => {
+  await using server = await serve({ '/debian/pool/a.deb': content })
+  const pool = join(directory, 'pool')
+  mkdirSync(pool)
+  const brought = async (kept: string) => {
+    writeFileSync(join(pool, 'a_1%3a2_all.deb'), kept)
+    const packages = mkdtempSync(join(directory, 'packages-'))
+    const path = await fetchPackage(packageAt(server.origin), { packages, pool })
+    expect(readFileSync(path, 'utf8')).toBe('a package')
+    return server.requests.length
+  }
+  expect(await brought('a package')).toBe(0)
+  expect(await brought('A package')).toBe(1)
+  expect(readFileSync(join(pool, 'a_1%3a2_all.deb'), 'utf8')).toBe('A package')
 })
