@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream'
 import { execa, type Options, type Result } from 'execa'
 import { NspawnError } from './errors.ts'
 import type { LogSink } from './log.ts'
+import { withoutPasswords } from './url-secrets.ts'
 
 export interface ProgramOptions {
   readonly cwd?: string | undefined
@@ -72,7 +73,7 @@ export async function runProgram(
   const [program, ...args] = argv
   const lines = (stream: 'stdout' | 'stderr') =>
     function* (line: unknown) {
-      options.log?.({ kind: 'output', stream, line: String(line) })
+      options.log?.({ kind: 'output', stream, line: withoutPasswords(String(line)) })
       yield line
     }
   const settings: Options = {
@@ -118,9 +119,9 @@ export async function runProgram(
   }
   if (!(options.accept ?? [0]).includes(result.exitCode)) {
     const tail = (stderr || stdout).trim().split('\n').slice(-5).join('\n  ')
-    throw new NspawnError(tail === '' ? step : `${step}: ${tail}`, {
+    throw new NspawnError(withoutPasswords(tail === '' ? step : `${step}: ${tail}`), {
       code: 'PROGRAM_FAILED',
-      operation: argv.join(' '),
+      operation: withoutPasswords(argv.join(' ')),
       status: result.exitCode,
       hint: options.hint,
     })

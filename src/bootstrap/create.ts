@@ -6,7 +6,7 @@ import { existsSync, renameSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
-import { NspawnError, throwIfCanceled } from '../errors.ts'
+import { NspawnError } from '../errors.ts'
 import { checkNewImage } from '../images/new-image.ts'
 import { randomSuffix } from '../images/random-suffix.ts'
 import { phase, type LogSink } from '../log.ts'
@@ -113,8 +113,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       const installed = await verifyTree(tree, files, plan)
       packages = installed.length
       await tryTree(files.root, context)
-      throwIfCanceled(context.signal, 'making a tree')
-      await stage.publish()
+      await stage.publish({ signal: context.signal })
       writeManifest(manifest, {
         plan,
         tools,

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { withoutPasswords } from '../url-secrets.ts'
 import type { InstalledPackage } from './families/family.ts'
 import { planHash, type TreePlan } from './plan.ts'
 
@@ -42,6 +43,6 @@ export function writeManifest(path: string, manifest: Omit<TreeManifest, 'planHa
   const plan = { ...manifest.plan, rootPassword: { kind: manifest.plan.rootPassword.kind } }
   const content = { ...manifest, plan, planHash: planHash(manifest.plan) }
   const temporary = `${path}.${process.pid}`
-  writeFileSync(temporary, JSON.stringify(content, null, 2) + '\n')
+  writeFileSync(temporary, withoutPasswords(JSON.stringify(content, null, 2)) + '\n')
   renameSync(temporary, path)
 }

@@ -1,6 +1,7 @@
 /** All output of a wrapped tool, line by line in a file; the last lines and the errors stay at hand. */
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { withoutPasswords } from '../url-secrets.ts'
 
 /** Enough for apt's longest list of complaints. */
 const remembered = 400
@@ -17,7 +18,8 @@ export class ToolLog {
     this.fd = openSync(path, 'w', 0o644)
   }
 
-  add(line: string): void {
+  add(said: string): void {
+    const line = withoutPasswords(said)
     this.lines.push(line)
     if (this.lines.length > remembered) this.lines.shift()
     if (this.closed) return

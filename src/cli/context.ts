@@ -13,6 +13,8 @@ export interface CliContext {
   readonly log: LogSink
   /** Aborted by SIGINT, SIGTERM and SIGHUP. */
   readonly signal: AbortSignal
+  /** Prints a line of what `result()` will say, as soon as it is true; nothing with `--json`, which has it all at the end. */
+  line(text: string): void
   /** Hands back the verb's value: JSON with `--json`, else `text` on stdout. */
   result(value: unknown, text: string): void
 }

@@ -92,6 +92,9 @@ async function runVerb(
     style,
     log: reporter.log,
     signal: interruption.signal,
+    line: (text) => {
+      if (style !== 'json') reporter.result(undefined, text)
+    },
     result: (value, text) => reporter.result(value, text),
   }
   try {

@@ -2,7 +2,6 @@
 import {
   chmodSync,
   closeSync,
-  copyFileSync,
   existsSync,
   fstatSync,
   lstatSync,
@@ -10,6 +9,7 @@ import {
   realpathSync,
   statSync,
 } from 'node:fs'
+import { copyFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
@@ -93,11 +93,12 @@ export async function cloneImage(
     // An administrator's settings hold for the standard directories alone.
     if (!beside && !standardImagePath.includes(directory)) continue
     const staged = beside ? stage.sideFile(file.suffix) : join(stage.directory, `${more.length}`)
-    copyFileSync(file.path, staged)
+    // What verity needs is large: meanwhile signals are heard.
+    await copyFile(file.path, staged)
     chmodSync(staged, 0o644)
     if (!beside) more.push({ from: staged, to: renamedSideFile(file, name) })
   }
-  return { path: await stage.publish({ more }), how }
+  return { path: await stage.publish({ more, signal }), how }
 }
 
 /** Keeps the source from being changed or removed; @returns whether somebody changes it already */

@@ -9,6 +9,7 @@ import {
   createGroup,
   groupFacts,
   groupId,
+  groupLevel,
   limitGroup,
   putIntoGroup,
   type GroupFacts,
@@ -31,9 +32,6 @@ const unknown: Space = {
   exclusiveBytes: undefined,
   exclusiveLimitBytes: undefined,
 }
-
-/** Levels that systemd uses: all images of a directory, one image with what is nested in it, one subvolume. */
-const [POOL, SUBTREE, LEAF] = [255, 254, 0]
 
 /** The space of an image, as `Usage=`, `Limit=` and the exclusive ones of machinectl. */
 export function spaceOf(image: Pick<Image, 'path' | 'type'>): Space {
@@ -68,14 +66,19 @@ export function spaceOf(image: Pick<Image, 'path' | 'type'>): Space {
 /** What the kernel has counted of a subvolume: with what is nested in it where a group holds all of that. */
 function counted(path: string): GroupFacts | undefined {
   const id = subvolumeId(path)
-  return groupFacts(path, groupId(SUBTREE, id)) ?? groupFacts(path, groupId(LEAF, id))
+  return (
+    groupFacts(path, groupId(groupLevel.subtree, id)) ??
+    groupFacts(path, groupId(groupLevel.leaf, id))
+  )
 }
 
 /** The space of a directory of images: by its quota group, else what is used on its file system. */
 export function spaceOfPool(directory: string): Space {
   if (!existsSync(directory)) return unknown
   const path = realpathSync(directory)
-  const group = isSubvolume(path) ? groupFacts(path, groupId(POOL, subvolumeId(path))) : undefined
+  const group = isSubvolume(path)
+    ? groupFacts(path, groupId(groupLevel.pool, subvolumeId(path)))
+    : undefined
   if (group !== undefined) return group
   const { blocks, bfree, bsize } = statfsSync(path)
   return { ...unknown, usageBytes: (blocks - bfree) * bsize }
@@ -99,8 +102,8 @@ export function limitImage(image: Image, limitBytes: number | undefined): void {
   }
   const path = realpathSync(image.path)
   const id = subvolumeId(path)
-  limit(path, groupId(LEAF, id), limitBytes)
-  const subtree = groupId(SUBTREE, id)
+  limit(path, groupId(groupLevel.leaf, id), limitBytes)
+  const subtree = groupId(groupLevel.subtree, id)
   if (groupFacts(path, subtree) !== undefined) limit(path, subtree, limitBytes)
 }
 
@@ -119,13 +122,15 @@ export function limitPool(directory: string, limitBytes: number | undefined): vo
       subject: directory,
     })
   }
-  const group = groupId(POOL, subvolumeId(path))
+  const group = groupId(groupLevel.pool, subvolumeId(path))
   if (groupFacts(path, group) === undefined) {
-    if (groupFacts(path, groupId(LEAF, subvolumeId(path))) === undefined) throw quotaOff(path)
+    if (groupFacts(path, groupId(groupLevel.leaf, subvolumeId(path))) === undefined)
+      throw quotaOff(path)
     createGroup(path, group)
-    putIntoGroup(path, groupId(LEAF, subvolumeId(path)), group)
+    putIntoGroup(path, groupId(groupLevel.leaf, subvolumeId(path)), group)
     for (const image of listImages({ hidden: true, override: path }))
-      if (isSubvolume(image.path)) putIntoGroup(path, groupId(LEAF, subvolumeId(image.path)), group)
+      if (isSubvolume(image.path))
+        putIntoGroup(path, groupId(groupLevel.leaf, subvolumeId(image.path)), group)
   }
   limit(path, group, limitBytes)
 }
@@ -133,9 +138,9 @@ export function limitPool(directory: string, limitBytes: number | undefined): vo
 /** Lets a new image count against the limit of its directory, where there is one. */
 export function joinPool(image: string, directory: string): void {
   if (!lstatSync(image).isDirectory() || !isSubvolume(image) || !isSubvolume(directory)) return
-  const group = groupId(POOL, subvolumeId(directory))
+  const group = groupId(groupLevel.pool, subvolumeId(directory))
   if (groupFacts(directory, group) === undefined) return
-  putIntoGroup(directory, groupId(LEAF, subvolumeId(image)), group)
+  putIntoGroup(directory, groupId(groupLevel.leaf, subvolumeId(image)), group)
 }
 
 function limit(path: string, group: bigint, limitBytes: number | undefined): void {

@@ -1,12 +1,15 @@
-/** Making a tree that lives on by itself from another one: a snapshot, else a copy that shares blocks where it can. */
+/**
+ * Making a tree that lives on by itself from another one: a snapshot, else a copy that shares blocks where it can. It is
+ * named by its path, which may be no name of an image, and never takes the place of anything.
+ */
 import { lstatSync, statSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
-import { NspawnError } from '../errors.ts'
+import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
 import { renameNew } from '../sys/at.ts'
 import { fillTree } from './fill-tree.ts'
-import { claimHiddenTree, removeStaleHiddenTrees } from './hidden-tree.ts'
-import { markImage } from './mark-image.ts'
+import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from './hidden-tree.ts'
+import { changeNames, identityOf } from './name-change.ts'
 
 export interface TemplateOptions {
   /** An existing directory. */
@@ -31,6 +34,8 @@ export async function populateFromTemplate(
   const log = options.log ?? silent
   const template = resolve(options.template)
   const target = resolve(options.target)
+  // One that died over the mark of the tree is ended now.
+  removeStaleHiddenTrees(dirname(target), log)
   if (lstatSync(target, { throwIfNoEntry: false }) !== undefined) {
     log({
       kind: 'notice',
@@ -46,13 +51,11 @@ export async function populateFromTemplate(
       subject: template,
     })
   }
-  removeStaleHiddenTrees(dirname(target), log)
   const hidden = claimHiddenTree(dirname(target), basename(target))
   try {
     const how = await fillTree(template, hidden.path, { log, signal: options.signal })
-    // The name is given to a complete tree, and a read-only tree cannot be renamed.
-    renameNew(hidden.path, target)
-    if (options.access === 'read-only') markImage(target, 'read-only')
+    throwIfCanceled(options.signal, 'filling the directory')
+    giveName(hidden, target, options.access, log)
     hidden.release()
     log({ kind: 'notice', text: `filled ${target} from template ${template}` })
     return how
@@ -67,4 +70,20 @@ export async function populateFromTemplate(
       hint: code === 'ENOSPC' || code === 'EDQUOT' ? `make room in ${dirname(target)}` : undefined,
     })
   }
+}
+
+/** The name is given to a complete tree; the mark comes afterwards, since a read-only tree cannot be renamed. */
+function giveName(
+  hidden: HiddenTree,
+  target: string,
+  access: TemplateOptions['access'],
+  log: LogSink,
+): void {
+  const image = identityOf(hidden.path)!
+  changeNames(
+    { target, image, mark: access === 'read-only', before: [], after: [], remove: [] },
+    hidden.announce,
+    () => renameNew(hidden.path, target),
+    log,
+  )
 }

@@ -16,11 +16,19 @@ const BTRFS_IOC_QUOTA_RESCAN = 0x4040942cn
 const BTRFS_QUOTA_TREE_OBJECTID = 8n
 const BTRFS_QGROUP_INFO_KEY = 242
 const BTRFS_QGROUP_LIMIT_KEY = 244
+const BTRFS_QGROUP_RELATION_KEY = 246
 const BTRFS_QGROUP_LIMIT_MAX_RFER = 1n
 const BTRFS_QGROUP_LIMIT_MAX_EXCL = 2n
 const UNLIMITED = 0xffffffffffffffffn
 
 const ioctl = lazyFunction('int ioctl(int fd, uint64_t request, void *argument)')
+
+/**
+ * The levels at which systemd names groups after a subvolume: for itself, for it with what is nested in it, and for all
+ * images that lie in it.
+ */
+export const groupLevel = { leaf: 0, subtree: 254, pool: 255 } as const
+export const subvolumeGroupLevels: readonly number[] = Object.values(groupLevel)
 
 export interface GroupFacts {
   /** Bytes of everything that can be reached in the group. */
@@ -64,20 +72,44 @@ export function groupFacts(path: string, group: bigint): GroupFacts | undefined 
 
 /** The 64-bit numbers of an item of the quota tree; undefined when it has none such. */
 function findItem(fd: number, type: number, group: bigint): BigUint64Array | undefined {
+  const found = searchQuotaTree(fd, type, group, 1)
+  if (found === undefined || found.count === 0) return undefined
+  const lengthBytes = new Uint32Array(found.items, 28, 1)[0]!
+  return new BigUint64Array(found.items.slice(ITEM_HEADER, ITEM_HEADER + lengthBytes))
+}
+
+/** The groups that a group holds, or as many of them as fit an answer. */
+function membersOf(fd: number, group: bigint): bigint[] {
+  const found = searchQuotaTree(fd, BTRFS_QGROUP_RELATION_KEY, group, 100)
+  // These items have no contents: who is related to it stands in their keys, those that hold it too.
+  return Array.from(
+    { length: found?.count ?? 0 },
+    (_, index) => new BigUint64Array(found!.items, index * ITEM_HEADER + 16, 1)[0]!,
+  ).filter((other) => other < group)
+}
+
+/** In an answer, each item stands behind so many bytes about it. */
+const ITEM_HEADER = 32
+
+/** @returns items one behind the other; undefined where there is no quota tree, no right to ask, or no btrfs */
+function searchQuotaTree(
+  fd: number,
+  type: number,
+  group: bigint,
+  most: number,
+): { count: number; items: ArrayBuffer } | undefined {
   const search = new ArrayBuffer(4096)
   const key = new BigUint64Array(search, 0, 7)
-  key.set([BTRFS_QUOTA_TREE_OBJECTID, 0n, 0n, group, group, 0n, UNLIMITED])
-  new Uint32Array(search, 56, 3).set([type, type, 1])
+  key.set([BTRFS_QUOTA_TREE_OBJECTID, group, group, 0n, UNLIMITED, 0n, UNLIMITED])
+  if (type !== BTRFS_QGROUP_RELATION_KEY) key.set([0n, 0n, group, group], 1)
+  new Uint32Array(search, 56, 3).set([type, type, most])
   if (ioctl(fd, BTRFS_IOC_TREE_SEARCH, new Uint8Array(search)) < 0) {
     const code = errnoName(lastErrno())
-    // No quota tree, no right to ask, no btrfs.
     if (['ENOENT', 'EPERM', 'ENOTTY'].includes(code)) return undefined
     return fail('ioctl(BTRFS_IOC_TREE_SEARCH)')
   }
-  if (new Uint32Array(search, 64, 1)[0] === 0) return undefined
-  // The items follow the search key of 104 bytes, each behind a header of 32.
-  const lengthBytes = new Uint32Array(search, 104 + 28, 1)[0]!
-  return new BigUint64Array(search.slice(136, 136 + lengthBytes))
+  // The items follow the search key of 104 bytes.
+  return { count: new Uint32Array(search, 64, 1)[0]!, items: search.slice(104) }
 }
 
 /**
@@ -100,6 +132,21 @@ export function createGroup(path: string, group: bigint): void {
     if (ioctl(fd, BTRFS_IOC_QGROUP_CREATE, BigUint64Array.of(1n, group)) === 0) return
     if (errnoName(lastErrno()) !== 'EEXIST') fail('ioctl(BTRFS_IOC_QGROUP_CREATE)', { path })
   })
+}
+
+/**
+ * Removes a group, and lets go of those that it holds. It is no failure when there is none, quota is off, or the kernel
+ * keeps it: newer ones keep that of a subvolume until all of its space is free, and then remove it themselves.
+ *
+ * @param fd any open directory of the file system
+ */
+export function removeGroup(fd: number, group: bigint): void {
+  for (const member of membersOf(fd, group))
+    ioctl(fd, BTRFS_IOC_QGROUP_ASSIGN, BigUint64Array.of(0n, member, group))
+  if (ioctl(fd, BTRFS_IOC_QGROUP_CREATE, BigUint64Array.of(0n, group)) === 0) return
+  const code = errnoName(lastErrno())
+  if (!['ENOENT', 'ENOTCONN', 'EBUSY', 'EINVAL', 'EPERM'].includes(code))
+    fail('ioctl(BTRFS_IOC_QGROUP_CREATE)')
 }
 
 /**

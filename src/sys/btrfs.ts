@@ -15,6 +15,7 @@ import { failAt } from './at-error.ts'
 import { errnoName } from './errno.ts'
 import { lazyFunction } from './lazy-function.ts'
 import { fail, lastErrno } from './libc.ts'
+import { groupId, removeGroup, subvolumeGroupLevels } from './btrfs-quota.ts'
 import { S_IFDIR, S_IFMT, sameMount, statAt } from './statx.ts'
 
 /* <linux/magic.h>, <linux/btrfs.h>, <linux/btrfs_tree.h> */
@@ -163,13 +164,15 @@ export function setSubvolumeReadOnly(path: string, readOnly: boolean): void {
 
 /** The number that a subvolume has in its file system; two are never the same one. */
 export function subvolumeId(path: string): bigint {
-  return onSubvolume(path, (fd) => {
-    // Asked for tree 0 and the first inode, the kernel fills in the tree that the descriptor is in.
-    const lookup = new BigUint64Array(512)
-    lookup[1] = BigInt(BTRFS_FIRST_FREE_OBJECTID)
-    if (ioctl(fd, BTRFS_IOC_INO_LOOKUP, lookup) < 0) fail('ioctl(BTRFS_IOC_INO_LOOKUP)', { path })
-    return lookup[0] as bigint
-  })
+  return onSubvolume(path, openSubvolumeId)
+}
+
+function openSubvolumeId(fd: number): bigint {
+  // Asked for tree 0 and the first inode, the kernel fills in the tree that the descriptor is in.
+  const lookup = new BigUint64Array(512)
+  lookup[1] = BigInt(BTRFS_FIRST_FREE_OBJECTID)
+  if (ioctl(fd, BTRFS_IOC_INO_LOOKUP, lookup) < 0) fail('ioctl(BTRFS_IOC_INO_LOOKUP)')
+  return lookup[0] as bigint
 }
 
 /** When the subvolume was made, in milliseconds; undefined before Linux 4.18. */
@@ -189,15 +192,19 @@ export function isSubvolumeTop(fd: number): boolean {
 
 /**
  * Deletes the subvolume `name` of an open directory, with all that is nested in it, read-only ones
- * too. The kernel frees the space later.
+ * too, and its quota groups. The kernel frees the space later.
  */
 export function destroySubvolumeAt(parent: number, name: Name): void {
-  if (destroy(parent, name)) return
-  withDirectory(openDirectoryAt(parent, name), (fd) => {
-    writeReadOnly(fd, false)
-    destroyNested(fd)
-  })
-  if (!destroy(parent, name)) failAt('ioctl(BTRFS_IOC_SNAP_DESTROY)', parent, name)
+  const id = withDirectory(openDirectoryAt(parent, name), openSubvolumeId)
+  if (!destroy(parent, name)) {
+    withDirectory(openDirectoryAt(parent, name), (fd) => {
+      writeReadOnly(fd, false)
+      destroyNested(fd)
+    })
+    if (!destroy(parent, name)) failAt('ioctl(BTRFS_IOC_SNAP_DESTROY)', parent, name)
+  }
+  // Nobody has the number ever again.
+  for (const level of subvolumeGroupLevels) removeGroup(parent, groupId(level, id))
 }
 
 /** The same by path. */

@@ -1,5 +1,6 @@
 /** What a user may say for the parts of an archive; nothing of it can reach a tool as an option. */
 import { usageError } from '../../errors.ts'
+import { withoutPasswords } from '../../url-secrets.ts'
 
 export type MirrorOrigin = 'option' | 'host' | 'recipe'
 
@@ -13,7 +14,7 @@ export function mirrorUrl(said: string, option = '--mirror'): string {
   if (said.startsWith('/')) return `file://${said.replace(/\/+$/, '')}`
   if (!/^(https?:\/\/[^\s/]|file:\/\/\/|copy:\/\/\/)[^\s]*$/.test(said)) {
     throw usageError(
-      `${option}=${said} is no URL of an archive`,
+      `${option}=${withoutPasswords(said)} is no URL of an archive`,
       'use http://, https:// or the path of a local archive',
     )
   }

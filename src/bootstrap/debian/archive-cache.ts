@@ -19,6 +19,7 @@ import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { hashFile } from '../../hash-file.ts'
 import { missing } from '../../read-if-there.ts'
+import { withoutSecrets } from '../../transfer/url.ts'
 
 /** What nobody has asked for in this long is dropped: archives publish several a day. */
 const keepMs = 14 * 24 * 3600 * 1000
@@ -128,7 +129,7 @@ export function notCached(what: string, url: URL): NspawnError {
   return new NspawnError(`${what} is not in the cache`, {
     code: 'NOT_CACHED',
     operation: 'read cache',
-    subject: url.href,
+    subject: withoutSecrets(url),
     hint: 'make the same tree once without --offline, which fills the cache',
   })
 }

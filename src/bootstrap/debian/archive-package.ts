@@ -1,5 +1,6 @@
 /** A package as an archive's index describes it. */
 import { NspawnError } from '../../errors.ts'
+import { withoutSecrets } from '../../transfer/url.ts'
 import { parseDeb822 } from './deb822.ts'
 import type { Mirrors } from './mirrors.ts'
 import { parseRelations, type Alternatives, type Target } from './relation.ts'
@@ -39,7 +40,7 @@ export function readArchivePackage(
   text: string,
   source: Pick<ArchivePackage, 'mirrors' | 'suite'>,
 ): ArchivePackage {
-  const subject = /^Package: *(\S+)/m.exec(text)?.[1] ?? source.mirrors.first().base.href
+  const subject = /^Package: *(\S+)/m.exec(text)?.[1] ?? withoutSecrets(source.mirrors.first().base)
   const fields = parseDeb822(text, subject)[0]
   const need = (name: string): string => {
     const value = fields?.folded(name)

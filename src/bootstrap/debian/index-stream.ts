@@ -5,6 +5,7 @@ import { findProgram } from '../../find-program.ts'
 import type { LogSink } from '../../log.ts'
 import { openPlain } from '../../transfer/decompress.ts'
 import { openContent, type SteadyStream } from '../../transfer/steady-stream.ts'
+import { withoutSecrets } from '../../transfer/url.ts'
 import { notCached, type ArchiveCache, type Incoming } from './archive-cache.ts'
 import type { Patience } from './mirrors.ts'
 import type { IndexFile, SuiteRelease } from './release.ts'
@@ -143,7 +144,7 @@ function notTheSigned(index: SignedIndex, cause?: unknown): NspawnError {
   return new NspawnError('the index of packages is not the one that was signed', {
     code: 'CHECKSUM_MISMATCH',
     operation: 'check sha256',
-    subject: index.urls.at(-1)!.href,
+    subject: withoutSecrets(index.urls.at(-1)!),
     hint: 'the mirror may be in the middle of an update: try again in some minutes',
     cause,
   })

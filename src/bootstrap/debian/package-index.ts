@@ -3,6 +3,7 @@
  * somebody asks for one: of sixty thousand, a tree needs two hundred.
  */
 import { NspawnError } from '../../errors.ts'
+import { withoutSecrets } from '../../transfer/url.ts'
 import { readArchivePackage, type ArchivePackage } from './archive-package.ts'
 import { allOrNone } from './all-or-none.ts'
 import { findIndex, readIndex, type IndexReading } from './index-stream.ts'
@@ -196,7 +197,7 @@ async function readInto(
       new NspawnError(`${release.suite} has no ${what} for ${architecture}`, {
         code: 'BOOTSTRAP_SUITE',
         operation: 'find index',
-        subject: release.directory.href,
+        subject: withoutSecrets(release.directory),
         hint,
       })
     const found = components.map((component) => ({

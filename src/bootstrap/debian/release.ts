@@ -5,7 +5,7 @@
 import { NspawnError } from '../../errors.ts'
 import { stripArmour } from '../../transfer/clearsign.ts'
 import { fetchText } from '../../transfer/download.ts'
-import { parseUrl } from '../../transfer/url.ts'
+import { parseUrl, withoutSecrets } from '../../transfer/url.ts'
 import { Paragraph, parseDeb822 } from './deb822.ts'
 import { notCached, type ArchiveCache } from './archive-cache.ts'
 import { verifyWithKeyrings } from './keyrings.ts'
@@ -69,7 +69,7 @@ export async function fetchRelease(
   const base = archiveRoot(source.uri)
   const directory = new URL(`dists/${source.suite}/`, base)
   const { url, raw, text, signers } = await releaseText(source, directory, signal)
-  const fields = parseDeb822(text, directory.href)[0] ?? new Paragraph()
+  const fields = parseDeb822(text, withoutSecrets(directory))[0] ?? new Paragraph()
   checkRelease(fields, source, directory)
   if (!isHere(source, url)) await source.cache?.keepRelease(url, raw)
   return {
@@ -147,7 +147,7 @@ async function signedText(
     new NspawnError(`the index of ${source.suite} ${why}`, {
       code,
       operation: 'check signature',
-      subject: url.href,
+      subject: withoutSecrets(url),
       hint,
     })
   switch (verdict.state) {
@@ -176,7 +176,7 @@ function checkRelease(fields: Paragraph, source: SuiteSource, directory: URL): v
     new NspawnError(`the index of ${suite} ${why}`, {
       code: 'INDEX_REFUSED',
       operation: 'check index',
-      subject: directory.href,
+      subject: withoutSecrets(directory),
       hint,
     })
   // A signed index of another suite, or of long ago, would pass the signature check.

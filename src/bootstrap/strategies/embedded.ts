@@ -6,6 +6,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { phase } from '../../log.ts'
+import { withoutPasswords } from '../../url-secrets.ts'
 import type { AptArchive } from '../archives/apt.ts'
 import { debFileName, type ArchivePackage } from '../debian/archive-package.ts'
 import { installPackages } from '../debian/install.ts'
@@ -34,7 +35,7 @@ export const embedded: Strategy<AptArchive> = {
     const flat = draft.archive.repositories.find(({ components }) => components.length === 0)
     if (flat !== undefined)
       return {
-        reason: `it reads no flat archive (${flat.uri} ${flat.suite})`,
+        reason: `it reads no flat archive (${withoutPasswords(flat.uri)} ${flat.suite})`,
         hint: 'use --via=mmdebstrap',
       }
     const [unreadable] = repositoryKeyrings(draft.archive).filter((path) => !host.hasFile(path))

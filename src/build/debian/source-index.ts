@@ -8,6 +8,7 @@ import { fetchRelease } from '../../bootstrap/debian/release.ts'
 import { compareVersions } from '../../bootstrap/debian/version.ts'
 import { NspawnError } from '../../errors.ts'
 import { silent, type LogSink } from '../../log.ts'
+import { withoutSecrets } from '../../transfer/url.ts'
 import type { AptSuite } from './apt-sources.ts'
 import { listedFiles, type ListedFile } from './file-list.ts'
 import type { IndexCache } from './index-cache.ts'
@@ -70,7 +71,7 @@ async function searchSuite(search: SourceSearch, suite: AptSuite): Promise<Found
   for (const component of suite.components) {
     const index = findIndex(release, `${component}/source/Sources`)
     if (index === undefined) continue
-    const url = index.urls.at(-1)!.href
+    const url = withoutSecrets(index.urls.at(-1)!)
     for (const paragraph of await readSources(search, index, url)) {
       const version = paragraph.get('Version') ?? ''
       if (search.version !== undefined && search.version !== version) continue

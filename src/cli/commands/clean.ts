@@ -1,4 +1,5 @@
 /** `clean`: removes hidden images, or all of them, and what pulls have kept: parts of downloads, and layers. */
+import { throwIfCanceled } from '../../errors.ts'
 import { cleanImages, type CleanedImage } from '../../images/clean-images.ts'
 import { imageSearchPath, standardImagePath } from '../../images/discover.ts'
 import { dropBlobs } from '../../transfer/oci/blob-store.ts'
@@ -16,12 +17,14 @@ export const define: VerbModule['define'] = (command, run) => {
         requireRoot('removing images')
         const removed: CleanedImage[] = []
         const what = options.all === true ? 'all' : 'hidden'
-        await cleanImages(what, context.machinesOverride, context.log, (image) =>
-          removed.push(image),
-        )
+        const tell = (image: CleanedImage) => {
+          removed.push(image)
+          context.line(`Removed image '${image.name}'.${freed(image.freedBytes, 'Freed')}`)
+          throwIfCanceled(context.signal, 'cleaning')
+        }
+        await cleanImages(what, context.machinesOverride, context.log, tell)
         const elsewhere = otherDirectories(context)
-        for (const directory of elsewhere)
-          await cleanImages('hidden', directory, context.log, (image) => removed.push(image))
+        for (const directory of elsewhere) await cleanImages('hidden', directory, context.log, tell)
         for (const directory of [...imageSearchPath(context.machinesOverride), ...elsewhere]) {
           for (const path of removeParts(directory, 0))
             context.log({ kind: 'notice', text: `Removed part of a download '${path}'.` })
@@ -29,19 +32,17 @@ export const define: VerbModule['define'] = (command, run) => {
         const cached = await dropBlobs(context.stateDirectory, 0, context.log)
         if (cached > 0)
           context.log({ kind: 'notice', text: `Dropped cached layers: ${formatBytes(cached)}.` })
-        const freed = (bytes: number | undefined, words: string) =>
-          bytes === undefined ? '' : ` ${words} exclusive disk space: ${formatBytes(bytes)}.`
-        const lines = removed.map(
-          ({ name, freedBytes }) => `Removed image '${name}'.${freed(freedBytes, 'Freed')}`,
-        )
         const known = removed.filter(({ freedBytes }) => freedBytes !== undefined)
         const total = known.reduce((sum, { freedBytes }) => sum + freedBytes!, 0)
         const sum = freed(known.length === 0 ? undefined : total, 'Total freed')
-        lines.push(`Removed ${removed.length} images in total.${sum}`)
-        context.result(removed, lines.join('\n'))
+        context.result(removed, `Removed ${removed.length} images in total.${sum}`)
         return 0
       }),
     )
+}
+
+function freed(bytes: number | undefined, words: string): string {
+  return bytes === undefined ? '' : ` ${words} exclusive disk space: ${formatBytes(bytes)}.`
 }
 
 /** Those of the other classes, where images are not ours but for the hidden ones; none beside a chosen directory. */

@@ -4,6 +4,7 @@ import { createTree, planCreate } from '../../bootstrap/create.ts'
 import { parseRootPassword } from '../../bootstrap/finishing/root-password.ts'
 import { planHash, type TreePlan, type TreeRequest } from '../../bootstrap/plan.ts'
 import { usageError } from '../../errors.ts'
+import { withoutPasswords } from '../../url-secrets.ts'
 import type { VerbModule } from '../context.ts'
 import { seconds } from '../reporters/plain.ts'
 
@@ -85,12 +86,13 @@ export const define: VerbModule['define'] = (command, run) => {
       run(async (context) => {
         const plan = await planCreate(request(recipe, name, options), context.machinesDirectory)
         if (options.dryRun === true) {
-          context.result({ ...plan, planHash: planHash(plan) }, describePlan(plan))
+          const shown = { ...plan, planHash: planHash(plan) }
+          context.result(JSON.parse(withoutPasswords(JSON.stringify(shown))), describePlan(plan))
           return 0
         }
         context.log({
           kind: 'notice',
-          text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${plan.archive.mirror}`,
+          text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${withoutPasswords(plan.archive.mirror)}`,
         })
         const tree = await createTree(plan, context)
         context.result(
@@ -153,7 +155,10 @@ function describePlan(plan: TreePlan): string {
       'packages',
       [plan.variant, ...plan.include, ...plan.exclude.map((name) => `without ${name}`)].join(', '),
     ],
-    ['mirror', `${plan.archive.mirror} (${mirrorOrigins[plan.archive.mirrorFrom]})`],
+    [
+      'mirror',
+      `${withoutPasswords(plan.archive.mirror)} (${mirrorOrigins[plan.archive.mirrorFrom]})`,
+    ],
     archiveParts(plan),
     [
       'signed by',

@@ -6,6 +6,7 @@ import { cloneImage } from '../../../src/images/clone-image.ts'
 import { requireImage } from '../../../src/images/discover.ts'
 import { stageImage, type NewImage } from '../../../src/images/new-image.ts'
 import { removeImage } from '../../../src/images/remove-image.ts'
+import { populateFromTemplate } from '../../../src/images/template.ts'
 import { renameImage } from '../../../src/images/rename-image.ts'
 import { silent } from '../../../src/log.ts'
 
@@ -33,7 +34,11 @@ async function make(
 const cleanup = new CleanupStack()
 const [first = '', second = '', third = ''] = rest as string[]
 if (verb === 'make') await make(first as 'tree', second as 'keep', third, cleanup)
-const image = verb === 'make' ? undefined : requireImage(name, directory)
+if (verb === 'fill') {
+  const [template, target] = [join(directory, name), join(directory, first)]
+  await populateFromTemplate({ template, target, access: 'read-only' })
+}
+const image = ['make', 'fill'].includes(verb) ? undefined : requireImage(name, directory)
 if (verb === 'rename') renameImage(image!, first, silent, directory)
 if (verb === 'remove') await removeImage(image!, silent)
 if (verb === 'clone') {

@@ -158,6 +158,14 @@ describe.skipIf(lacks('root'))('the verb', () => {
     ])
   })
 
+  test('clean tells what is gone at once, whatever fails afterwards', async () => {
+    mkdirSync(join(room.path, 'cache'))
+    writeFileSync(join(room.path, 'cache/oci'), '')
+    const cleaned = await verb('clean')
+    expect(cleaned.status).not.toBe(0)
+    expect(cleaned.stdout).toBe("Removed image '.hidden'.")
+  })
+
   test.each([
     ['an unknown image', ['clone', 'nosuch', 'new'], 2],
     ['an unknown image to show', ['image-status', 'nosuch'], 2],

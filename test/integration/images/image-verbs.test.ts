@@ -31,7 +31,7 @@ import { removeImage } from '../../../src/images/remove-image.ts'
 import { renameImage } from '../../../src/images/rename-image.ts'
 import { limitImage, limitPool, spaceOf, spaceOfPool } from '../../../src/images/space.ts'
 import { silent, type LogEvent, type LogSink } from '../../../src/log.ts'
-import { createSubvolume, isSubvolume } from '../../../src/sys/btrfs.ts'
+import { createSubvolume, isSubvolume, subvolumeId } from '../../../src/sys/btrfs.ts'
 import { bundleProgram, type BundledProgram } from '../../fixtures/bundled-program.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
@@ -130,6 +130,27 @@ describe.skipIf(lacks('root'))('a clone', () => {
       { text: expect.stringContaining('one is in use') },
     ])
     expect(existsSync(at('two/etc/hostname'))).toBe(true)
+  })
+
+  test('that is canceled while its side files are copied leaves nothing', async () => {
+    makeTree('one')
+    writeFileSync(at('one.nspawn'), '')
+    const lock = lockImage(at('one'), 'exclusive')
+    const canceling = new AbortController()
+    const log: LogSink = (event) => {
+      if (event.kind === 'warning') queueMicrotask(() => canceling.abort())
+    }
+    await using cleanup = new CleanupStack()
+    const options = { directory: pool, name: 'two', access: 'read-write', log } as const
+    const cloning = cloneImage(
+      requireImage('one', pool),
+      { ...options, signal: canceling.signal },
+      cleanup,
+    )
+    await expect(cloning).rejects.toThrow(code('CANCELED'))
+    await cleanup.releaseAll()
+    lock.release()
+    expect(names()).toEqual(['one', 'one.nspawn'])
   })
 
   test('that lies in the tree it is made of does not hold itself or the other images', async () => {
@@ -436,7 +457,15 @@ describe.skipIf(lacks('root', 'btrfs', 'loop devices'))('on btrfs', () => {
     expect(() => fill(at('two/large'))).toThrow(overQuota)
     limitPool(pool, undefined)
     expect(spaceOfPool(pool).limitBytes).toBeUndefined()
+    const three = subvolumeId(at('three'))
+    btrfs('qgroup', 'create', `254/${three}`, pool)
+    btrfs('qgroup', 'assign', '--no-rescan', `0/${three}`, `254/${three}`, pool)
+    // Newer kernels keep the groups until the space is free, which is looked after at every commit.
+    execFileSync('mount', ['-o', 'remount,commit=1', pool])
     await removeAll()
+    btrfs('subvolume', 'sync', '-s', '1', pool)
+    const groups = btrfs('qgroup', 'show', pool).match(/^\d+\/\d+/gm)
+    expect(groups?.map((group) => group.split('/')[0])).toEqual(['0', '255'])
   })
 })
 
@@ -486,6 +515,27 @@ describe.skipIf(lacks('root', 'program:strace'))('kill -9', () => {
     })
     expect(seen).toEqual(new Set([0, 1]))
   }, 60_000)
+
+  test('while filling from a template leaves nothing, or a whole tree that gets its mark', async () => {
+    const seen = new Set<number>()
+    const makeTemplate = () => {
+      makeTree('template')
+      mkdirSync(at('template/usr'))
+    }
+    await dieEverywhere(program, ['fill', pool, 'template', 'two'], makeTemplate, async () => {
+      settled()
+      const there = visible().filter((name) => name !== 'template')
+      expect(names().filter((name) => name.startsWith('.#machine'))).toEqual([])
+      if (there.length > 0) {
+        expect(existsSync(at('two/etc/hostname'))).toBe(true)
+        expect(existsSync(at('two/usr'))).toBe(true)
+        expect(access('two')).toBe('read-only')
+      }
+      seen.add(there.length)
+      await removeAll()
+    })
+    expect(seen).toEqual(new Set([0, 1]))
+  }, 120_000)
 
   test('long ago does not touch what an administrator put in place of side files since', () => {
     mkdirSync(at('.#machine.one0123456789abcdef'))

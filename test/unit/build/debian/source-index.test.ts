@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { IndexCache } from '../../../../src/build/debian/index-cache.ts'
+import { describeError } from '../../../../src/errors.ts'
 import { findSource } from '../../../../src/build/debian/source-index.ts'
 import { serve } from '../../../fixtures/web-server.ts'
 import { makeSigner, type Signer } from '../../../fixtures/signing.ts'
@@ -40,7 +41,7 @@ async function search(
   })
   await using server = await serve(routes)
   const suite = {
-    uri: `${server.origin}/debian`,
+    uri: `${server.origin}/debian`.replace('://', '://me:secret@'),
     suite: 'trixie',
     components: ['main'],
     keyrings: [archive.keyring],
@@ -132,5 +133,15 @@ describe('nothing is taken from an index', () => {
   test('that is no longer valid', async () => {
     const release = 'Valid-Until: Sat, 01 Jan 2000 00:00:00 UTC'
     await expect(search('hello', { release })).rejects.toThrow('was valid until 2000-01-01')
+  })
+
+  test('and the password of the archive is not told', async () => {
+    const spoil = (index: Buffer) => Buffer.concat([index.subarray(0, -1), Buffer.from([1])])
+    for (const options of [{ spoil }, { release: 'Date: x', suite: 'sid' }, { signer: stranger }]) {
+      const failure = await search('hello', options).catch((error: unknown) => error)
+      const told = describeError(failure)
+      expect(told).toContain('127.0.0.1')
+      expect(told).not.toContain('secret')
+    }
   })
 })
