@@ -6,12 +6,12 @@ import { existsSync, renameSync, statfsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
-import { NspawnError } from '../errors.ts'
-import { checkNewImage } from '../images/new-image.ts'
+import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { randomSuffix } from '../images/random-suffix.ts'
 import { phase, type LogSink } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
 import type { CreateContext } from './create-context.ts'
+import { checkDelivery, prepareDelivery } from './delivery.ts'
 import { familyOf } from './families.ts'
 import { finishTree } from './finishing.ts'
 import { inspectHost, type BootstrapHost } from './host.ts'
@@ -19,7 +19,8 @@ import { manifestPath, writeManifest } from './manifest.ts'
 import { linkFromPool, packagePool, returnToPool } from './package-cache.ts'
 import { planTree, type TreePlan, type TreeRequest } from './plan.ts'
 import { loadRecipe } from './recipes.ts'
-import { makeStage, treeImage } from './stage.ts'
+import { settleTree } from './same-again.ts'
+import { makeStage } from './stage.ts'
 import { strategiesOf } from './strategies.ts'
 import type { Strategy, StrategyRun } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
@@ -51,7 +52,14 @@ export async function planCreate(
   machinesDirectory: string,
 ): Promise<TreePlan> {
   const recipe = await loadRecipe(request.recipe)
-  return planTree(request, recipe, inspectHost(), strategiesOf(recipe), machinesDirectory)
+  const output = { currentDirectory: process.cwd(), ...request.output }
+  return planTree(
+    { ...request, output },
+    recipe,
+    inspectHost(),
+    strategiesOf(recipe),
+    machinesDirectory,
+  )
 }
 
 /**
@@ -64,7 +72,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   const host = inspectHost()
   const recipe = await loadRecipe(plan.recipe)
   const strategy = strategiesOf(recipe).find(({ id }) => id === plan.strategy)!
-  preflight(plan, strategy, host)
+  preflight(plan, strategy, host, context.machinesDirectory)
   const timingsMs: Record<string, number> = {}
   const timed = (name: string, title: string, work: () => Promise<void>) =>
     phase(context.log, title, async () => {
@@ -78,10 +86,12 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   try {
     const log = new ToolLog(join(context.stateDirectory, 'logs', `create-${plan.name}.log`))
     cleanup.defer('log', () => log.close())
-    const stage = makeStage(treeImage(plan.destination, plan.existing), cleanup, context.log)
+    let delivered = false
+    const delivery = prepareDelivery(plan, cleanup, context)
+    const stage = makeStage(delivery.tree, delivery.directory)
     cleanup.defer('failed tree', () => {
-      if (plan.failed === 'keep' && context.signal?.aborted !== true)
-        keepFailed(stage.tree, plan, context.log)
+      if (plan.failed === 'keep' && !delivered && context.signal?.aborted !== true)
+        keepFailed(stage.tree, dirname(delivery.directory), plan.name, context.log)
     })
     const files = new TreeFiles(stage.tree)
     const tree = { root: stage.tree, log, context }
@@ -113,7 +123,11 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       const installed = await verifyTree(tree, files, plan)
       packages = installed.length
       await tryTree(files.root, context)
-      await stage.publish({ signal: context.signal })
+      throwIfCanceled(context.signal, 'making a tree')
+      const { sourceDateEpoch } = plan
+      if (sourceDateEpoch !== undefined) await settleTree(files, sourceDateEpoch, context.signal)
+      await delivery.deliver()
+      delivered = true
       writeManifest(manifest, {
         plan,
         tools,
@@ -140,7 +154,12 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   }
 }
 
-function preflight(plan: TreePlan, strategy: Strategy, host: BootstrapHost): void {
+function preflight(
+  plan: TreePlan,
+  strategy: Strategy,
+  host: BootstrapHost,
+  machinesDirectory: string,
+): void {
   if (process.getuid?.() !== 0) {
     throw new NspawnError('making a tree needs root', {
       code: 'NOT_ROOT',
@@ -155,12 +174,14 @@ function preflight(plan: TreePlan, strategy: Strategy, host: BootstrapHost): voi
       hint: 'install the package util-linux',
     })
   }
-  checkNewImage(treeImage(plan.destination, plan.existing))
-  const free = freeBytes(plan.destination)
+  checkDelivery(plan)
+  // The tree of an archive is made there, too.
+  const place = plan.output.form === 'tar' ? machinesDirectory : plan.destination
+  const free = freeBytes(place)
   // Without tools of others it is known what is needed, once the packages are chosen.
   if (strategy.programs.length > 0 && free < leastFreeBytes) {
     throw new NspawnError(
-      `only ${megabytes(free)} MB are free for ${plan.destination}, and a tree needs ${megabytes(leastFreeBytes)} or more`,
+      `only ${megabytes(free)} MB are free for ${place}, and a tree needs ${megabytes(leastFreeBytes)} or more`,
       { code: 'ENOSPC', hint: spaceHint },
     )
   }
@@ -231,8 +252,8 @@ async function bootstrap(
  * Puts what there is of a tree aside, where no later run takes it away; nothing happens once it has its name.
  * Hidden, so that nobody takes it for an image.
  */
-function keepFailed(tree: string, plan: TreePlan, log: LogSink): void {
-  const kept = join(dirname(plan.destination), `.failed-${plan.name}-${randomSuffix()}`)
+function keepFailed(tree: string, directory: string, name: string, log: LogSink): void {
+  const kept = join(directory, `.failed-${name}-${randomSuffix()}`)
   try {
     renameSync(tree, kept)
   } catch (error) {

@@ -3,7 +3,7 @@
  * host become one plain value that `--dry-run` prints and the pipeline walks.
  */
 import { createHash } from 'node:crypto'
-import { basename, join } from 'node:path'
+import { basename } from 'node:path'
 import { NspawnError, usageError } from '../errors.ts'
 import { isImageName } from '../images/names.ts'
 import type {
@@ -18,6 +18,7 @@ import type {
 import { planArchive, type Archive, type ArchiveOf } from './archives/archive.ts'
 import { plainWord } from './archives/words.ts'
 import { canExecute, type BootstrapHost } from './host.ts'
+import { outputDestination, planOutput, type Output, type OutputRequest } from './output.ts'
 import type { RootPassword } from './finishing/root-password.ts'
 
 /** What a user asks for; all that is absent is decided by recipe and host. */
@@ -56,17 +57,24 @@ export interface TreeRequest {
   /** Whether scripts of packages run as the host's users or as users of a container; default `host`. */
   readonly users?: 'host' | 'private' | undefined
   readonly rootPassword?: RootPassword | undefined
+  /** Default: a directory. */
+  readonly output?: OutputRequest | undefined
+  /** Seconds since 1970: two trees of the same packages are then the same. */
+  readonly sourceDateEpoch?: number | undefined
 }
 
 /** @typeParam A the archive that a strategy knows how to use */
 export interface TreePlan<A extends Archive = Archive> {
   readonly recipe: string
   readonly name: string
+  /** Of the tree, the archive (`-` for standard output) or the disk image. */
   readonly destination: string
   readonly existing: 'keep' | 'replace'
   readonly failed: 'remove' | 'keep'
   readonly network: 'allowed' | 'forbidden'
   readonly users: 'host' | 'private'
+  readonly output: Output
+  readonly sourceDateEpoch: number | undefined
   /** The recipe's name of it, or what the user said when the recipe does not know it. */
   readonly release: string
   readonly architecture: Architecture
@@ -149,24 +157,33 @@ export function draftTree<R extends Recipe>(
       hint: 'install qemu-user-static and binfmt-support, so that the kernel hands them to an emulator',
     })
   }
+  const outputRequest = request.output ?? {}
+  const output = planOutput(outputRequest)
+  if (request.directory !== undefined && output.form !== 'directory' && output.form !== 'subvolume')
+    throw usageError('--directory is for trees', '--output-file says where a file goes')
   const set = packageSet(request.variant ?? 'minimal', recipe)
   const suffix = architecture === host.architecture ? '' : `-${packageArchitecture}`
   const name =
     request.name ??
-    (request.directory === undefined
-      ? `${recipe.id}-${release.replaceAll('/', '-')}${suffix}`
-      : basename(request.directory))
+    (request.directory !== undefined
+      ? basename(request.directory)
+      : output.form === 'raw' && outputRequest.file !== undefined
+        ? basename(outputRequest.file, '.raw')
+        : `${recipe.id}-${release.replaceAll('/', '-')}${suffix}`)
   if (!isImageName(name)) throw usageError(`${JSON.stringify(name)} cannot be the name of an image`)
   const packages = (option: string, words: readonly string[] = []) =>
     words.map((word) => packageName(recipe.family, option, word))
   return {
     recipe: recipe.id,
     name,
-    destination: request.directory ?? join(machinesDirectory, name),
+    destination:
+      request.directory ?? outputDestination(output, outputRequest, name, machinesDirectory),
     existing: request.existing ?? 'keep',
     failed: request.failed ?? 'remove',
     network: request.network ?? 'allowed',
     users: request.users ?? 'host',
+    output,
+    sourceDateEpoch: request.sourceDateEpoch,
     release,
     architecture,
     packageArchitecture,
@@ -212,6 +229,7 @@ export function planHash(plan: TreePlan): string {
     existing: _existing,
     failed: _failed,
     network: _network,
+    output: _output,
     strategyReason: _reason,
     ...content
   } = plan

@@ -1,16 +1,13 @@
 /** Where a tree is made, with room for what is needed only meanwhile. */
 import { mkdirSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import type { CleanupStack } from '../cleanup.ts'
-import { stageImage, type ImageStage, type NewImage } from '../images/new-image.ts'
-import type { LogSink } from '../log.ts'
+import type { NewImage } from '../images/new-image.ts'
 
 export interface Stage {
   /** The tree itself; what lies beside it goes away in any case. */
   readonly tree: string
   readonly packages: string
   readonly temporary: string
-  readonly publish: ImageStage['publish']
 }
 
 /** The image that a tree at `destination` will be. */
@@ -26,15 +23,9 @@ export function treeImage(destination: string, existing: NewImage['existing']): 
   }
 }
 
-/** As `stageImage()`, with directories for packages and for the temporary files of tools. */
-export function makeStage(image: NewImage, cleanup: CleanupStack, log: LogSink): Stage {
-  const { path, directory, publish } = stageImage(image, cleanup, log)
-  const stage = {
-    tree: path,
-    packages: join(directory, 'packages'),
-    temporary: join(directory, 'tmp'),
-    publish,
-  }
+/** Adds to a tree in a hidden `directory` directories for packages and for the temporary files of tools. */
+export function makeStage(tree: string, directory: string): Stage {
+  const stage = { tree, packages: join(directory, 'packages'), temporary: join(directory, 'tmp') }
   for (const made of [stage.packages, stage.temporary]) mkdirSync(made, { mode: 0o755 })
   return stage
 }

@@ -38,8 +38,11 @@ export interface NewImage {
    * something. Waits for everything that is unwritten on that file system.
    */
   readonly sync: 'yes' | 'no'
-  /** `caller`: a tree's top directory is not made here, since a snapshot, say, makes it. */
-  readonly top?: 'caller' | undefined
+  /**
+   * `caller`: a tree's top directory is not made here, since a snapshot, say, makes it. `subvolume`: it must be one, which
+   * it is else where that can be.
+   */
+  readonly top?: 'caller' | 'subvolume' | undefined
   /**
    * `everybody`: tools that give up root's rights on the way reach what is made. Default is that only its owner does,
    * since set-id programs of a stranger may be in it.
@@ -175,7 +178,7 @@ export function stageImage(image: NewImage, cleanup: CleanupStack, log: LogSink)
     cleanup.defer(`stage ${hidden.path}`, () => hidden.remove())
     mkdirSync(hidden.path, { mode: image.reach === 'everybody' ? 0o755 : 0o700 })
     const path = join(hidden.path, kind === 'tree' ? 'tree' : 'disk')
-    if (kind === 'tree' && image.top !== 'caller') makeTreeTop(path)
+    if (kind === 'tree' && image.top !== 'caller') makeTreeTop(path, image.top)
     const sideFile = (suffix: SideFileSuffix) => join(hidden.path, `side${suffix}`)
     return {
       path,

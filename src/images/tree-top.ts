@@ -9,13 +9,21 @@ const refusals = ['ENOTTY', 'EOPNOTSUPP', 'EINVAL', 'EPERM']
 /**
  * Makes an empty directory at `path`, which must not exist, mode 0755 less the umask.
  *
- * @throws NspawnError or the error of mkdir(2)
+ * @param kind `subvolume`: nothing else will do
+ * @throws NspawnError, `EOPNOTSUPP` where there are no subvolumes; or the error of mkdir(2)
  */
-export function makeTreeTop(path: string): void {
+export function makeTreeTop(path: string, kind: 'any' | 'subvolume' = 'any'): void {
   try {
     createSubvolume(path)
   } catch (error) {
     if (!(error instanceof NspawnError) || !refusals.includes(error.code)) throw error
+    if (kind === 'subvolume') {
+      throw new NspawnError('cannot make a subvolume', {
+        code: 'EOPNOTSUPP',
+        subject: path,
+        hint: 'subvolumes need btrfs; a directory can be made anywhere',
+      })
+    }
     mkdirSync(path, { mode: 0o755 })
   }
 }

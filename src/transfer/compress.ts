@@ -1,4 +1,5 @@
 /** Streams of plain bytes made smaller, by a program of the host where it has one, else by Node's zlib. */
+import { availableParallelism } from 'node:os'
 import { Readable, type Duplex } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
@@ -8,8 +9,10 @@ import { throughProgram } from './host-filter.ts'
 
 export { compressionByName, type Compression } from './compression.ts'
 
+type CommandLine = readonly [string, ...string[]]
+
 /** The first that is there is taken. */
-const programs: Readonly<Record<Compression, readonly (readonly [string, ...string[]])[]>> = {
+const programs: Readonly<Record<Compression, readonly CommandLine[]>> = {
   uncompressed: [],
   // No time stamp: the same tree shall give the same bytes.
   gzip: [['pigz', '-n', '-c']],
@@ -22,8 +25,24 @@ const programs: Readonly<Record<Compression, readonly (readonly [string, ...stri
   zstd: [['zstd', '-T0', '-c', '-q']],
 }
 
+/** With one thread xz writes another form than with several, and each of them takes much memory. */
+const xzThreads = Math.min(Math.max(2, availableParallelism()), 8)
+
+/** Those that give the same bytes on every host, however many processors it has. */
+const plainPrograms: typeof programs = {
+  ...programs,
+  gzip: [['gzip', '-n', '-c']],
+  xz: [['xz', `-T${xzThreads}`, '-c']],
+}
+
 const packages = { bzip2: 'bzip2', xz: 'xz-utils', zstd: 'zstd' }
 const CHUNK_BYTES = 1 << 18
+
+export interface CompressOptions {
+  readonly signal?: AbortSignal | undefined
+  /** The same bytes on every host with the same version of the program. */
+  readonly reproducible?: boolean | undefined
+}
 
 /**
  * Compresses `chunks` on all cores, with the usual level of the format.
@@ -34,11 +53,12 @@ const CHUNK_BYTES = 1 << 18
 export function compress(
   chunks: AsyncIterable<Uint8Array>,
   compression: Compression,
-  options: { readonly signal?: AbortSignal | undefined } = {},
+  options: CompressOptions = {},
 ): AsyncIterable<Uint8Array> {
-  const { signal } = options
+  const { signal, reproducible = false } = options
   const purpose = `compress with ${compression}`
-  for (const [program, ...args] of programs[compression]) {
+  const choice = reproducible ? plainPrograms : programs
+  for (const [program, ...args] of choice[compression]) {
     const path = findProgram(program)
     if (path === undefined) continue
     return throughProgram([path, ...args], chunks, { purpose, code: 'COMPRESSION_FAILED', signal })
@@ -51,12 +71,27 @@ export function compress(
     case 'bzip2':
     case 'xz':
     case 'zstd':
-      throw new NspawnError(`cannot ${purpose}`, {
-        code: 'PROGRAM_NOT_FOUND',
-        operation: compression,
-        hint: `install the package ${packages[compression]}, or choose gzip`,
-      })
+      throw missing(compression)
   }
+}
+
+/**
+ * Whether this host can compress so, asked before anything is done.
+ *
+ * @throws NspawnError `PROGRAM_NOT_FOUND`
+ */
+export function checkCompression(compression: Compression): void {
+  if (compression === 'uncompressed' || compression === 'gzip') return
+  const found = programs[compression].some(([program]) => findProgram(program) !== undefined)
+  if (!found) throw missing(compression)
+}
+
+function missing(compression: keyof typeof packages): NspawnError {
+  return new NspawnError(`cannot compress with ${compression}`, {
+    code: 'PROGRAM_NOT_FOUND',
+    operation: compression,
+    hint: `install the package ${packages[compression]}, or choose gzip`,
+  })
 }
 
 async function* throughNode(

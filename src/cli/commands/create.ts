@@ -2,10 +2,15 @@
 import { resolve } from 'node:path'
 import { createTree, planCreate } from '../../bootstrap/create.ts'
 import { parseRootPassword } from '../../bootstrap/finishing/root-password.ts'
+import { outputForms, STANDARD_OUTPUT } from '../../bootstrap/output.ts'
 import { planHash, type TreePlan, type TreeRequest } from '../../bootstrap/plan.ts'
+import { readSourceDateEpoch } from '../../bootstrap/same-again.ts'
 import { usageError } from '../../errors.ts'
 import { withoutPasswords } from '../../url-secrets.ts'
+import { fileSystems } from '../../images/disk/file-system.ts'
+import { isStandard } from '../../transfer/local/open-file.ts'
 import type { VerbModule } from '../context.ts'
+import { sizeInBytes } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 
 interface CreateOptions {
@@ -28,6 +33,11 @@ interface CreateOptions {
   readonly directory?: string
   readonly force?: boolean
   readonly rootPassword?: string
+  readonly output?: string
+  readonly outputFile?: string
+  readonly fileSystem?: string
+  readonly verity?: boolean
+  readonly size?: string
   readonly dryRun?: boolean
 }
 
@@ -81,9 +91,22 @@ export const define: VerbModule['define'] = (command, run) => {
       "run scripts of packages as users of a container, not as the host's root",
     )
     .option('--root-password <value>', 'locked (default), empty, or a hash as mkpasswd makes it')
+    .option('-o, --output <form>', `${outputForms.join(', ')}; default directory`)
+    .option(
+      '--output-file <file>',
+      'where an archive or disk image goes, - for standard output; says the form by its ending, too',
+    )
+    .option('--file-system <type>', `of a disk image: ${fileSystems.join(', ')}; default ext4`)
+    .option('--verity', 'protect a disk image by hashes, and tell their root beside it')
+    .option(
+      '--size <bytes>',
+      'of a disk image that machines write to; default its contents and more',
+    )
     .option('-n, --dry-run', 'show the plan and change nothing')
     .action((recipe: string, name: string | undefined, options: CreateOptions) =>
       run(async (context) => {
+        if (outputFile(options.outputFile) === STANDARD_OUTPUT && context.style === 'json')
+          throw usageError('--json needs standard output for itself', 'give the name of a file')
         const plan = await planCreate(request(recipe, name, options), context.machinesDirectory)
         if (options.dryRun === true) {
           const shown = { ...plan, planHash: planHash(plan) }
@@ -95,10 +118,14 @@ export const define: VerbModule['define'] = (command, run) => {
           text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${withoutPasswords(plan.archive.mirror)}`,
         })
         const tree = await createTree(plan, context)
-        context.result(
-          tree,
-          `${tree.name} is ready: ${tree.packages} packages in ${seconds(tree.durationMs)}\n  tree: ${tree.path}\n  log:  ${tree.log}`,
-        )
+        const ready = `${tree.name} is ready: ${tree.packages} packages in ${seconds(tree.durationMs)}`
+        // Standard output is the archive's.
+        if (tree.path === STANDARD_OUTPUT) context.log({ kind: 'notice', text: ready })
+        else
+          context.result(
+            tree,
+            `${ready}\n  ${nouns[plan.output.form]}: ${tree.path}\n  log:  ${tree.log}`,
+          )
         return 0
       }),
     )
@@ -132,11 +159,24 @@ function request(recipe: string, name: string | undefined, options: CreateOption
     existing: options.force === true ? 'replace' : 'keep',
     rootPassword:
       options.rootPassword === undefined ? undefined : parseRootPassword(options.rootPassword),
+    output: {
+      form: options.output,
+      file: outputFile(options.outputFile),
+      fileSystem: options.fileSystem,
+      verity: options.verity,
+      sizeBytes: sizeInBytes(options.size, '--size'),
+    },
+    sourceDateEpoch: readSourceDateEpoch(process.env['SOURCE_DATE_EPOCH']),
   }
 }
 
 function repeated(text: string, before: string[] | undefined): string[] {
   return [...(before ?? []), text]
+}
+
+function outputFile(said: string | undefined): string | undefined {
+  if (said === undefined) return undefined
+  return isStandard(said, 'stdout') ? STANDARD_OUTPUT : resolve(said)
 }
 
 function list(text: string, before: string[] | undefined): string[] {
@@ -145,7 +185,11 @@ function list(text: string, before: string[] | undefined): string[] {
 
 function describePlan(plan: TreePlan): string {
   const rows: readonly (readonly [string, string])[] = [
-    ['tree', plan.destination + (plan.existing === 'replace' ? ' (replacing what is there)' : '')],
+    [
+      nouns[plan.output.form],
+      plan.destination + (plan.existing === 'replace' ? ' (replacing what is there)' : ''),
+    ],
+    ['form', describeOutput(plan)],
     ['release', `${plan.recipe} ${plan.release}`],
     [
       'architecture',
@@ -170,6 +214,21 @@ function describePlan(plan: TreePlan): string {
     ['then', plan.finishing.join(', ')],
   ]
   return rows.map(([what, value]) => `${`${what}:`.padEnd(14)}${value}`).join('\n')
+}
+
+const nouns = { directory: 'tree', subvolume: 'tree', tar: 'file', raw: 'disk' } as const
+
+function describeOutput({ output, sourceDateEpoch }: TreePlan): string {
+  const again = sourceDateEpoch === undefined ? '' : ', the same each time'
+  switch (output.form) {
+    case 'directory':
+    case 'subvolume':
+      return output.form + again
+    case 'tar':
+      return `tar, ${output.compression}${again}`
+    case 'raw':
+      return `disk image, ${output.disk.fileSystem}${output.disk.verity ? ' with verity' : ''}${again}`
+  }
 }
 
 const mirrorOrigins = {

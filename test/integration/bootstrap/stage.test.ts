@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { makeStage, treeImage } from '../../../src/bootstrap/stage.ts'
+import { treeImage } from '../../../src/bootstrap/stage.ts'
 import { CleanupStack } from '../../../src/cleanup.ts'
 import { prepareEphemeral } from '../../../src/images/ephemeral.ts'
+import { stageImage } from '../../../src/images/new-image.ts'
 import { setImmutable } from '../../../src/sys/inode-flags.ts'
 import { silent } from '../../../src/log.ts'
 import { createSubvolume, isSubvolume, setSubvolumeReadOnly } from '../../../src/sys/btrfs.ts'
@@ -20,8 +21,8 @@ async function make(
   existing: 'keep' | 'replace' = 'keep',
 ): Promise<void> {
   await using cleanup = new CleanupStack()
-  const stage = makeStage(treeImage(destination, existing), cleanup, silent)
-  writeFileSync(join(stage.tree, mark), '')
+  const stage = stageImage(treeImage(destination, existing), cleanup, silent)
+  writeFileSync(join(stage.path, mark), '')
   await stage.publish()
 }
 

@@ -10,11 +10,16 @@ export interface LoopFileSystem extends Disposable {
   readonly path: string
 }
 
-export function loopFileSystem(kind: keyof typeof sizes, parent: string): LoopFileSystem {
+/** @param megabytes sparse, so that a large one costs nothing */
+export function loopFileSystem(
+  kind: keyof typeof sizes,
+  parent: string,
+  megabytes = sizes[kind],
+): LoopFileSystem {
   const image = join(parent, `${kind}.img`)
   const path = join(parent, kind)
   const fd = openSync(image, 'w')
-  ftruncateSync(fd, sizes[kind] << 20)
+  ftruncateSync(fd, megabytes << 20)
   closeSync(fd)
   execFileSync(`mkfs.${kind}`, ['-q', image])
   mkdirSync(path)
