@@ -5,8 +5,12 @@ import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { reviveError, type SerializedError } from '../errors.ts'
 import { packageDirectory } from '../paths.ts'
-import { openCopyShare } from './copy-share.ts'
-import type { CopyBounds, PostponedDirectory, StartCopyThreads } from './copy-tree.ts'
+import {
+  openCopyShare,
+  type CopyBounds,
+  type PostponedDirectory,
+  type StartCopyThreads,
+} from './copy-share.ts'
 
 /** More do not help: the disk or the kernel's locks are the limit then. */
 const THREADS_MAX = 4
@@ -25,12 +29,15 @@ export interface CopyThreadData {
  *
  * @returns undefined where there is only one
  */
-export const startCopyThreads: StartCopyThreads = ({ top, targetTop, leftOut }) => {
+export const startCopyThreads: StartCopyThreads = ({ top, targetTop, leftOut, inPlace }) => {
   const file = join(packageDirectory(dirname(import.meta.filename)), 'dist/copy-worker.cjs')
   const count = Math.min(availableParallelism(), THREADS_MAX) - 1
   if (count < 1 || !existsSync(file)) return undefined
   const share = openCopyShare()
-  const workerData: CopyThreadData = { memory: share.memory, bounds: { top, targetTop, leftOut } }
+  const workerData: CopyThreadData = {
+    memory: share.memory,
+    bounds: { top, targetTop, leftOut, inPlace },
+  }
   const postponed: PostponedDirectory[] = []
   let failure: Error | undefined
   // Where no thread can be had, the copy goes on without.

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { serializeError } from '../errors.ts'
 import { openCopyShare } from './copy-share.ts'
 import type { CopyThreadData, FromCopyThread } from './copy-threads.ts'
-import { fillDirectories } from './copy-tree.ts'
+import { fillDirectories } from './copy-together.ts'
 
 const { memory, bounds } = workerData as CopyThreadData
 const share = openCopyShare(memory)

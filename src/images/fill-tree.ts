@@ -3,7 +3,8 @@ import { statSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { isSubvolume, snapshotSubvolume } from '../sys/btrfs.ts'
-import { copyTree, type StartCopyThreads } from './copy-tree.ts'
+import type { StartCopyThreads } from './copy-share.ts'
+import { copyTree } from './copy-tree.ts'
 import { makeTreeTop } from './tree-top.ts'
 
 export interface FillOptions {

@@ -1,12 +1,8 @@
 /** Copying between the host and a running machine (machinectl(1): copy-to, copy-from). */
 import { basename, dirname, resolve } from 'node:path'
 import { NspawnError, usageError } from '../errors.ts'
-import {
-  copyEntry,
-  type CopiedAmount,
-  type CopyOptions,
-  type EntryPlace,
-} from '../images/copy-tree.ts'
+import { copyEntry, type EntryPlace } from '../images/copy-entry.ts'
+import type { CopiedAmount, CopyOptions } from '../images/copy-turns.ts'
 import { NOBODY } from '../sys/credentials.ts'
 import { close, open, O_DIRECTORY, O_RDONLY } from '../sys/fd.ts'
 import { openInRoot } from '../sys/openat2.ts'

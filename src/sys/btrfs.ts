@@ -43,6 +43,11 @@ function volumeArguments(name: Name, nameOffset: number): Uint8Array {
   return args
 }
 
+/** Whether an open file lies on btrfs. */
+export function isBtrfs(fd: number): boolean {
+  return statfsSync(`/proc/self/fd/${fd}`).type === BTRFS_SUPER_MAGIC
+}
+
 /** Whether the directory is the top of a btrfs subvolume. */
 export function isSubvolume(path: string): boolean {
   const facts = lstatSync(path)

@@ -11,6 +11,7 @@ const FS_IOC_GETFLAGS = 0x80086601n
 const FS_IOC_SETFLAGS = 0x40086602n
 export const FS_IMMUTABLE_FL = 0x10
 export const FS_APPEND_FL = 0x20
+const FS_COMPR_FL = 0x4
 const FS_NOCOW_FL = 0x800000
 
 const ioctl = lazyFunction('int ioctl(int fd, uint64_t request, void *argument)')
@@ -36,12 +37,19 @@ export function setInodeFlags(fd: number, flags: number): void {
  */
 export function setWrittenInPlace(fd: number): void {
   if (fileSystemOf(fd).type !== BTRFS_SUPER_MAGIC) return
-  setInodeFlags(fd, getInodeFlags(fd) | FS_NOCOW_FL)
+  // What is compressed cannot be written in place.
+  setInodeFlags(fd, (getInodeFlags(fd) & ~FS_COMPR_FL) | FS_NOCOW_FL)
 }
 
-/** Has the empty file `target` written in place if `source` is, so that they can share blocks. */
+/**
+ * Has the empty file `target` written in place if `source` is, and else not, so that they can share blocks. A directory
+ * hands the flag down to what will be made in it.
+ */
 export function matchWrittenInPlace(source: number, target: number): void {
-  if ((getInodeFlags(source) & FS_NOCOW_FL) !== 0) setWrittenInPlace(target)
+  const [wanted, flags] = [getInodeFlags(source) & FS_NOCOW_FL, getInodeFlags(target)]
+  if (wanted === (flags & FS_NOCOW_FL)) return
+  if (wanted !== 0) setWrittenInPlace(target)
+  else setInodeFlags(target, flags & ~FS_NOCOW_FL)
 }
 
 /**

@@ -4,7 +4,8 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { startCopyThreads } from '../../../src/images/copy-threads.ts'
-import { copyTree, type CopyThreads, type StartCopyThreads } from '../../../src/images/copy-tree.ts'
+import type { CopyThreads, StartCopyThreads } from '../../../src/images/copy-share.ts'
+import { copyTree } from '../../../src/images/copy-tree.ts'
 import { forkWithHeap } from '../../../src/sys/fork.ts'
 import { exitProcess, waitForChild } from '../../../src/sys/process.ts'
 import { debianTree } from '../../fixtures/debian-tree.ts'
@@ -109,6 +110,39 @@ describe.skipIf(
     expect(treeListing(join(directory.path, 'copy'))).toBe(treeListing(tree))
     expect(linkGroups(join(directory.path, 'copy'))).toEqual(linkGroups(tree))
   })
+
+  test('threads wait when too much is left to the copy, instead of holding a whole tree', async () => {
+    await using directory = await temporaryDirectory()
+    const [source, target] = [join(directory.path, 'source'), join(directory.path, 'copy')]
+    makeLargeTree(source, 1)
+    for (let i = 0; i < 1000; i++) {
+      mkdirSync(join(source, `more/full/${i}`), { recursive: true })
+      writeFileSync(join(source, `more/full/${i}/one`), '')
+      linkSync(join(source, `more/full/${i}/one`), join(source, `more/full/${i}/two`))
+    }
+    const before = descriptors()
+    let seen = { open: 0, sinceMs: performance.now() }
+    let isHeld = true
+    let most = 0
+    await copyTree(source, target, {
+      startThreads: (bounds) => {
+        const started = leaveAllToThreads(bounds) as CopyThreads
+        // Takes nothing back until the threads do nothing any more.
+        const nextPostponed = () => {
+          const now = { open: descriptors(), sinceMs: performance.now() }
+          if (isHeld && now.open !== seen.open) seen = now
+          if (isHeld) most = Math.max(most, now.open - before)
+          isHeld &&= now.sinceMs - seen.sinceMs < 1000
+          return isHeld ? undefined : started.nextPostponed()
+        }
+        return { ...started, nextPostponed }
+      },
+    })
+    expect(most).toBeGreaterThan(500)
+    expect(most).toBeLessThan(1300)
+    expect(linkGroups(target)).toEqual(linkGroups(source))
+    expect(descriptors()).toBe(before)
+  }, 180_000)
 
   test('neither other mounts nor what is left out nor the copy itself is entered', async () => {
     await using directory = await temporaryDirectory()

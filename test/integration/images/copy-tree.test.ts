@@ -7,6 +7,7 @@ import { debianTree } from '../../fixtures/debian-tree.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { loopFileSystem } from './loop-file-system.ts'
+import { sharesAllBlocks } from './shared-blocks.ts'
 import { makeOddTree, treeListing } from './tree-listing.ts'
 
 describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:setcap'))(
@@ -24,6 +25,32 @@ describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:se
       expect(treeListing(ours)).toBe(treeListing(theirs))
       expect(statSync(join(ours, 'disk')).rdev).toBe(statSync(join(source, 'disk')).rdev)
     })
+
+    test.skipIf(lacks('loop devices', 'btrfs', 'program:filefrag'))(
+      'keeps what is written in place on btrfs, and shares the blocks of it and of the others',
+      async () => {
+        await using directory = await temporaryDirectory()
+        using disk = loopFileSystem('btrfs', directory.path)
+        const [source, target] = [join(disk.path, 'source'), join(disk.path, 'copy')]
+        mkdirSync(join(source, 'journal'), { recursive: true })
+        mkdirSync(target)
+        // What is made in the target is written in place, too, unless it is told otherwise.
+        execFileSync('chattr', ['+C', join(source, 'journal'), target])
+        const files = ['journal/a', 'b', 'c']
+        for (const name of files) writeFileSync(join(source, name), Buffer.alloc(1 << 20, name))
+        await copyTree(source, target)
+        const marks = (path: string) =>
+          execFileSync('lsattr', ['-d', ...['.', 'journal', ...files]], {
+            cwd: path,
+            encoding: 'utf8',
+          })
+        expect(marks(source).match(/C/g)).toHaveLength(2)
+        expect(marks(target)).toBe(marks(source))
+        execFileSync('sync', ['-f', disk.path])
+        for (const name of files)
+          expect([name, sharesAllBlocks(join(target, name))]).toEqual([name, true])
+      },
+    )
 
     test('keeps holes', async () => {
       await using directory = await temporaryDirectory()
