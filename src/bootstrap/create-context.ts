@@ -6,5 +6,7 @@ export interface CreateContext {
   /** Caches, logs and manifests go here. */
   readonly stateDirectory: string
   readonly log: LogSink
+  /** `off`: no kept tree is taken, and none is kept. Default `on`. */
+  readonly cache?: 'on' | 'off' | undefined
   readonly signal?: AbortSignal | undefined
 }

@@ -25,6 +25,7 @@ import { strategiesOf } from './strategies.ts'
 import type { Strategy, StrategyRun } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
 import { hostTools, type ToolPlace, type ToolRun } from './tools.ts'
+import { openTreeCache } from './tree-cache.ts'
 import { toolsTree } from './tools-tree.ts'
 import { TreeFiles } from './tree-files.ts'
 import { tryTree } from './try-tree.ts'
@@ -97,21 +98,21 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
     const tree = { root: stage.tree, log, context }
     const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
     let tools: Readonly<Record<string, string>> = {}
-    await timed(
-      'bootstrap',
-      `installing ${plan.recipe} ${plan.release} with ${strategy.id}`,
-      async () => {
-        tools = await bootstrap(plan, strategy, host, {
-          paths: { ...stage, templates, pool: packagePool(context.stateDirectory, plan) },
-          log,
-          context,
-        })
-      },
-    )
-    await timed('finish', 'finishing the tree', async () => {
-      if (strategy.updates === 'after') await familyOf(plan).installUpdates(tree, files, plan)
-      await finishTree({ files, plan, tree, templates })
-    })
+    const cache = context.cache === 'off' ? undefined : await openTreeCache(plan, context)
+    if (await cache?.take(stage.tree)) {
+      context.log({ kind: 'notice', text: 'the same tree was made before: taking a copy of it' })
+    } else {
+      const title = `installing ${plan.recipe} ${plan.release} with ${strategy.id}`
+      await timed('bootstrap', title, async () => {
+        const pool = packagePool(context.stateDirectory, plan)
+        const paths = { ...stage, templates, pool }
+        tools = await bootstrap(plan, strategy, host, { paths, log, context })
+        if (strategy.updates === 'after') await familyOf(plan).installUpdates(tree, files, plan)
+      })
+      if (cache !== undefined)
+        await timed('keep', 'keeping a copy for next time', () => cache.keep(stage.tree))
+    }
+    await timed('finish', 'finishing the tree', () => finishTree({ files, plan, tree, templates }))
     let packages = 0
     const manifest = manifestPath(
       context.stateDirectory,
@@ -293,7 +294,7 @@ function toolPlace(
   if (strategy.place !== 'tools tree') return hostTools(host, run)
   const { machinesDirectory } = run.context
   const make = async (request: TreeRequest) =>
-    createTree(await planCreate(request, machinesDirectory), run.context)
+    createTree(await planCreate(request, machinesDirectory), { ...run.context, cache: 'off' })
   return toolsTree(strategy.toolPackages ?? [], plan, run, { make, machinesDirectory })
 }
 

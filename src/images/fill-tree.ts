@@ -1,8 +1,8 @@
 /** A tree that lives on by itself, made from another one: a snapshot, else a copy that shares blocks where it can. */
-import { statSync } from 'node:fs'
+import { rmdirSync, statSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
-import { isSubvolume, snapshotSubvolume } from '../sys/btrfs.ts'
+import { destroySubvolume, isSubvolume, snapshotSubvolume } from '../sys/btrfs.ts'
 import type { StartCopyThreads } from './copy-share.ts'
 import { copyTree } from './copy-tree.ts'
 import { makeTreeTop } from './tree-top.ts'
@@ -44,6 +44,21 @@ export async function fillTree(
       }),
   })
   return 'copy'
+}
+
+/**
+ * As `fillTree()`, into a directory that is there already and has nothing in it.
+ *
+ * @throws NspawnError `CANCELED`, and whatever copying meets; the directory may be gone or half filled then
+ */
+export async function refillTree(
+  source: string,
+  target: string,
+  options: FillOptions,
+): Promise<'snapshot' | 'copy'> {
+  if (isSubvolume(target)) destroySubvolume(target)
+  else rmdirSync(target)
+  return await fillTree(source, target, options)
 }
 
 /** A snapshot holds everything, so what is to be left out is a reason to copy. */

@@ -38,6 +38,7 @@ interface CreateOptions {
   readonly fileSystem?: string
   readonly verity?: boolean
   readonly size?: string
+  readonly cache: boolean
   readonly dryRun?: boolean
 }
 
@@ -102,6 +103,7 @@ export const define: VerbModule['define'] = (command, run) => {
       '--size <bytes>',
       'of a disk image that machines write to; default its contents and more',
     )
+    .option('--no-cache', 'make it anew even if the same tree was made before, and keep no copy')
     .option('-n, --dry-run', 'show the plan and change nothing')
     .action((recipe: string, name: string | undefined, options: CreateOptions) =>
       run(async (context) => {
@@ -117,7 +119,8 @@ export const define: VerbModule['define'] = (command, run) => {
           kind: 'notice',
           text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${withoutPasswords(plan.archive.mirror)}`,
         })
-        const tree = await createTree(plan, context)
+        const cache = options.cache ? 'on' : 'off'
+        const tree = await createTree(plan, { ...context, cache })
         const ready = `${tree.name} is ready: ${tree.packages} packages in ${seconds(tree.durationMs)}`
         // Standard output is the archive's.
         if (tree.path === STANDARD_OUTPUT) context.log({ kind: 'notice', text: ready })

@@ -9,25 +9,19 @@ import {
   futimesSync,
   openSync,
   readFileSync,
-  rmdirSync,
   statfsSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import { startCopyThreads } from '../../images/copy-threads.ts'
-import { copyTree } from '../../images/copy-tree.ts'
 import { findImage } from '../../images/discover.ts'
+import { refillTree } from '../../images/fill-tree.ts'
 import { lockImage } from '../../images/lock.ts'
 import { identityOf } from '../../images/name-change.ts'
 import type { ImageStage } from '../../images/new-image.ts'
 import { removeImage } from '../../images/remove-image.ts'
 import type { LogSink } from '../../log.ts'
-import {
-  BTRFS_SUPER_MAGIC,
-  destroySubvolume,
-  isSubvolume,
-  snapshotSubvolume,
-} from '../../sys/btrfs.ts'
+import { BTRFS_SUPER_MAGIC } from '../../sys/btrfs.ts'
 import { matchWrittenInPlace } from '../../sys/inode-flags.ts'
 import { cloneFile, copyContents } from '../../sys/reflink.ts'
 import { throwIfCanceled } from '../../errors.ts'
@@ -82,16 +76,12 @@ export async function copyPristine(
   path: string,
   kind: PullKind,
   stage: ImageStage,
-  signal: AbortSignal,
+  { log, signal }: { readonly log: LogSink; readonly signal: AbortSignal },
 ): Promise<void> {
   const lock = lockImage(path, 'shared')
   try {
     if (kind === 'raw') return await copyFile(path, stage.path, signal)
-    if (!isSubvolume(path))
-      return void (await copyTree(path, stage.path, { signal, startThreads: startCopyThreads }))
-    if (isSubvolume(stage.path)) destroySubvolume(stage.path)
-    else rmdirSync(stage.path)
-    snapshotSubvolume(path, stage.path)
+    await refillTree(path, stage.path, { log, signal, startThreads: startCopyThreads })
   } finally {
     lock.release()
   }

@@ -284,7 +284,7 @@ class Pull {
   ): Promise<string> {
     if (main.inPlace !== true) {
       this.log({ kind: 'step', text: 'copying the pristine copy' })
-      await copyPristine(main.path, this.kind, local, signal)
+      await copyPristine(main.path, this.kind, local, { log: this.log, signal })
     }
     return local.publish({ signal })
   }

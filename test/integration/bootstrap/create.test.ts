@@ -39,6 +39,7 @@ async function create(
   const plan = await planCreate(request, machinesDirectory)
   return createTree(plan, {
     machinesDirectory,
+    cache: 'off',
     stateDirectory,
     log: more.log ?? silent,
     signal: more.signal,

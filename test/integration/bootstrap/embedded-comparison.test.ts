@@ -35,6 +35,7 @@ test.skipIf(missing).each(['trixie', 'bookworm'])(
       const plan = await planCreate({ recipe: 'debian', release, via, name: via }, dir.path)
       const tree = await createTree(plan, {
         machinesDirectory: dir.path,
+        cache: 'off',
         stateDirectory: join(testDirectory, 'state'),
         log: silent,
       })

@@ -101,6 +101,7 @@ async function make(
     machinesDirectory: directory,
     stateDirectory: state ?? join(scratch.path, 'state'),
     log: log ?? silent,
+    cache: 'off',
     signal,
   })
 }

@@ -76,7 +76,12 @@ async function make(directory: string, wish: Wish): Promise<CreatedTree> {
     directory,
   )
   const stateDirectory = join(scratch.path, 'state')
-  return createTree(plan, { machinesDirectory: directory, stateDirectory, log: silent })
+  return createTree(plan, {
+    machinesDirectory: directory,
+    stateDirectory,
+    log: silent,
+    cache: 'off',
+  })
 }
 
 const commandLine = (machines: string, ...words: string[]) =>

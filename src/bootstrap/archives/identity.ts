@@ -1,0 +1,77 @@
+/** What an archive holds at this moment, in few bytes: the tops of its indexes, which name all the rest by hash. */
+import { createHash } from 'node:crypto'
+import { fetchText } from '../../transfer/download.ts'
+import { parseUrl } from '../../transfer/url.ts'
+import type { TreePlan } from '../plan.ts'
+import type { Archive } from './archive.ts'
+
+/** Arch's databases are not small, for they hold every package; tops of other families are. */
+const topMaxBytes = 64 * 1024 ** 2
+
+/** A file to fetch, and what of it counts when not all of it does. */
+interface Top {
+  readonly url: string
+  readonly part?: RegExp
+}
+
+/**
+ * SHA-256 over the tops of all indexes that a tree is made from; undefined where an archive cannot be asked, or is
+ * asked by way of lists of mirrors that say something else each time. Nothing is verified here: whoever makes the
+ * tree does that.
+ */
+export async function archiveIdentity(
+  { archive, release, packageArchitecture, network }: TreePlan,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const tops = indexTops(archive, release, packageArchitecture)
+  if (tops === undefined || network === 'forbidden') return undefined
+  try {
+    const parts = await Promise.all(
+      tops.map(async ({ url, part }) => {
+        const text = await fetchText({ url: parseUrl(url), maxBytes: topMaxBytes, signal })
+        const found = part === undefined ? text : part.exec(text)?.[0]
+        if (found === undefined) throw new Error(`nothing to tell ${url} by`)
+        return createHash('sha256').update(found).digest('hex')
+      }),
+    )
+    return createHash('sha256').update(parts.join()).digest('hex')
+  } catch {
+    signal?.throwIfAborted()
+    // Whoever makes the tree will meet the same, and say it better.
+    return undefined
+  }
+}
+
+function indexTops(archive: Archive, release: string, architecture: string): Top[] | undefined {
+  switch (archive.family) {
+    case 'apt': {
+      const suites = [
+        { suite: release, mirror: archive.mirror },
+        ...archive.extraSuites,
+        ...archive.repositories.map(({ uri, suite }) => ({ suite, mirror: uri })),
+      ]
+      return suites.map(({ suite, mirror }) => {
+        const root = mirror.replace(/^copy:/, 'file:')
+        // A flat archive has no suites, only directories.
+        const place = suite.endsWith('/') ? suite : `dists/${suite}/`
+        return { url: `${root}/${place}InRelease` }
+      })
+    }
+    case 'pacman':
+      return archive.repositories.map(({ name, server }) => {
+        const place = server.replaceAll('$repo', name).replaceAll('$arch', architecture)
+        return { url: `${place}/${name}.db` }
+      })
+    case 'rpm': {
+      if (archive.repositories.some(({ source }) => source.kind === 'mirrorlist')) return undefined
+      return archive.repositories.map(({ source }) => {
+        const url = source.url
+          .replaceAll('$releasever', release)
+          .replaceAll('$basearch', architecture)
+        // Of a metalink only the hash of what it leads to: the mirrors that it lists are others each time.
+        if (source.kind === 'metalink') return { url, part: /<hash type="sha256">[0-9a-f]+/ }
+        return { url: `${url.replace(/\/+$/, '')}/repodata/repomd.xml` }
+      })
+    }
+  }
+}
