@@ -19,7 +19,7 @@ import { copyContents } from '../sys/reflink.ts'
 import { startCopyThreads } from './copy-threads.ts'
 import { standardImagePath, type Image } from './discover.ts'
 import { fillTree } from './fill-tree.ts'
-import { lockImage } from './lock.ts'
+import { holdImage } from './lock.ts'
 import { checkNewName, stageImage, type NewImage, type SideMove } from './new-image.ts'
 import { renamedSideFile, sideFilesOf } from './side-files.ts'
 
@@ -73,7 +73,8 @@ export async function cloneImage(
     cleanup,
     log,
   )
-  const inUse = holdSource(image, cleanup)
+  // The host's own tree is always in use.
+  const inUse = holdImage(image.path, cleanup) || image.path === '/'
   const how =
     kind === 'disk'
       ? await copyDisk(image.path, stage.path, options)
@@ -99,18 +100,6 @@ export async function cloneImage(
     if (!beside) more.push({ from: staged, to: renamedSideFile(file, name) })
   }
   return { path: await stage.publish({ more, signal }), how }
-}
-
-/** Keeps the source from being changed or removed; @returns whether somebody changes it already */
-function holdSource(image: Image, cleanup: CleanupStack): boolean {
-  try {
-    const lock = lockImage(image.path, 'shared')
-    cleanup.defer(`lock of ${image.path}`, lock.release)
-    return image.path === '/'
-  } catch (error) {
-    if (error instanceof NspawnError && error.code === 'EBUSY') return true
-    throw error
-  }
 }
 
 async function cloneTree(

@@ -18,6 +18,7 @@ import {
   type Stats,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
+import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
 import { runtimeDirectory } from '../paths.ts'
 import { splitDevice } from '../sys/device-number.ts'
@@ -78,6 +79,22 @@ export function lockImage(
     release: () => {
       for (let lock = held.pop(); lock !== undefined; lock = held.pop()) lock.release()
     },
+  }
+}
+
+/**
+ * Keeps an image from being changed or removed while it is read, until the stack is released.
+ *
+ * @returns whether somebody is changing it already
+ */
+export function holdImage(path: string, cleanup: CleanupStack): boolean {
+  try {
+    const lock = lockImage(path, 'shared')
+    cleanup.defer(`lock of ${path}`, lock.release)
+    return false
+  } catch (error) {
+    if (error instanceof NspawnError && error.code === 'EBUSY') return true
+    throw error
   }
 }
 

@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { CleanupStack } from '../cleanup.ts'
-import { NspawnError, reviveError } from '../errors.ts'
+import { NspawnError, reviveError, throwIfCanceled } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { runtimeDirectory } from '../paths.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
@@ -75,7 +75,7 @@ const OUTPUT_GRACE_MS = 1000
 export async function runContainer(run: ContainerRun): Promise<ContainerOutcome> {
   const began = performance.now()
   requireRoot()
-  throwIfCanceled(run.signal)
+  throwIfCanceled(run.signal, 'the container')
   await using cleanup = new CleanupStack()
   const log: LogSink = (event) => run.log?.(event)
   const context = {
@@ -87,12 +87,12 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
   const secrets = await gatherSecrets(run.settings)
   const changes = madeHostChanges(log, cleanup)
   const { plan, warnings } = await prepareContainer(withConsole(run), context, changes)
-  throwIfCanceled(run.signal)
+  throwIfCanceled(run.signal, 'the container')
   for (const text of warnings) log({ kind: 'warning', text })
   announce(plan, run.settings, log)
   const output = new Output(run)
   const { end, timedOut } = await untilItEnds({ plan, secrets, run, log, output })
-  throwIfCanceled(run.signal)
+  throwIfCanceled(run.signal, 'the container')
   const reason = end?.kind === 'ended' ? end.reason : undefined
   return {
     status: end === undefined ? 1 : judge(end, plan.machine, run.settings.keepUnit).status,
@@ -113,14 +113,6 @@ function withConsole({ settings, stdio }: ContainerRun): Settings {
 function ownEnvironment(): NodeJS.ProcessEnv {
   const { LISTEN_PID: _pid, LISTEN_FDS: _fds, NOTIFY_SOCKET: _socket, ...environment } = process.env
   return environment
-}
-
-function throwIfCanceled(signal: AbortSignal | undefined): void {
-  if (signal?.aborted !== true) return
-  throw new NspawnError('the container was canceled', {
-    code: 'CANCELED',
-    operation: 'run container',
-  })
 }
 
 /** `end` is missing when the run was given up. */

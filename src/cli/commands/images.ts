@@ -1,37 +1,31 @@
 /** `list-images`, `images`: what is in the machines directories, as machinectl shows it. */
-import { usageError } from '../../errors.ts'
 import { hostImage, listImages, type Image } from '../../images/discover.ts'
 import { spaceOf } from '../../images/space.ts'
 import { measureUsage } from '../../images/usage.ts'
 import type { VerbModule } from '../context.ts'
 import { formatBytes } from '../size.ts'
-import { formatTable } from '../table.ts'
+import {
+  addListOptions,
+  checkListOutput,
+  legendTable,
+  listText,
+  type ListOutput,
+} from '../list-output.ts'
 import { formatTime } from '../time.ts'
 
-interface ImagesOptions {
+interface ImagesOptions extends ListOutput {
   readonly all?: boolean
-  readonly output: string
-  readonly legend: boolean
   readonly usage: boolean
 }
 
-const formats = ['table', 'json', 'json-pretty']
-
 export const define: VerbModule['define'] = (command, run) => {
+  addListOptions(command)
   command
     .option('-a, --all', 'hidden images too, and the host as .host')
-    .option('-o, --output <format>', 'table, json or json-pretty', 'table')
-    .option('--no-legend', 'leave titles and the last line out')
     .option('--no-usage', 'do not measure trees: faster')
-    .option('--no-pager', 'changes nothing, there is no pager')
     .action((options: ImagesOptions) =>
       run(async (context) => {
-        if (!formats.includes(options.output)) {
-          throw usageError(
-            `--output=${options.output} is no format`,
-            `there are: ${formats.join(', ')}`,
-          )
-        }
+        checkListOutput(options)
         const all = options.all === true
         const images = [
           ...(all ? [hostImage()] : []),
@@ -40,7 +34,7 @@ export const define: VerbModule['define'] = (command, run) => {
         const rows = await Promise.all(images.map((image) => describe(image, options.usage)))
         context.result(
           rows,
-          options.output === 'table' ? table(rows, options.legend) : json(rows, options.output),
+          listText(rows, options, () => table(rows, options.legend)),
         )
         return 0
       }),
@@ -74,12 +68,7 @@ async function describe(image: Image, measure: boolean): Promise<ImageRow> {
   }
 }
 
-function json(rows: readonly ImageRow[], format: string): string {
-  return JSON.stringify(rows, null, format === 'json-pretty' ? 2 : undefined)
-}
-
 function table(rows: readonly ImageRow[], legend: boolean): string {
-  if (rows.length === 0) return legend ? 'No images.' : ''
   const columns = [
     { title: 'NAME' },
     { title: 'TYPE' },
@@ -96,6 +85,5 @@ function table(rows: readonly ImageRow[], legend: boolean): string {
     formatTime(row.created),
     formatTime(row.modified),
   ])
-  if (!legend) return formatTable(columns, cells).split('\n').slice(1).join('\n')
-  return `${formatTable(columns, cells)}\n\n${rows.length} images listed.`
+  return legendTable('images', rows.length, legend, columns, cells)
 }

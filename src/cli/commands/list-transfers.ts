@@ -1,39 +1,27 @@
 /** `list-transfers`: what is being pulled, imported and exported, as machinectl shows it. */
-import { usageError } from '../../errors.ts'
 import { listTransfers, type TransferRecord } from '../../transfer/transfers.ts'
 import type { VerbModule } from '../context.ts'
-import { formatTable } from '../table.ts'
-
-interface ListOptions {
-  readonly output: string
-  readonly legend: boolean
-}
-
-const formats = ['table', 'json', 'json-pretty']
+import {
+  addListOptions,
+  checkListOutput,
+  legendTable,
+  listText,
+  type ListOutput,
+} from '../list-output.ts'
 
 export const define: VerbModule['define'] = (command, run) => {
-  command
-    .option('-o, --output <format>', 'table, json or json-pretty', 'table')
-    .option('--no-legend', 'leave titles and the last line out')
-    .option('--no-pager', 'changes nothing, there is no pager')
-    .action((options: ListOptions) =>
-      run(async (context) => {
-        if (!formats.includes(options.output)) {
-          throw usageError(
-            `--output=${options.output} is no format`,
-            `there are: ${formats.join(', ')}`,
-          )
-        }
-        const rows = listTransfers().map(describe)
-        context.result(
-          rows,
-          options.output === 'table'
-            ? transferTable(rows, options.legend)
-            : JSON.stringify(rows, null, options.output === 'json-pretty' ? 2 : undefined),
-        )
-        return 0
-      }),
-    )
+  addListOptions(command)
+  command.action((options: ListOutput) =>
+    run(async (context) => {
+      checkListOutput(options)
+      const rows = listTransfers().map(describe)
+      context.result(
+        rows,
+        listText(rows, options, () => transferTable(rows, options.legend)),
+      )
+      return 0
+    }),
+  )
 }
 
 export interface TransferRow {
@@ -53,7 +41,6 @@ function describe({ id, fraction, type, local, remote, owner }: TransferRecord):
 }
 
 export function transferTable(rows: readonly TransferRow[], legend: boolean): string {
-  if (rows.length === 0) return legend ? 'No transfers.' : ''
   const columns = [
     { title: 'ID', align: 'right' },
     { title: 'PERCENT', align: 'right' },
@@ -70,7 +57,5 @@ export function transferTable(rows: readonly TransferRow[], legend: boolean): st
       row.local ?? '-',
       row.remote,
     ])
-  const table = formatTable(columns, cells)
-  if (!legend) return table.split('\n').slice(1).join('\n')
-  return `${table}\n\n${rows.length} transfers listed.`
+  return legendTable('transfers', rows.length, legend, columns, cells)
 }

@@ -4,32 +4,27 @@ import { readOsRelease } from '../../images/os-release.ts'
 import { machineAddresses, networkAddresses } from '../../machines/addresses.ts'
 import { listMachines, type MachineRecord } from '../../runtime/registry.ts'
 import type { VerbModule } from '../context.ts'
-import { formatTable } from '../table.ts'
+import {
+  addListOptions,
+  checkListOutput,
+  legendTable,
+  listText,
+  type ListOutput,
+} from '../list-output.ts'
 
-interface ListOptions {
+interface ListOptions extends ListOutput {
   readonly all?: boolean
-  readonly output: string
-  readonly legend: boolean
   readonly maxAddresses: string
 }
 
-const formats = ['table', 'json', 'json-pretty']
-
 export const define: VerbModule['define'] = (command, run) => {
+  addListOptions(command)
   command
     .option('-a, --all', 'the host too, as .host')
-    .option('-o, --output <format>', 'table, json or json-pretty', 'table')
-    .option('--no-legend', 'leave titles and the last line out')
     .option('--max-addresses <n>', 'show at most this many addresses of each, or all', '1')
-    .option('--no-pager', 'changes nothing, there is no pager')
     .action((options: ListOptions) =>
       run(async (context) => {
-        if (!formats.includes(options.output)) {
-          throw usageError(
-            `--output=${options.output} is no format`,
-            `there are: ${formats.join(', ')}`,
-          )
-        }
+        checkListOutput(options)
         const limit = addressLimit(options.maxAddresses)
         const rows = [
           ...(options.all === true ? [describeHost()] : []),
@@ -37,9 +32,7 @@ export const define: VerbModule['define'] = (command, run) => {
         ]
         context.result(
           rows,
-          options.output === 'table'
-            ? table(rows, options.legend, limit)
-            : JSON.stringify(rows, null, options.output === 'json-pretty' ? 2 : undefined),
+          listText(rows, options, () => table(rows, options.legend, limit)),
         )
         return 0
       }),
@@ -93,7 +86,6 @@ function addressLimit(text: string): number {
 
 /** @param limit 0 leaves the column of addresses out */
 export function table(rows: readonly MachineRow[], legend: boolean, limit: number): string {
-  if (rows.length === 0) return legend ? 'No machines.' : ''
   const titles = ['MACHINE', 'CLASS', 'SERVICE', 'OS', 'VERSION', 'ADDRESSES']
   const columns = titles.slice(0, limit === 0 ? -1 : undefined).map((title) => ({ title }))
   const cells = rows.flatMap((row) => {
@@ -103,8 +95,7 @@ export function table(rows: readonly MachineRow[], legend: boolean, limit: numbe
       ...more.map((address) => ['', '', '', '', '', address]),
     ].map((line) => line.slice(0, columns.length))
   })
-  if (!legend) return formatTable(columns, cells).split('\n').slice(1).join('\n')
-  return `${formatTable(columns, cells)}\n\n${rows.length} machines listed.`
+  return legendTable('machines', rows.length, legend, columns, cells)
 }
 
 function shortened(addresses: string | null, limit: number): string[] {

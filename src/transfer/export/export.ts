@@ -2,9 +2,8 @@
 import { realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { CleanupStack } from '../../cleanup.ts'
-import { NspawnError } from '../../errors.ts'
 import { requireImage, type Image } from '../../images/discover.ts'
-import { lockImage } from '../../images/lock.ts'
+import { holdImage } from '../../images/lock.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { compressionByName, type Compression } from '../compress.ts'
 import { tellProgress, type TellProgress } from '../local/progress.ts'
@@ -70,7 +69,7 @@ export async function exportImage(
   const path = realpathSync(image.path)
   const compression = request.compression ?? compressionByName(target ?? '')
   await using cleanup = new CleanupStack()
-  const inUse = holdImage(image, cleanup)
+  const inUse = holdImage(image.path, cleanup)
   const listed = {
     type,
     local: name,
@@ -91,18 +90,6 @@ export async function exportImage(
     output.publish()
     return { name, target: output.name, compression, bytes }
   })
-}
-
-/** Keeps the image from being changed or removed. @returns whether somebody changes it already */
-function holdImage(image: Image, cleanup: CleanupStack): boolean {
-  try {
-    const lock = lockImage(image.path, 'shared')
-    cleanup.defer(`lock of ${image.path}`, lock.release)
-    return false
-  } catch (error) {
-    if (error instanceof NspawnError && error.code === 'EBUSY') return true
-    throw error
-  }
 }
 
 /** Said where the copy that goes out was not made in one moment. */
