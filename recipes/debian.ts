@@ -84,6 +84,7 @@ export default defineRecipe({
     'logs',
     'device-nodes',
   ],
+  localePackage: 'locales',
   osRelease: { id: 'debian' },
   buildDriver: 'debian',
 })

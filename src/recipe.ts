@@ -69,6 +69,34 @@ export interface PackageSet {
   readonly include: readonly string[]
 }
 
+/**
+ * What a tree is to be like beyond its packages, each as the option of `create` takes it. Paths are relative to the
+ * file that says so.
+ */
+export interface CustomizationWords {
+  readonly hostname?: string | undefined
+  /** As `LANG=` takes it (`de_DE.UTF-8`). */
+  readonly locale?: string | undefined
+  /** `Europe/Berlin`. */
+  readonly timezone?: string | undefined
+  readonly keymap?: string | undefined
+  /** `locked`, `empty`, `credential`, `@FILE`, or a hash. */
+  readonly rootPassword?: string | undefined
+  /** `NAME[:PASSWORD[:GROUP,GROUP...]]`. */
+  readonly users?: readonly string[] | undefined
+  /** `[USER:]FILE`. */
+  readonly sshKeys?: readonly string[] | undefined
+  /** Who is logged in on the console without being asked. */
+  readonly autologin?: string | undefined
+  readonly network?: 'host0' | 'none' | undefined
+  /** `SOURCE:DESTINATION`. */
+  readonly copyIn?: readonly string[] | undefined
+  /** Paths of programs, or names of what comes along. */
+  readonly hooks?: readonly string[] | undefined
+  /** What hooks see of the network; default `none`. */
+  readonly hookNetwork?: 'host' | 'none' | undefined
+}
+
 interface RecipeOf<F extends Family> {
   readonly family: F
   /** What the user says: `create debian`. */
@@ -81,6 +109,10 @@ interface RecipeOf<F extends Family> {
   /** The first one that can work on the host is taken. */
   readonly strategies: readonly Ways<StrategyIds[F]>[]
   readonly finishing: readonly FinishingItem[]
+  /** What options of `create` add to, or take the place of. */
+  readonly customize?: CustomizationWords
+  /** What other locales than C.UTF-8 come from, `$language` being their language; undefined where the base has them. */
+  readonly localePackage?: string
   /** What `ID=` of the tree's os-release must say. */
   readonly osRelease: { readonly id: string }
   /** Which driver of `build/` builds its packages; undefined where there is none. */

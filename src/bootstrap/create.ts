@@ -2,7 +2,7 @@
  * `create`: a recipe becomes a tree. Resolve, preflight, stage, bootstrap, finish, verify, publish; until
  * the last step nothing is to be seen under the tree's name.
  */
-import { existsSync, renameSync, statfsSync } from 'node:fs'
+import { existsSync, renameSync, statfsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
@@ -12,8 +12,9 @@ import { phase, type LogSink } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
 import type { CreateContext } from './create-context.ts'
 import { checkDelivery, prepareDelivery } from './delivery.ts'
+import { customizeTree, readInputs } from './customize.ts'
 import { familyOf } from './families.ts'
-import { finishTree } from './finishing.ts'
+import { finishTree, tidyTree } from './finishing.ts'
 import { inspectHost, type BootstrapHost } from './host.ts'
 import { manifestPath, writeManifest } from './manifest.ts'
 import { linkFromPool, packagePool, returnToPool } from './package-cache.ts'
@@ -74,6 +75,8 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   const recipe = await loadRecipe(plan.recipe)
   const strategy = strategiesOf(recipe).find(({ id }) => id === plan.strategy)!
   preflight(plan, strategy, host, context.machinesDirectory)
+  const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
+  const secrets = readInputs(plan.customization, templates)
   const timingsMs: Record<string, number> = {}
   const timed = (name: string, title: string, work: () => Promise<void>) =>
     phase(context.log, title, async () => {
@@ -95,8 +98,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
         keepFailed(stage.tree, dirname(delivery.directory), plan.name, context.log)
     })
     const files = new TreeFiles(stage.tree)
-    const tree = { root: stage.tree, log, context }
-    const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
+    const tree = { root: stage.tree, log, context, users: plan.users }
     let tools: Readonly<Record<string, string>> = {}
     const cache = context.cache === 'off' ? undefined : await openTreeCache(plan, context)
     if (await cache?.take(stage.tree)) {
@@ -112,7 +114,12 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       if (cache !== undefined)
         await timed('keep', 'keeping a copy for next time', () => cache.keep(stage.tree))
     }
-    await timed('finish', 'finishing the tree', () => finishTree({ files, plan, tree, templates }))
+    await timed('finish', 'finishing the tree', async () => {
+      const finishing = { files, plan, tree, templates }
+      await finishTree(finishing)
+      if (await customizeTree(finishing, secrets)) await tidyTree(finishing)
+      writeSettings(plan, delivery.settings)
+    })
     let packages = 0
     const manifest = manifestPath(
       context.stateDirectory,
@@ -266,6 +273,16 @@ function keepFailed(tree: string, directory: string, name: string, log: LogSink)
     text: `the failed tree is kept at ${kept}`,
     hint: 'look into it with tsnspawn -D, then remove it',
   })
+}
+
+/**
+ * Settings of the machine, where it is to be what it would not be without.
+ *
+ * @see systemd.nspawn(5), Timezone=
+ */
+function writeSettings({ customization }: TreePlan, path: string | undefined): void {
+  if (customization.timezone === undefined || path === undefined) return
+  writeFileSync(path, "# The time zone is the tree's own, not the host's.\n[Exec]\nTimezone=off\n")
 }
 
 /** The tool's failure with its own last words, its log, and what it means where that is known. */

@@ -24,6 +24,8 @@ export interface Delivery {
   readonly tree: string
   /** Hidden; what lies in it goes away in any case. */
   readonly directory: string
+  /** Where settings of the machine may be put; undefined where it has such already, or none are delivered. */
+  readonly settings: string | undefined
   /** Makes what was asked for from the tree that is whole now, and gives it its name. */
   deliver(): Promise<void>
 }
@@ -76,15 +78,18 @@ export function prepareDelivery(
   const image = imageOf(plan)
   if (image === undefined) return prepareArchive(plan, cleanup, context)
   const stage = stageImage(image, cleanup, log)
+  const there = existsSync(join(image.directory, `${image.name}.nspawn`))
+  const settings = there ? undefined : stage.sideFile('.nspawn')
   if (output.form !== 'raw') {
     const deliver = async () => void (await stage.publish({ signal }))
-    return { tree: stage.path, directory: stage.directory, deliver }
+    return { tree: stage.path, directory: stage.directory, settings, deliver }
   }
   const tree = join(stage.directory, 'tree')
   makeTreeTop(tree)
   return {
     tree,
     directory: stage.directory,
+    settings,
     deliver: async () => {
       const { rootHash } = await makeDiskImage({
         form: output.disk,
@@ -113,6 +118,7 @@ function prepareArchive(plan: TreePlan, cleanup: CleanupStack, context: CreateCo
   return {
     tree,
     directory,
+    settings: undefined,
     deliver: async () => {
       if (plan.output.form !== 'tar') return
       const { compression } = plan.output

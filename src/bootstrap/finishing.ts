@@ -5,8 +5,8 @@
 import { chmodSync, chownSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FinishingItem } from '../recipe.ts'
+import { lockRoot } from './customize/password.ts'
 import { writeAptSources } from './finishing/apt-sources.ts'
-import { setRootPassword } from './finishing/root-password.ts'
 import type { TreePlan } from './plan.ts'
 import type { TreeInMaking } from './run-in-tree.ts'
 import type { TreeFiles } from './tree-files.ts'
@@ -55,8 +55,8 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
       files.write('/etc/default/locale', 'LANG=C.UTF-8\n')
     },
 
-    'root-password'({ files, plan }) {
-      setRootPassword(files, plan.rootPassword)
+    'root-password'({ files }) {
+      lockRoot(files)
     },
 
     'apt-configuration'({ files, plan, templates }) {
@@ -94,6 +94,15 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
       files.empty('/dev')
     },
   }
+
+/** What programs of the tree may have left behind. */
+const leftovers: readonly FinishingItem[] = ['machine-id', 'package-caches', 'logs', 'device-nodes']
+
+/** Takes away again what came into a finished tree after that. */
+export async function tidyTree(context: FinishingContext): Promise<void> {
+  const again = context.plan.finishing.filter((item) => leftovers.includes(item))
+  for (const item of again) await items[item](context)
+}
 
 /** Does the plan's items in order, then sees to the root directory itself. */
 export async function finishTree(context: FinishingContext): Promise<void> {

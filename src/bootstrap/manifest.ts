@@ -40,9 +40,22 @@ export function manifestPath(
 export function writeManifest(path: string, manifest: Omit<TreeManifest, 'planHash'>): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
   // A hash of a password is for shadow files only.
-  const plan = { ...manifest.plan, rootPassword: { kind: manifest.plan.rootPassword.kind } }
+  const plan = withoutHashes(manifest.plan)
   const content = { ...manifest, plan, planHash: planHash(manifest.plan) }
   const temporary = `${path}.${process.pid}`
   writeFileSync(temporary, withoutPasswords(JSON.stringify(content, null, 2)) + '\n')
   renameSync(temporary, path)
+}
+
+function withoutHashes(plan: TreePlan): unknown {
+  const bare = ({ kind }: { readonly kind: string }) => ({ kind })
+  const { customization } = plan
+  return {
+    ...plan,
+    customization: {
+      ...customization,
+      rootPassword: bare(customization.rootPassword),
+      users: customization.users.map((user) => ({ ...user, password: bare(user.password) })),
+    },
+  }
 }

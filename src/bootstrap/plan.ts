@@ -3,7 +3,7 @@
  * host become one plain value that `--dry-run` prints and the pipeline walks.
  */
 import { createHash } from 'node:crypto'
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { NspawnError, usageError } from '../errors.ts'
 import { isImageName } from '../images/names.ts'
 import type {
@@ -17,12 +17,18 @@ import type {
 } from '../recipe.ts'
 import { planArchive, type Archive, type ArchiveOf } from './archives/archive.ts'
 import { plainWord } from './archives/words.ts'
+import { isBuiltIn } from './customize/locale-name.ts'
 import { canExecute, type BootstrapHost } from './host.ts'
 import { outputDestination, planOutput, type Output, type OutputRequest } from './output.ts'
-import type { RootPassword } from './finishing/root-password.ts'
+import {
+  readCustomization,
+  type Customization,
+  type CustomizationSource,
+} from './customize/customization.ts'
 
 /** What a user asks for; all that is absent is decided by recipe and host. */
 export interface TreeRequest {
+  /** The name of a recipe that comes along, or the absolute path of one. */
   readonly recipe: string
   /** Default: recipe and codename (`debian-trixie`), and the architecture if it is not the host's. */
   readonly name?: string | undefined
@@ -56,11 +62,12 @@ export interface TreeRequest {
   readonly failed?: 'remove' | 'keep' | undefined
   /** Whether scripts of packages run as the host's users or as users of a container; default `host`. */
   readonly users?: 'host' | 'private' | undefined
-  readonly rootPassword?: RootPassword | undefined
   /** Default: a directory. */
   readonly output?: OutputRequest | undefined
   /** Seconds since 1970: two trees of the same packages are then the same. */
   readonly sourceDateEpoch?: number | undefined
+  /** Adds to what the recipe says, or takes its place. */
+  readonly customize?: CustomizationSource | undefined
 }
 
 /** @typeParam A the archive that a strategy knows how to use */
@@ -92,7 +99,7 @@ export interface TreePlan<A extends Archive = Archive> {
   readonly strategy: StrategyId
   readonly strategyReason: string
   readonly finishing: readonly FinishingItem[]
-  readonly rootPassword: RootPassword
+  readonly customization: Customization
   readonly osRelease: {
     readonly id: string
     readonly codename: string | undefined
@@ -171,6 +178,12 @@ export function draftTree<R extends Recipe>(
         ? basename(outputRequest.file, '.raw')
         : `${recipe.id}-${release.replaceAll('/', '-')}${suffix}`)
   if (!isImageName(name)) throw usageError(`${JSON.stringify(name)} cannot be the name of an image`)
+  const purpose = request.variant === 'boot' ? 'boot' : 'command'
+  const own = { words: recipe.customize ?? {}, directory: dirname(request.recipe) }
+  const customization = readCustomization(
+    [own, ...(request.customize === undefined ? [] : [request.customize])],
+    purpose,
+  )
   const packages = (option: string, words: readonly string[] = []) =>
     words.map((word) => packageName(recipe.family, option, word))
   return {
@@ -189,15 +202,25 @@ export function draftTree<R extends Recipe>(
     packageArchitecture,
     execution,
     variant: set.variant,
-    include: [...set.include, ...packages('--include', request.include)],
+    include: [
+      ...set.include,
+      ...packages('--include', request.include),
+      ...localePackages(recipe, customization),
+    ],
     exclude: packages('--exclude', request.exclude),
-    purpose: request.variant === 'boot' ? 'boot' : 'command',
+    purpose,
     archive: planArchive(request, recipe, { name: release, architecture }, host),
     signatures: request.signatures ?? 'required',
     finishing: recipe.finishing,
-    rootPassword: request.rootPassword ?? { kind: 'locked' },
+    customization,
     osRelease: expectedOsRelease(recipe, known),
   }
+}
+
+/** What brings the locale that was asked for. */
+function localePackages({ localePackage }: Recipe, { locale }: Customization): string[] {
+  if (locale === undefined || localePackage === undefined || isBuiltIn(locale)) return []
+  return [localePackage.replace('$language', locale.split('_')[0]!)]
 }
 
 function findRelease(said: string, { releases }: Recipe): Release | undefined {

@@ -11,15 +11,19 @@ export interface TreeInMaking {
   readonly root: string
   readonly log: ToolLog
   readonly context: CreateContext
+  /** What `CommandInTree` says of it goes before. */
+  readonly users?: CommandInTree['users']
 }
 
 export interface CommandInTree {
   readonly network: 'host' | 'none'
-  /** `private`: a range of users of its own, that what it writes does not belong to; default `host`. */
+  /** `private`: a range of users of its own, that what it writes does not belong to; default is the tree's, else `host`. */
   readonly users?: 'host' | 'private'
   /** Added to what every package manager gets. */
   readonly environment?: Readonly<Record<string, string>>
-  /** Directories of the host that are seen inside, read-only. */
+  /** Secrets, by the name of their file in $CREDENTIALS_DIRECTORY. */
+  readonly credentials?: Readonly<Record<string, string>>
+  /** Files and directories of the host that are seen inside, read-only. */
   readonly binds?: readonly { readonly source: string; readonly destination: string }[]
   /** Hears each line beside the log. */
   readonly onLine?: (line: string) => void
@@ -37,9 +41,16 @@ const privateUsers: Pick<Settings, 'privateUsers' | 'ownership'> = {
  * @throws NspawnError when it cannot be started; `CANCELED`
  */
 export async function runInTree(
-  { root, log, context }: TreeInMaking,
+  { root, log, context, users: own }: TreeInMaking,
   command: readonly [string, ...string[]],
-  { network, users = 'host', environment = {}, binds = [], onLine }: CommandInTree,
+  {
+    network,
+    users = own ?? 'host',
+    environment = {},
+    credentials = {},
+    binds = [],
+    onLine,
+  }: CommandInTree,
 ): Promise<ContainerOutcome> {
   log.add(`+ ${command.join(' ')}`)
   const all = { ...packageManagerEnvironment, ...environment }
@@ -49,6 +60,10 @@ export async function runInTree(
     command,
     machine: ephemeralMachineName('create'),
     environment: Object.entries(all).map(([name, value]) => ({ name, value })),
+    credentials: Object.entries(credentials).map(([name, text]) => ({
+      name,
+      source: { kind: 'value', base64: Buffer.from(text).toString('base64') },
+    })),
     startMode: 'stub-init',
     ...(users === 'private' ? privateUsers : {}),
     suppressSync: true,

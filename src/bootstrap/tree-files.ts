@@ -4,16 +4,24 @@
  */
 import {
   chmodSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
   type Stats,
 } from 'node:fs'
 import { join, posix } from 'node:path'
 import { resolveInRoot } from '../images/resolve-in-root.ts'
+
+/** Numbers of a user and a group of the tree. */
+export interface Owner {
+  readonly uid: number
+  readonly gid: number
+}
 
 /** Nobody else changes the tree meanwhile; it is in the making. */
 export class TreeFiles {
@@ -56,6 +64,37 @@ export class TreeFiles {
     mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
     writeFileSync(path, content, { mode })
     chmodSync(path, mode)
+  }
+
+  /**
+   * Makes a directory and those on the way, as far as they are not there.
+   *
+   * @param owner of the last one, if it is new; default root
+   */
+  makeDirectory(inner: string, mode: number, owner?: Owner): void {
+    const path = this.resolve(inner)
+    mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
+    try {
+      mkdirSync(path, { mode })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      return
+    }
+    chmodSync(path, mode)
+    if (owner !== undefined) lchownSync(path, owner.uid, owner.gid)
+  }
+
+  /** Makes a link that reads `target`, in the place of what is at `inner`. */
+  link(target: string, inner: string): void {
+    const path = this.resolve(inner, 'keep')
+    mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
+    rmSync(path, { recursive: true, force: true })
+    symlinkSync(target, path)
+  }
+
+  /** Gives what is at `inner` to somebody; a link is followed. */
+  giveTo({ uid, gid }: Owner, inner: string): void {
+    lchownSync(this.resolve(inner), uid, gid)
   }
 
   /** Removes what is at `inner` (a link itself, a directory with all in it); nothing there is fine. */

@@ -5,8 +5,7 @@ import { writeAptSources } from '../finishing/apt-sources.ts'
 import { runInTree, type TreeInMaking } from '../run-in-tree.ts'
 import { brokenPackages, installedPackages } from './dpkg-status.ts'
 import type { Family } from './family.ts'
-
-const policy = '/usr/sbin/policy-rc.d'
+import { withServicesDown } from './services.ts'
 
 export const apt: Family<AptArchive> = {
   isPackage: (path, architecture) =>
@@ -23,16 +22,12 @@ export const apt: Family<AptArchive> = {
     return installedPackages(files)
   },
 
-  /** Services are kept from starting meanwhile. */
   async installUpdates(tree, files, plan) {
     if (plan.archive.extraSuites.length === 0) return
     writeAptSources(files, plan)
-    files.write(policy, '#!/bin/sh\nexit 101\n', 0o755)
-    try {
+    await withServicesDown(files, async () => {
       for (const words of [['update'], ['--yes', 'dist-upgrade']]) await runApt(words, tree)
-    } finally {
-      files.remove(policy)
-    }
+    })
   },
 }
 

@@ -1,8 +1,8 @@
 /** `create RECIPE [NAME]` */
 import { resolve } from 'node:path'
 import { createTree, planCreate } from '../../bootstrap/create.ts'
-import { parseRootPassword } from '../../bootstrap/finishing/root-password.ts'
 import { outputForms, STANDARD_OUTPUT } from '../../bootstrap/output.ts'
+import type { Customization } from '../../bootstrap/customize/customization.ts'
 import { planHash, type TreePlan, type TreeRequest } from '../../bootstrap/plan.ts'
 import { readSourceDateEpoch } from '../../bootstrap/same-again.ts'
 import { usageError } from '../../errors.ts'
@@ -11,9 +11,14 @@ import { fileSystems } from '../../images/disk/file-system.ts'
 import { isStandard } from '../../transfer/local/open-file.ts'
 import type { VerbModule } from '../context.ts'
 import { sizeInBytes } from '../option-values.ts'
+import {
+  addCustomizeOptions,
+  customizationWords,
+  type CustomizeOptions,
+} from '../customize-options.ts'
 import { seconds } from '../reporters/plain.ts'
 
-interface CreateOptions {
+interface CreateOptions extends CustomizeOptions {
   readonly release?: string
   readonly arch?: string
   readonly variant?: string
@@ -32,7 +37,6 @@ interface CreateOptions {
   readonly via?: string
   readonly directory?: string
   readonly force?: boolean
-  readonly rootPassword?: string
   readonly output?: string
   readonly outputFile?: string
   readonly fileSystem?: string
@@ -91,7 +95,6 @@ export const define: VerbModule['define'] = (command, run) => {
       '--private-users',
       "run scripts of packages as users of a container, not as the host's root",
     )
-    .option('--root-password <value>', 'locked (default), empty, or a hash as mkpasswd makes it')
     .option('-o, --output <form>', `${outputForms.join(', ')}; default directory`)
     .option(
       '--output-file <file>',
@@ -104,6 +107,7 @@ export const define: VerbModule['define'] = (command, run) => {
       'of a disk image that machines write to; default its contents and more',
     )
     .option('--no-cache', 'make it anew even if the same tree was made before, and keep no copy')
+  addCustomizeOptions(command)
     .option('-n, --dry-run', 'show the plan and change nothing')
     .action((recipe: string, name: string | undefined, options: CreateOptions) =>
       run(async (context) => {
@@ -160,8 +164,6 @@ function request(recipe: string, name: string | undefined, options: CreateOption
     via: options.via,
     directory: options.directory === undefined ? undefined : resolve(options.directory),
     existing: options.force === true ? 'replace' : 'keep',
-    rootPassword:
-      options.rootPassword === undefined ? undefined : parseRootPassword(options.rootPassword),
     output: {
       form: options.output,
       file: outputFile(options.outputFile),
@@ -170,6 +172,7 @@ function request(recipe: string, name: string | undefined, options: CreateOption
       sizeBytes: sizeInBytes(options.size, '--size'),
     },
     sourceDateEpoch: readSourceDateEpoch(process.env['SOURCE_DATE_EPOCH']),
+    customize: { words: customizationWords(options), directory: process.cwd() },
   }
 }
 
@@ -215,6 +218,7 @@ function describePlan(plan: TreePlan): string {
     ],
     ['made with', `${plan.strategy} (${plan.strategyReason})`],
     ['then', plan.finishing.join(', ')],
+    ...customizationRows(plan.customization),
   ]
   return rows.map(([what, value]) => `${`${what}:`.padEnd(14)}${value}`).join('\n')
 }
@@ -232,6 +236,27 @@ function describeOutput({ output, sourceDateEpoch }: TreePlan): string {
     case 'raw':
       return `disk image, ${output.disk.fileSystem}${output.disk.verity ? ' with verity' : ''}${again}`
   }
+}
+
+/** Only what was asked for; of passwords, that there is one. */
+function customizationRows(wanted: Customization): (readonly [string, string])[] {
+  const { rootPassword, users, sshKeys, copies, hooks } = wanted
+  const rows: readonly (readonly [string, string | undefined])[] = [
+    ['hostname', wanted.hostname],
+    ['locale', wanted.locale],
+    ['time zone', wanted.timezone],
+    ['keymap', wanted.keymap],
+    ['root', rootPassword.kind === 'locked' ? undefined : `password: ${rootPassword.kind}`],
+    ['users', users.map(({ name }) => name).join(', ')],
+    ['ssh keys', sshKeys.map(({ user, file }) => `${file} for ${user}`).join(', ')],
+    ['autologin', wanted.autologin],
+    ['network', wanted.network === 'none' ? undefined : 'host0'],
+    ['copied in', copies.map((copy) => `${copy.source} to ${copy.destination}`).join(', ')],
+    ['hooks', hooks.map((hook) => (hook.kind === 'file' ? hook.path : hook.name)).join(', ')],
+  ]
+  return rows.flatMap(([what, value]) =>
+    value === undefined || value === '' ? [] : [[what, value]],
+  )
 }
 
 const mirrorOrigins = {

@@ -92,6 +92,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
   class: [...imageClasses],
   'keep-download': ['auto', 'yes', 'no'],
   format: compressions,
+  network: ['host0', 'none'],
 }
 
 /** The options of `tsnspawn` that work and are not obsolete. */
@@ -156,7 +157,7 @@ export function completedOption(option: {
         ? listed
         : /<dir>/.test(option.flags)
           ? 'directory'
-          : /<file>/.test(option.flags)
+          : /file>|<program>/.test(option.flags)
             ? 'path'
             : 'text',
   }

@@ -59,7 +59,7 @@ describe.skipIf(missing)('create debian', () => {
         ...small,
         name: 'small',
         via: 'mmdebstrap',
-        rootPassword: { kind: 'hashed', hash: '$6$a$b' },
+        customize: { words: { rootPassword: '$6$a$b' }, directory: dir.path },
       })
       expect(made).toMatchObject({
         name: 'small',

@@ -4,10 +4,6 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import debian from '../../../recipes/debian.ts'
 import { finishTree } from '../../../src/bootstrap/finishing.ts'
-import {
-  parseRootPassword,
-  setRootPassword,
-} from '../../../src/bootstrap/finishing/root-password.ts'
 import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
@@ -107,20 +103,4 @@ test('a link in the tree does not lead onto the host', () => {
   expect(readFileSync(join(outside, 'file'), 'utf8')).toBe('host')
   expect(files.read('/etc/hosts')).toBe('tree')
   rmSync(outside, { recursive: true })
-})
-
-test('root’s password is locked, empty or the hash that was given', () => {
-  files.write('/etc/shadow', 'daemon:*:1::::::\nroot:x:1:0:99999:7:::\n', 0o640)
-  const fieldAfter = (text: string) => {
-    setRootPassword(files, parseRootPassword(text))
-    return /^root:([^:]*):/m.exec(files.read('/etc/shadow') ?? '')?.[1]
-  }
-  expect(fieldAfter('locked')).toBe('*')
-  expect(fieldAfter('empty')).toBe('')
-  expect(fieldAfter('$6$salt$ab./$&')).toBe('$6$salt$ab./$&')
-  expect(files.stat('/etc/shadow')?.mode).toBe(0o100640)
-})
-
-test('a password in clear is refused', () => {
-  expect(() => parseRootPassword('secret')).toThrow('hashed already')
 })
