@@ -4,7 +4,6 @@
  */
 import { closeSync, ftruncateSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { isolated, killIsolated } from '../../isolation.ts'
 import type { FileSystemRequest } from './file-system.ts'
 import { runTool } from './tool.ts'
 
@@ -20,6 +19,5 @@ export async function makeBtrfs(request: FileSystemRequest): Promise<void> {
   await runTool(request, ['mkfs.btrfs', '--quiet', '--nodiscard', '--uuid', id, image])
   const place = join(workDirectory, 'btrfs')
   mkdirSync(place)
-  const argv = isolated(['sh', '-c', fill, 'sh', image, place, tree])
-  await runTool(request, argv, {}, { terminate: killIsolated })
+  await runTool(request, ['sh', '-c', fill, 'sh', image, place, tree])
 }
