@@ -16,6 +16,8 @@ const common = {
   metafile: true,
   logLevel: 'warning',
   legalComments: 'none',
+  // Holds for `undici/…` too: so that file names its parts by path.
+  alias: { undici: './scripts/lean-undici.cjs' },
 } satisfies BuildOptions
 
 /** `main(arguments)` is exported. */

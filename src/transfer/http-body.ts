@@ -188,11 +188,10 @@ async function get(
   }
   if (request.known !== undefined && request.known.length > 0)
     headers['if-none-match'] = request.known.join(', ')
-  const target = new URL(url)
-  target.username = ''
-  target.password = ''
+  const { origin, pathname, search } = url
+  const path = `${pathname}${search}`
   try {
-    return await client.request(target, { dispatcher: agent, headers, signal: request.signal })
+    return await agent.request({ origin, path, method: 'GET', headers, signal: request.signal })
   } catch (error) {
     if (request.signal.aborted) throw request.signal.reason
     throw networkError(error, url)

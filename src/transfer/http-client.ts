@@ -1,12 +1,13 @@
 /**
- * The parts of undici that are used, under their names: a bundler hides them behind `default`. And a mend for its
+ * The part of undici that is used, under its name: a bundler hides it behind `default`, and puts scripts/lean-undici.cjs
+ * in the place of the whole. And a mend for its
  * version 7: a server that closes the connection while a slow reader makes the parser pause brings the process down
  * with an assertion (nodejs/undici#5360). Version 8 is mended, but needs Node 22.19.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 
-export { EnvHttpProxyAgent, request } from 'undici'
+export { EnvHttpProxyAgent } from 'undici'
 
 /** What is used here of undici's own state of a connection. */
 interface Parser {
