@@ -20,13 +20,12 @@ export class EmptyDisk implements Disposable {
     this.image = join(directory, 'disk.ext4')
     mkdirSync(this.path, { recursive: true })
     this.unmount()
-    rmSync(this.image, { force: true })
-    execFileSync('fallocate', ['--length', SIZE, this.image])
   }
 
-  /** Makes it empty, whatever is there, immutable files too. */
+  /** Makes it empty, whatever is there, immutable files too. A new file: others' mount namespaces may hold the old one. */
   empty(): void {
-    this.unmount()
+    this[Symbol.dispose]()
+    execFileSync('fallocate', ['--length', SIZE, this.image])
     const options = 'nodiscard,lazy_itable_init=1,lazy_journal_init=1'
     execFileSync('mkfs.ext4', ['-q', '-F', '-E', options, this.image])
     execFileSync('mount', ['-o', 'loop,noinit_itable', this.image, this.path])
