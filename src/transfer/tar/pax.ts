@@ -7,6 +7,26 @@ export interface PaxRecord {
   readonly value: Buffer
 }
 
+const [BLANK, DOT, MINUS, EQUALS, NEWLINE] = [0x20, 0x2e, 0x2d, 0x3d, 0x0a]
+/** So many digits always are a number that can be counted with. */
+const DIGITS_MAX = 15
+
+const NANO_DIGITS = 9
+
+const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39
+
+/** The number in decimal digits between two places; undefined when it is none, or larger than any that is meant. */
+function readDigits(bytes: Buffer, from: number, to: number): number | undefined {
+  if (to <= from || to - from > DIGITS_MAX) return undefined
+  let number = 0
+  for (let i = from; i < to; i++) {
+    const digit = (bytes[i] as number) - 0x30
+    if (digit < 0 || digit > 9) return undefined
+    number = number * 10 + digit
+  }
+  return number
+}
+
 /**
  * The records of an extended header, in their order (sparse maps repeat keys).
  *
@@ -18,16 +38,11 @@ export function readPaxRecords(bytes: Buffer): PaxRecord[] {
   for (let at = 0; at < bytes.length;) {
     // Some writers fill up the block with zeros and count them.
     if (bytes[at] === 0) break
-    const blank = bytes.indexOf(0x20, at)
-    const digits = blank < 0 ? '' : bytes.toString('latin1', at, blank)
-    const end = at + Number(digits)
-    const equals = bytes.indexOf(0x3d, blank)
+    const blank = bytes.indexOf(BLANK, at)
+    const end = at + (readDigits(bytes, at, blank) ?? NaN)
+    const equals = bytes.indexOf(EQUALS, blank)
     const whole =
-      /^[0-9]{1,10}$/.test(digits) &&
-      end <= bytes.length &&
-      bytes[end - 1] === 0x0a &&
-      equals > blank + 1 &&
-      equals < end
+      end <= bytes.length && bytes[end - 1] === NEWLINE && equals > blank + 1 && equals < end
     if (!whole) throw badArchive('an extended header is damaged', undefined)
     records.push({
       key: bytes.toString('latin1', blank + 1, equals),
@@ -64,11 +79,17 @@ export function readPaxNumber(value: Buffer, what: string, entry: string): numbe
 
 /** Seconds in decimal, perhaps negative, perhaps with a fraction. @throws NspawnError `BAD_ARCHIVE` */
 export function readPaxTime(value: Buffer, entry: string): TimeOfInode {
-  const found = /^(-?)([0-9]{1,18})(?:\.([0-9]*))?$/.exec(value.toString('latin1'))
-  if (found === null) throw badArchive('its time is no number', entry)
-  const seconds = BigInt(found[2] as string)
-  const nanoseconds = Number((found[3] ?? '').slice(0, 9).padEnd(9, '0'))
-  if (found[1] === '') return { seconds, nanoseconds }
+  const dot = value.indexOf(DOT)
+  const point = dot < 0 ? value.length : dot
+  const negative = value[0] === MINUS
+  const whole = readDigits(value, negative ? 1 : 0, point)
+  const fraction = value.subarray(point + 1)
+  if (whole === undefined || !fraction.every(isDigit))
+    throw badArchive('its time is no number', entry)
+  const seconds = BigInt(whole)
+  const digits = Math.min(fraction.length, NANO_DIGITS)
+  const nanoseconds = (readDigits(fraction, 0, digits) ?? 0) * 10 ** (NANO_DIGITS - digits)
+  if (!negative) return { seconds, nanoseconds }
   if (nanoseconds === 0) return { seconds: -seconds, nanoseconds }
   return { seconds: -seconds - 1n, nanoseconds: 1_000_000_000 - nanoseconds }
 }

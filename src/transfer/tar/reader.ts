@@ -406,40 +406,37 @@ function takeRecords(
   records: readonly PaxRecord[],
   scope: 'global' | 'next',
 ): void {
-  const [entry] = records.filter(({ key }) => key === 'path')
+  const entry = records.find(({ key }) => key === 'path')
   const name = entry?.value.toString('latin1') ?? ''
-  for (const { key, value } of records) {
-    const empty = value.length === 0
-    const number = () => (empty ? undefined : readPaxNumber(value, key, name))
-    const time = () => (empty ? undefined : readPaxTime(value, name))
-    const text = () => (empty ? undefined : value.toString('latin1'))
+  for (const record of records) {
+    const { key, value } = record
     switch (key) {
       case 'path':
-        into.path = text()
+        into.path = textOf(record)
         break
       case 'linkpath':
-        into.link = text()
+        into.link = textOf(record)
         break
       case 'size':
-        into.size = number()
+        into.size = numberOf(record, name)
         break
       case 'uid':
-        into.uid = number()
+        into.uid = numberOf(record, name)
         break
       case 'gid':
-        into.gid = number()
+        into.gid = numberOf(record, name)
         break
       case 'mtime':
-        into.modified = time()
+        into.modified = timeOf(record, name)
         break
       case 'atime':
-        into.accessed = time()
+        into.accessed = timeOf(record, name)
         break
       case 'SCHILY.devmajor':
-        into.major = number()
+        into.major = numberOf(record, name)
         break
       case 'SCHILY.devminor':
-        into.minor = number()
+        into.minor = numberOf(record, name)
         break
       default:
         // Nobody means these for all entries, and many global headers would fill the memory with them.
@@ -447,6 +444,15 @@ function takeRecords(
     }
   }
 }
+
+const textOf = ({ value }: PaxRecord): string | undefined =>
+  value.length === 0 ? undefined : value.toString('latin1')
+
+const numberOf = ({ key, value }: PaxRecord, entry: string): number | undefined =>
+  value.length === 0 ? undefined : readPaxNumber(value, key, entry)
+
+const timeOf = ({ value }: PaxRecord, entry: string): TimeOfInode | undefined =>
+  value.length === 0 ? undefined : readPaxTime(value, entry)
 
 const XATTR = 'SCHILY.xattr.'
 const XATTR_BASE64 = 'LIBARCHIVE.xattr.'

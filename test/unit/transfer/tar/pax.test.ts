@@ -42,7 +42,10 @@ describe('PAX records', () => {
     if (text.length < 12) expect(writePaxTime({ seconds, nanoseconds })).toBe(text)
   })
 
-  test.each(['', 'x', '1e9', '--1', '1.x', '9'.repeat(30)])('%j is no time', (text) => {
-    expect(() => readPaxTime(bytes(text), 'x')).toThrow('its time is no number')
-  })
+  test.each(['', 'x', '1e9', '--1', '1.x', '1.1234567890x', '.5', '9'.repeat(30)])(
+    '%j is no time',
+    (text) => {
+      expect(() => readPaxTime(bytes(text), 'x')).toThrow('its time is no number')
+    },
+  )
 })
