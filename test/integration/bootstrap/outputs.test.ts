@@ -87,7 +87,7 @@ async function make(directory: string, wish: Wish): Promise<CreatedTree> {
 const commandLine = (machines: string, ...words: string[]) =>
   tsnspawnBuild(
     ...['--machines-dir', machines, '--state-dir', join(scratch.path, 'state')],
-    ...['create', 'debian', 'tree', '--via', 'embedded', '--no-updates'],
+    ...['create', 'debian', 'tree', '--via', 'embedded', '--no-updates', '--no-cache'],
     ...['--mirror', `${server.origin}/debian`, '--keyring', signer.keyring, ...words],
   )
 
