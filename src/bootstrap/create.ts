@@ -10,6 +10,7 @@ import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { randomSuffix } from '../images/random-suffix.ts'
 import { phase, type LogSink } from '../log.ts'
 import { packageDirectory } from '../paths.ts'
+import type { Recipe } from '../recipe.ts'
 import type { CreateContext } from './create-context.ts'
 import { checkDelivery, prepareDelivery } from './delivery.ts'
 import { customizeTree, readInputs } from './customize.ts'
@@ -22,6 +23,7 @@ import { planTree, type TreePlan, type TreeRequest } from './plan.ts'
 import { loadRecipe } from './recipes.ts'
 import { settleTree } from './same-again.ts'
 import { makeStage } from './stage.ts'
+import { nearest } from '../settings/nearest.ts'
 import { strategiesOf } from './strategies.ts'
 import type { Strategy, StrategyRun } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
@@ -108,7 +110,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       await timed('bootstrap', title, async () => {
         const pool = packagePool(context.stateDirectory, plan)
         const paths = { ...stage, templates, pool }
-        tools = await bootstrap(plan, strategy, host, { paths, log, context })
+        tools = await bootstrap(plan, recipe, strategy, host, { paths, log, context })
         if (strategy.updates === 'after') await familyOf(plan).installUpdates(tree, files, plan)
       })
       if (cache !== undefined)
@@ -217,6 +219,7 @@ function megabytes(bytes: number): string {
 
 async function bootstrap(
   plan: TreePlan,
+  recipe: Recipe,
   strategy: Strategy,
   host: BootstrapHost,
   { paths, log, context }: Omit<StrategyRun, 'tools'>,
@@ -237,7 +240,7 @@ async function bootstrap(
   try {
     await strategy.fill(plan, { paths, log, context, tools })
   } catch (error) {
-    throw explain(error, strategy, log, freeBytes(paths.tree))
+    throw suggestRelease(explain(error, strategy, log, freeBytes(paths.tree)), plan, recipe)
   }
   // Nobody vouches for these, and the next tree may ask for more.
   if (plan.signatures === 'ignored') return versions
@@ -283,6 +286,21 @@ function keepFailed(tree: string, directory: string, name: string, log: LogSink)
 function writeSettings({ customization }: TreePlan, path: string | undefined): void {
   if (customization.timezone === undefined || path === undefined) return
   writeFileSync(path, "# The time zone is the tree's own, not the host's.\n[Exec]\nTimezone=off\n")
+}
+
+/** A release that neither the recipe nor the archive knows is perhaps a slip. */
+function suggestRelease(error: unknown, { release }: TreePlan, { releases }: Recipe): unknown {
+  if (!(error instanceof NspawnError) || error.code !== 'BOOTSTRAP_SUITE') return error
+  const names = releases.flatMap(({ name, version, aliases }) => [
+    name,
+    ...(version === undefined ? [] : [version]),
+    ...(aliases ?? []),
+  ])
+  const meant = names.includes(release) ? undefined : nearest(release, names)
+  if (meant === undefined) return error
+  const { message, code, operation, subject, status, log, cause } = error
+  const hint = `did you mean --release=${meant}?`
+  return new NspawnError(message, { code, operation, subject, status, log, cause, hint })
 }
 
 /** The tool's failure with its own last words, its log, and what it means where that is known. */

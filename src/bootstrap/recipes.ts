@@ -4,6 +4,7 @@ import type { Recipe } from '../recipe.ts'
 
 const builtIn: Readonly<Record<string, () => Promise<{ default: Recipe }>>> = {
   debian: () => import('../../recipes/debian.ts'),
+  ubuntu: () => import('../../recipes/ubuntu.ts'),
 }
 
 export const recipeIds: readonly string[] = Object.keys(builtIn)

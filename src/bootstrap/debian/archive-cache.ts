@@ -20,6 +20,7 @@ import { NspawnError } from '../../errors.ts'
 import { hashFile } from '../../hash-file.ts'
 import { missing } from '../../read-if-there.ts'
 import { withoutSecrets } from '../../transfer/url.ts'
+import type { Digest } from './digest.ts'
 
 /** What nobody has asked for in this long is dropped: archives publish several a day. */
 const keepMs = 14 * 24 * 3600 * 1000
@@ -44,9 +45,9 @@ export class ArchiveCache {
   }
 
   /** The path of the index with this hash; one that was damaged is dropped. */
-  async index(sha256: string): Promise<string | undefined> {
-    const path = this.indexPath(sha256)
-    if ((await hashFile(path).catch(missing)) === sha256) {
+  async index({ algorithm, hex }: Digest): Promise<string | undefined> {
+    const path = this.indexPath(hex)
+    if ((await hashFile(path, undefined, algorithm).catch(missing)) === hex) {
       const now = new Date()
       await utimes(path, now, now).catch(missing)
       return path
@@ -56,16 +57,16 @@ export class ArchiveCache {
   }
 
   /** A place for the index with this hash, to be filled while it is read. */
-  async incoming(sha256: string): Promise<Incoming> {
-    return this.begin(this.indexPath(sha256))
+  async incoming({ hex }: Digest): Promise<Incoming> {
+    return this.begin(this.indexPath(hex))
   }
 
   private releasePath(url: URL): string {
     return join(this.directory, `${createHash('sha256').update(url.href).digest('hex')}.release`)
   }
 
-  private indexPath(sha256: string): string {
-    return join(this.directory, `${sha256}.index`)
+  private indexPath(hex: string): string {
+    return join(this.directory, `${hex}.index`)
   }
 
   private async begin(path: string): Promise<Incoming> {

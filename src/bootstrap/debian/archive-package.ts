@@ -2,6 +2,7 @@
 import { NspawnError } from '../../errors.ts'
 import { withoutSecrets } from '../../transfer/url.ts'
 import { parseDeb822 } from './deb822.ts'
+import { digestFields, readDigest, type Digest } from './digest.ts'
 import type { Mirrors } from './mirrors.ts'
 import { parseRelations, type Alternatives, type Target } from './relation.ts'
 
@@ -24,7 +25,7 @@ export interface ArchivePackage {
   readonly sizeBytes: number
   /** What its files take once they are in the tree, in blocks of 1024; 0 where the archive does not say. */
   readonly installedKiB: number
-  readonly sha256: string
+  readonly digest: Digest
   /** The places that have the archive. */
   readonly mirrors: Mirrors
   /** Which of the suites it is from, as they were given. */
@@ -48,11 +49,12 @@ export function readArchivePackage(
     throw broken(`the index has no ${name}`, subject)
   }
   const fileName = need('Filename')
-  const sha256 = need('SHA256').toLowerCase()
+  const field = digestFields.find((name) => fields?.get(name) !== undefined) ?? 'SHA256'
+  const digest = readDigest(field, need(field))
   const size = need('Size')
   if (!isBelow(fileName) || !fileName.endsWith('.deb'))
     throw broken(`not a file name of an archive: ${fileName}`, subject)
-  if (!/^[0-9a-f]{64}$/.test(sha256) || !/^\d{1,15}$/.test(size))
+  if (digest === undefined || !/^\d{1,15}$/.test(size))
     throw broken('the index has no usable hash or size', subject)
   const relations = (name: string) => parseRelations(fields?.folded(name), subject)
   const name = need('Package')
@@ -76,7 +78,7 @@ export function readArchivePackage(
     fileName,
     sizeBytes: Number(size),
     installedKiB: Number(/^\d{1,12}$/.exec(fields?.get('Installed-Size') ?? '')?.[0] ?? 0),
-    sha256,
+    digest,
   }
 }
 

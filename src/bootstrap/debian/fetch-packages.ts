@@ -1,9 +1,11 @@
 /** Brings a package into a directory, and does not fetch what an earlier run has brought. */
-import { stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { NspawnError } from '../../errors.ts'
 import { hashFile } from '../../hash-file.ts'
 import { missing } from '../../read-if-there.ts'
 import { download } from '../../transfer/download.ts'
+import { withoutSecrets } from '../../transfer/url.ts'
 import { linkOrCopy } from '../package-cache.ts'
 import { debFileName, type ArchivePackage } from './archive-package.ts'
 
@@ -21,14 +23,24 @@ export async function fetchPackage(
   const destination = join(packages, debFileName(one))
   const kept = join(pool, debFileName(one))
   const facts = await stat(kept).catch(missing)
-  if (facts?.size === one.sizeBytes && (await hashFile(kept, signal)) === one.sha256) {
+  const { sizeBytes, digest } = one
+  const isRight = async (path: string) =>
+    (await hashFile(path, signal, digest.algorithm)) === digest.hex
+  if (facts?.size === sizeBytes && (await isRight(kept))) {
     await linkOrCopy(kept, destination)
     return destination
   }
-  const { sizeBytes, sha256 } = one
   await one.mirrors.run(async (base, patience) => {
     const url = new URL(encodeURI(one.fileName), base)
+    const sha256 = digest.algorithm === 'sha256' ? digest.hex : undefined
     await download({ url, destination, sizeBytes, sha256, signal, ...patience })
+    if (sha256 !== undefined || (await isRight(destination))) return
+    await rm(destination)
+    throw new NspawnError(`its ${digest.algorithm} is not the one that was promised`, {
+      code: 'CHECKSUM_MISMATCH',
+      operation: `check ${digest.algorithm}`,
+      subject: withoutSecrets(url),
+    })
   })
   return destination
 }

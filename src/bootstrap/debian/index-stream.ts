@@ -7,6 +7,7 @@ import { openPlain } from '../../transfer/decompress.ts'
 import { openContent, type SteadyStream } from '../../transfer/steady-stream.ts'
 import { withoutSecrets } from '../../transfer/url.ts'
 import { notCached, type ArchiveCache, type Incoming } from './archive-cache.ts'
+import { hashing } from './digest.ts'
 import type { Patience } from './mirrors.ts'
 import type { IndexFile, SuiteRelease } from './release.ts'
 
@@ -47,8 +48,9 @@ export function findIndex(
   if (file === undefined) return undefined
   const plain = new URL(path + ending, new URL(`dists/${release.suite}/`, base))
   if (release.fields.get('Acquire-By-Hash') !== 'yes') return { ...file, urls: [plain] }
+  const { algorithm, hex } = file.digest
   // What is named by its hash stays where it is while the mirror is being updated.
-  return { ...file, urls: [new URL(`by-hash/SHA256/${file.sha256}`, plain), plain] }
+  return { ...file, urls: [new URL(`by-hash/${algorithm.toUpperCase()}/${hex}`, plain), plain] }
 }
 
 /**
@@ -62,11 +64,11 @@ export async function* readIndex(
   index: SignedIndex,
   options: IndexReading,
 ): AsyncGenerator<readonly string[]> {
-  const kept = await options.cache?.index(index.sha256)
+  const kept = await options.cache?.index(index.digest)
   const stream = await openFirst(index, kept, options)
   const incoming =
     kept === undefined && index.urls[0].protocol !== 'file:'
-      ? await options.cache?.incoming(index.sha256)
+      ? await options.cache?.incoming(index.digest)
       : undefined
   try {
     yield* readStream(index, stream, incoming, options)
@@ -83,8 +85,14 @@ async function* readStream(
   { signal }: IndexReading,
 ): AsyncGenerator<readonly string[]> {
   let rest = ''
+  const { algorithm } = index.digest
+  // The stream has counted the one that nearly all archives have.
+  const hashed =
+    algorithm === 'sha256'
+      ? { chunks: stream.chunks, hex: () => stream.sha256() }
+      : hashing(algorithm, stream.chunks)
   try {
-    const compressed = incoming === undefined ? stream.chunks : keeping(stream.chunks, incoming)
+    const compressed = incoming === undefined ? hashed.chunks : keeping(hashed.chunks, incoming)
     const { chunks } = await openPlain(compressed, { signal })
     for await (const bytes of chunks) {
       // Names, versions and relations are ASCII; what is not is only passed over.
@@ -99,7 +107,7 @@ async function* readStream(
     if (wrong.includes((error as NspawnError).code)) throw notTheSigned(index, error)
     throw error
   }
-  if (stream.sizeBytes() !== index.sizeBytes || stream.sha256() !== index.sha256)
+  if (stream.sizeBytes() !== index.sizeBytes || hashed.hex() !== index.digest.hex)
     throw notTheSigned(index)
   if (rest.trim() !== '') yield [rest.trimEnd()]
 }
@@ -143,7 +151,7 @@ async function openFirst(
 function notTheSigned(index: SignedIndex, cause?: unknown): NspawnError {
   return new NspawnError('the index of packages is not the one that was signed', {
     code: 'CHECKSUM_MISMATCH',
-    operation: 'check sha256',
+    operation: `check ${index.digest.algorithm}`,
     subject: withoutSecrets(index.urls.at(-1)!),
     hint: 'the mirror may be in the middle of an update: try again in some minutes',
     cause,

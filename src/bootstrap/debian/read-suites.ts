@@ -12,11 +12,19 @@ import { fetchReleaseWithSpare } from './release-keyrings.ts'
 import { archiveRoot, type SuiteSource } from './release.ts'
 
 /** Keyrings that come with this program, for hosts that have none of the distribution's. */
-const shippedKeyrings = ['debian-archive-keyring.gpg']
+const shippedKeyrings: Readonly<Record<string, string>> = {
+  'debian-archive-keyring.gpg': 'debian',
+  'ubuntu-archive-keyring.gpg': 'ubuntu',
+}
 
 /** Whether this program has the keyring too; whom a user trusts is for the user alone to say. */
 export function isShipped({ keyring, keyringFrom }: AptArchive): boolean {
-  return keyringFrom === 'recipe' && shippedKeyrings.includes(basename(keyring))
+  return keyringFrom === 'recipe' && Object.hasOwn(shippedKeyrings, basename(keyring))
+}
+
+function shippedPath({ keyring }: AptArchive, templates: string): string {
+  const name = basename(keyring)
+  return join(templates, shippedKeyrings[name] ?? '', name)
 }
 
 interface Suite extends Pick<SuiteSource, 'suite' | 'keyrings' | 'signatures'> {
@@ -46,29 +54,26 @@ export async function readSuites(
   const spareUsed = () => notice(`${archive.keyring} lacks the keys of this archive`)
   const mirrors = new Map<string, Mirrors>()
   const sources = await allOrNone(
-    suitesOf(plan, join(paths.templates, 'debian')).map(
-      (suite) =>
-        async (either): Promise<IndexSource> => {
-          const key = suite.uris.join(' ')
-          const places = mirrors.get(key) ?? mirrorsOf(suite.uris, sink)
-          mirrors.set(key, places)
-          const release = await places.run((base, patience) => {
-            const { outdated } = archive
-            const how = { cache, network, patience, outdated, mirrors: places }
-            return fetchReleaseWithSpare(
-              { ...suite, ...how, uri: base.href },
-              suite.spare,
-              spareUsed,
-              either,
-            )
-          })
-          const { signers, fields } = release
-          log.add(
-            `suite ${suite.suite} of ${fields.get('Date') ?? 'unknown date'}, signed by ${signers.join(', ') || 'nobody that was asked for'}`,
-          )
-          return { release, components: suite.components }
-        },
-    ),
+    suitesOf(plan, paths.templates).map((suite) => async (either): Promise<IndexSource> => {
+      const key = suite.uris.join(' ')
+      const places = mirrors.get(key) ?? mirrorsOf(suite.uris, sink)
+      mirrors.set(key, places)
+      const release = await places.run((base, patience) => {
+        const { outdated } = archive
+        const how = { cache, network, patience, outdated, mirrors: places }
+        return fetchReleaseWithSpare(
+          { ...suite, ...how, uri: base.href },
+          suite.spare,
+          spareUsed,
+          either,
+        )
+      })
+      const { signers, fields } = release
+      log.add(
+        `suite ${suite.suite} of ${fields.get('Date') ?? 'unknown date'}, signed by ${signers.join(', ') || 'nobody that was asked for'}`,
+      )
+      return { release, components: suite.components }
+    }),
     signal,
   )
   return readPackageIndex(sources, plan.packageArchitecture, {
@@ -90,7 +95,7 @@ function suitesOf(
   templates: string,
 ): Suite[] {
   const { keyring, components } = archive
-  const shipped = join(templates, basename(keyring))
+  const shipped = shippedPath(archive, templates)
   const present = existsSync(keyring)
   const trust = {
     keyrings: [present ? keyring : shipped],

@@ -7,6 +7,7 @@ import { stripArmour } from '../../transfer/clearsign.ts'
 import { fetchText } from '../../transfer/download.ts'
 import { parseUrl, withoutSecrets } from '../../transfer/url.ts'
 import { Paragraph, parseDeb822 } from './deb822.ts'
+import { digestFields, readDigest, type Digest } from './digest.ts'
 import { notCached, type ArchiveCache } from './archive-cache.ts'
 import { verifyWithKeyrings } from './keyrings.ts'
 import { Mirrors, type Patience } from './mirrors.ts'
@@ -32,7 +33,7 @@ export interface SuiteSource {
 
 export interface IndexFile {
   readonly sizeBytes: number
-  readonly sha256: string
+  readonly digest: Digest
 }
 
 export interface SuiteRelease {
@@ -198,13 +199,15 @@ function checkRelease(fields: Paragraph, source: SuiteSource, directory: URL): v
   )
 }
 
-/** The files of the SHA256 section. */
+/** The files of the section with the best hashes. */
 function filesOf(fields: Paragraph): ReadonlyMap<string, IndexFile> {
   const files = new Map<string, IndexFile>()
-  for (const line of (fields.get('SHA256') ?? '').split('\n')) {
-    const [sha256, size, path] = line.trim().split(/\s+/)
-    if (sha256 !== undefined && size !== undefined && path !== undefined)
-      files.set(path, { sha256, sizeBytes: Number(size) })
+  const field = digestFields.find((name) => fields.get(name) !== undefined) ?? 'SHA256'
+  for (const line of (fields.get(field) ?? '').split('\n')) {
+    const [hash, size, path] = line.trim().split(/\s+/)
+    if (hash === undefined || size === undefined || path === undefined) continue
+    const digest = readDigest(field, hash)
+    if (digest !== undefined) files.set(path, { digest, sizeBytes: Number(size) })
   }
   return files
 }

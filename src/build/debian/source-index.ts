@@ -94,9 +94,9 @@ async function readSources(
   subject: string,
 ): Promise<readonly Paragraph[]> {
   const { cache, name } = search
-  const known = await cache?.find(index.sha256, name)
+  const known = await cache?.find(index.digest.hex, name)
   const text = known ?? (await scanSources(search, index))
-  if (known === undefined) await cache?.keep(index.sha256, name, text)
+  if (known === undefined) await cache?.keep(index.digest.hex, name, text)
   return parseDeb822(text, subject)
 }
 

@@ -5,115 +5,34 @@ import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createTree, planCreate, type CreatedTree } from '../../../src/bootstrap/create.ts'
-import type { TreeRequest } from '../../../src/bootstrap/plan.ts'
+import { createTree, planCreate } from '../../../src/bootstrap/create.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
-import { silent, type LogEvent } from '../../../src/log.ts'
-import {
-  aptArchive,
-  buildDeb,
-  type AptArchiveOptions,
-  type Deb,
-  type DebSpec,
-} from '../../fixtures/apt-archive.ts'
-import { debianArchitecture } from '../../fixtures/binary-archive.ts'
+import type { DebSpec } from '../../fixtures/apt-archive.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
-import { makeSigner, type Signer } from '../../fixtures/signing.ts'
+import { makeSigner } from '../../fixtures/signing.ts'
 import { sha256 } from '../../fixtures/source-archive.ts'
-import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
-import { tinyBase } from '../../fixtures/tiny-debian.ts'
-import { serve, type Responder, type WebServer } from '../../fixtures/web-server.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import {
+  tinyArchives,
+  type Made,
+  type Published,
+  type TinyArchives,
+} from '../../fixtures/tiny-archives.ts'
+import type { Responder } from '../../fixtures/web-server.ts'
 
 const missing = lacks('root', 'program:dpkg-deb')
 
-let scratch: TemporaryDirectory
-let signer: Signer
-let stranger: Signer
-let base: Deb
-let architecture: string
+let tiny: TinyArchives
 
 beforeAll(async () => {
-  if (missing) return
-  scratch = await temporaryDirectory()
-  architecture = await debianArchitecture()
-  ;[signer, stranger] = [
-    await makeSigner(scratch.path, 'archive'),
-    await makeSigner(scratch.path, 'stranger'),
-  ]
-  base = await tinyBase(scratch.path, architecture)
+  if (!missing) tiny = await tinyArchives()
 })
 
 afterAll(async () => {
-  await scratch?.[Symbol.asyncDispose]()
+  await tiny?.[Symbol.asyncDispose]()
 })
-
-interface Published {
-  readonly signedBy?: Signer | 'nobody' | undefined
-  readonly archive?: Partial<AptArchiveOptions> | undefined
-  /** Changes what the mirror serves. */
-  readonly routes?: ((routes: Record<string, Buffer | string | Responder>) => void) | undefined
-}
-
-interface Made extends Partial<TreeRequest> {
-  readonly signal?: AbortSignal
-  readonly log?: (event: LogEvent) => void
-  readonly state?: string
-}
-
-let rooms = 0
-
-/** Serves an archive of the tiny base and these packages. */
-async function publish(
-  specs: readonly DebSpec[],
-  { signedBy = signer, archive, routes: change }: Published = {},
-): Promise<WebServer> {
-  const room = join(scratch.path, `debs-${rooms++}`)
-  await mkdir(room)
-  const debs: Deb[] = [base]
-  for (const one of specs) debs.push(await buildDeb(room, one))
-  const options = { suite: 'trixie', architecture, ...archive }
-  const routes = await aptArchive(debs, signedBy === 'nobody' ? undefined : signedBy, options)
-  change?.(routes)
-  return serve(routes)
-}
-
-/** Makes a tree below `directory` from the archive that the server has. */
-async function make(
-  directory: string,
-  server: WebServer,
-  { signal, log, state, ...request }: Made = {},
-): Promise<CreatedTree> {
-  const plan = await planCreate(
-    {
-      recipe: 'debian',
-      via: 'embedded',
-      name: 'tree',
-      updates: 'none',
-      mirror: `${server.origin}/debian`,
-      keyring: signer.keyring,
-      ...request,
-    },
-    directory,
-  )
-  return createTree(plan, {
-    machinesDirectory: directory,
-    stateDirectory: state ?? join(scratch.path, 'state'),
-    log: log ?? silent,
-    cache: 'off',
-    signal,
-  })
-}
-
-async function create(
-  directory: string,
-  specs: readonly DebSpec[],
-  { signedBy, archive, routes, ...made }: Published & Made = {},
-): Promise<CreatedTree> {
-  await using server = await publish(specs, { signedBy, archive, routes })
-  return await make(directory, server, made)
-}
 
 const installed = (tree: string) =>
   readFileSync(join(tree, 'var/lib/dpkg/status'), 'utf8')
@@ -126,7 +45,7 @@ describe.skipIf(missing)('the embedded bootstrapper', () => {
   test('installs packages with all that they need, as dpkg does, and leaves nothing else', async () => {
     await using dir = await temporaryDirectory()
     const before = await leftOvers({ directories: [dir.path] })
-    const tree = await create(
+    const tree = await tiny.create(
       dir.path,
       [
         {
@@ -168,7 +87,7 @@ describe.skipIf(missing)('the embedded bootstrapper', () => {
     expect(status).toMatch(/^Conffiles:\n \/etc\/wanted.conf [0-9a-f]{32}$/m)
     expect(readFileSync(join(tree.path, 'var/lib/apt/extended_states'), 'utf8')).toBe(
       ['chosen', 'early', 'provider']
-        .map((name) => `Package: ${name}\nArchitecture: ${architecture}\nAuto-Installed: 1\n`)
+        .map((name) => `Package: ${name}\nArchitecture: ${tiny.architecture}\nAuto-Installed: 1\n`)
         .join('\n') + '\n',
     )
     expect(existsSync(join(tree.path, 'usr/sbin/policy-rc.d'))).toBe(false)
@@ -181,11 +100,11 @@ describe.skipIf(missing)('the embedded bootstrapper', () => {
 
   test('needs no program of the host', { timeout: 60_000 }, async () => {
     await using dir = await temporaryDirectory()
-    await using server = await publish([{ name: 'extra' }])
+    await using server = await tiny.publish([{ name: 'extra' }])
     const argv = tsnspawnBuild(
-      ...['--machines-dir', dir.path, '--state-dir', join(scratch.path, 'state')],
+      ...['--machines-dir', dir.path, '--state-dir', join(tiny.path, 'state')],
       ...['create', 'debian', 'tree', '--no-updates', '--include', 'extra'],
-      ...['--mirror', `${server.origin}/debian`, '--keyring', signer.keyring],
+      ...['--mirror', `${server.origin}/debian`, '--keyring', tiny.signer.keyring],
     )
     const { exitCode, stderr } = await execa(process.execPath, argv, {
       reject: false,
@@ -198,10 +117,10 @@ describe.skipIf(missing)('the embedded bootstrapper', () => {
 
   test('takes indexes by their hashes where the archive has them so', async () => {
     await using dir = await temporaryDirectory()
-    const tree = await create(dir.path, [], {
+    const tree = await tiny.create(dir.path, [], {
       archive: { release: ['Acquire-By-Hash: yes'] },
       routes(routes) {
-        const plain = `/debian/dists/trixie/main/binary-${architecture}/Packages.gz`
+        const plain = `/debian/dists/trixie/main/binary-${tiny.architecture}/Packages.gz`
         const index = routes[plain] as Buffer
         routes[plain.replace('Packages.gz', `by-hash/SHA256/${sha256(index)}`)] = index
         // The mirror is being updated.
@@ -214,14 +133,14 @@ describe.skipIf(missing)('the embedded bootstrapper', () => {
   test('fetches what it has fetched before from its own cache, unless it was damaged there', async () => {
     await using dir = await temporaryDirectory()
     const state = join(dir.path, 'state')
-    await using server = await publish([{ name: 'extra', files: { 'etc/extra': 'x' } }])
+    await using server = await tiny.publish([{ name: 'extra', files: { 'etc/extra': 'x' } }])
     const fetched = async (name: string) => {
       const before = server.requests.length
-      await make(dir.path, server, { name, state, include: ['extra'] })
+      await tiny.make(dir.path, server, { name, state, include: ['extra'] })
       const urls = server.requests.slice(before).map(({ url }) => url ?? '')
       return urls.filter((url) => url.endsWith('.deb')).map((url) => basename(url))
     }
-    const all = [`base-files_1.0_${architecture}.deb`, 'extra_1.0_all.deb']
+    const all = [`base-files_1.0_${tiny.architecture}.deb`, 'extra_1.0_all.deb']
     expect((await fetched('one')).toSorted()).toEqual(all)
     expect(await fetched('two')).toEqual([])
     const [pool] = readdirSync(join(state, 'cache/debian'))
@@ -243,9 +162,9 @@ describe.skipIf(missing)(
       expected: { readonly code: string; readonly said: RegExp; readonly hint?: RegExp },
     ): Promise<void> => {
       await using dir = await temporaryDirectory()
-      const error: unknown = await create(dir.path, specs, attempt).catch(
-        (reason: unknown) => reason,
-      )
+      const error: unknown = await tiny
+        .create(dir.path, specs, attempt)
+        .catch((reason: unknown) => reason)
       expect(error).toMatchObject({ code: expected.code })
       expect(describeError(error)).toMatch(expected.said)
       if (expected.hint !== undefined) expect((error as NspawnError).hint).toMatch(expected.hint)
@@ -255,17 +174,17 @@ describe.skipIf(missing)(
     test('an index that a stranger has signed', () =>
       fails(
         [],
-        { signedBy: stranger },
+        { signedBy: tiny.stranger },
         {
           code: 'BOOTSTRAP_SIGNATURE',
-          said: new RegExp(`signed by unknown keys .*${stranger.keyId}`),
+          said: new RegExp(`signed by unknown keys .*${tiny.stranger.keyId}`),
           hint: /--keyring/,
         },
       ))
 
     test('an index that Debian has not signed, by the keyring that comes along, where the host has none', async () => {
       await using dir = await temporaryDirectory()
-      await using server = await publish([])
+      await using server = await tiny.publish([])
       const mirror = `${server.origin}/debian`
       const request = { recipe: 'debian', name: 'tree', updates: 'none', mirror } as const
       const plan = await planCreate(request, dir.path)
@@ -277,19 +196,19 @@ describe.skipIf(missing)(
         },
         {
           machinesDirectory: dir.path,
-          stateDirectory: join(scratch.path, 'state'),
+          stateDirectory: join(tiny.path, 'state'),
           log: (event) => void (event.kind === 'notice' && notices.push(event.text)),
         },
       )
       await expect(run).rejects.toMatchObject({
         code: 'BOOTSTRAP_SIGNATURE',
-        cause: { message: expect.stringContaining(signer.keyId) as string },
+        cause: { message: expect.stringContaining(tiny.signer.keyId) as string },
       })
       expect(notices).toEqual([expect.stringContaining('the keyring that comes with this program')])
     })
 
     test('an index whose key has expired, with gpgv and without', async () => {
-      const old = await makeSigner(scratch.path, 'old', 30)
+      const old = await makeSigner(tiny.path, 'old', 30)
       for (const keyring of [old.keyring, old.armouredKeyring]) {
         await fails(
           [],
@@ -314,7 +233,7 @@ describe.skipIf(missing)(
     test('an index that nobody has signed, unless that is asked for', async () => {
       await fails([], { signedBy: 'nobody' }, { code: 'BOOTSTRAP_SUITE', said: /InRelease/ })
       await using dir = await temporaryDirectory()
-      const tree = await create(dir.path, [], { signedBy: 'nobody', signatures: 'ignored' })
+      const tree = await tiny.create(dir.path, [], { signedBy: 'nobody', signatures: 'ignored' })
       expect(tree.packages).toBe(1)
     })
 
@@ -417,9 +336,9 @@ describe.skipIf(missing)(
     test('a package whose postinst fails, with its name, its status and the log', async () => {
       await using dir = await temporaryDirectory()
       const spec = { name: 'extra', scripts: { postinst: ['echo "no luck today" >&2', 'exit 42'] } }
-      const error = (await create(dir.path, [spec], { include: ['extra'] }).catch(
-        (reason: unknown) => reason,
-      )) as NspawnError
+      const error = (await tiny
+        .create(dir.path, [spec], { include: ['extra'] })
+        .catch((reason: unknown) => reason)) as NspawnError
       expect(error).toMatchObject({ code: 'BOOTSTRAP_FAILED', operation: 'dpkg', subject: 'extra' })
       expect(error.message).toMatch(/extra: .*post-installation script.* error exit status 42/)
       const log = readFileSync(error.log!, 'utf8')
@@ -433,7 +352,7 @@ describe.skipIf(missing)(
       const before = await leftOvers({ directories: [dir.path] })
       const controller = new AbortController()
       const spec = { name: 'extra', scripts: { postinst: ['echo going to sleep', 'sleep 600'] } }
-      const run = create(dir.path, [spec], {
+      const run = tiny.create(dir.path, [spec], {
         include: ['extra'],
         signal: controller.signal,
         log: (event) => {
@@ -447,29 +366,29 @@ describe.skipIf(missing)(
 
     test('a run that is killed, when the next one begins', { timeout: 60_000 }, async () => {
       await using dir = await temporaryDirectory()
-      await using server = await publish([
+      await using server = await tiny.publish([
         { name: 'extra', scripts: { postinst: ['echo going to sleep', 'sleep 600'] } },
       ])
       const [program, ...args] = tsnspawnBuild(
-        ...['--machines-dir', dir.path, '--state-dir', join(scratch.path, 'state')],
+        ...['--machines-dir', dir.path, '--state-dir', join(tiny.path, 'state')],
         ...['create', 'debian', 'tree', '--via', 'embedded', '--no-updates'],
         ...[
           '--mirror',
           `${server.origin}/debian`,
           '--keyring',
-          signer.keyring,
+          tiny.signer.keyring,
           '--include',
           'extra',
         ],
       )
       const running = execa(program, args, { reject: false, buffer: false })
-      const log = join(scratch.path, 'state/logs/create-tree.log')
+      const log = join(tiny.path, 'state/logs/create-tree.log')
       const sleeps = () => existsSync(log) && readFileSync(log, 'utf8').includes('\ngoing to sleep')
       await expect.poll(sleeps, { timeout: 30_000 }).toBe(true)
       running.kill('SIGKILL')
       await running
       expect(readdirSync(dir.path).filter((name) => !name.startsWith('.#'))).toEqual([])
-      await make(dir.path, server)
+      await tiny.make(dir.path, server)
       expect(readdirSync(dir.path)).toEqual(['tree'])
     })
   },
@@ -487,7 +406,7 @@ describe.skipIf(missing || lacks('loop devices'))(
       await execa('mount', ['-o', 'loop', join(dir.path, 'disk.img'), mountPoint])
       try {
         const postinst = ['cat /dev/zero > /filler']
-        const run = create(mountPoint, [{ name: 'big', scripts: { postinst } }], {
+        const run = tiny.create(mountPoint, [{ name: 'big', scripts: { postinst } }], {
           include: ['big'],
         })
         await expect(run).rejects.toMatchObject({ code: 'ENOSPC' })

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -34,7 +35,7 @@ function packageAt(...origins: readonly [string, ...string[]]): ArchivePackage {
     ...one,
     mirrors: mirrorsAt(...origins),
     sizeBytes: content.length,
-    sha256: sha256(content),
+    digest: { algorithm: 'sha256', hex: sha256(content) },
   }
 }
 
@@ -95,4 +96,17 @@ test('a package of an earlier run is not fetched again, unless it is another one
   expect(await brought('a package')).toBe(0)
   expect(await brought('A package')).toBe(1)
   expect(readFileSync(join(pool, 'a_1%3a2_all.deb'), 'utf8')).toBe('A package')
+})
+
+test('a package that has a SHA512 only is checked by that', async () => {
+  await using server = await serve({ '/debian/pool/a.deb': content })
+  const right = createHash('sha512').update(content).digest('hex')
+  const fetched = (hex: string) =>
+    fetchPackage({ ...packageAt(server.origin), digest: { algorithm: 'sha512', hex } }, places())
+  await expect(fetched('0'.repeat(128))).rejects.toMatchObject({
+    code: 'CHECKSUM_MISMATCH',
+    operation: 'check sha512',
+  })
+  expect(readdirSync(directory)).toEqual([])
+  expect(readFileSync(await fetched(right))).toEqual(content)
 })

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { Paragraph } from '../../../../src/bootstrap/debian/deb822.ts'
+import type { Digest } from '../../../../src/bootstrap/debian/digest.ts'
 import { findIndex, readIndex } from '../../../../src/bootstrap/debian/index-stream.ts'
 import { Mirrors } from '../../../../src/bootstrap/debian/mirrors.ts'
 import type { SuiteRelease } from '../../../../src/bootstrap/debian/release.ts'
@@ -9,6 +11,8 @@ import { serve } from '../../../fixtures/web-server.ts'
 
 const paragraphs = Array.from({ length: 3000 }, (_, at) => `Package: p${at}\nVersion: ${at}`)
 const plain = `${paragraphs.join('\n\n')}\n`
+
+const digestOf = (data: Buffer): Digest => ({ algorithm: 'sha256', hex: sha256(data) })
 
 function releaseOf(
   origin: string,
@@ -19,7 +23,7 @@ function releaseOf(
   fields.add('Acquire-By-Hash', byHash)
   const directory = new URL(`${origin}/dists/s/`)
   const listed = Object.entries(files).map(
-    ([path, data]) => [path, { sizeBytes: data.length, sha256: sha256(data) }] as const,
+    ([path, data]) => [path, { sizeBytes: data.length, digest: digestOf(data) }] as const,
   )
   return {
     suite: 's',
@@ -78,4 +82,26 @@ test('one that is not what was signed is an error after its last paragraph', asy
   })
   const signed = findIndex(releaseOf(server.origin, { 'Packages.gz': data }), 'Packages')
   await expect(read(signed!)).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' })
+})
+
+test('an index whose SHA512 alone was signed is asked for and checked by that', async () => {
+  const data = gzipSync(plain)
+  const hex = createHash('sha512').update(data).digest('hex')
+  await using server = await serve({ [`/dists/s/main/by-hash/SHA512/${hex}`]: data })
+  const release = releaseOf(server.origin, {}, 'yes')
+  const signed = (digest: string) => ({
+    ...release,
+    files: new Map([
+      [
+        'main/Packages.gz',
+        { sizeBytes: data.length, digest: { algorithm: 'sha512', hex: digest } as const },
+      ],
+    ]),
+  })
+  expect(await read(findIndex(signed(hex), 'main/Packages')!)).toHaveLength(3000)
+  const other = {
+    ...findIndex(signed(hex), 'main/Packages')!,
+    digest: { algorithm: 'sha512', hex: 'f'.repeat(128) } as const,
+  }
+  await expect(read(other)).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' })
 })

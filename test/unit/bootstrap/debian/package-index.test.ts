@@ -25,7 +25,10 @@ function releaseAt(origins: readonly string[], signed: Buffer): SuiteRelease {
     fields: new Paragraph(),
     signers: [],
     files: new Map([
-      ['main/binary-amd64/Packages', { sizeBytes: signed.length, sha256: sha256(signed) }],
+      [
+        'main/binary-amd64/Packages',
+        { sizeBytes: signed.length, digest: { algorithm: 'sha256', hex: sha256(signed) } },
+      ],
     ]),
   }
 }
