@@ -62,6 +62,8 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
     'apt-configuration'({ files, plan, templates }) {
       const template = (name: string) => readFileSync(join(templates, 'debian', name), 'utf8')
       files.write('/etc/apt/apt.conf.d/90tsnspawn', template('90tsnspawn'))
+      // What mmdebstrap was told to make the tree with is not meant for all archives that it ever has.
+      files.remove('/etc/apt/apt.conf.d/99mmdebstrap')
       if (plan.purpose === 'command')
         files.write('/etc/dpkg/dpkg.cfg.d/unsafe-io', template('unsafe-io'))
     },

@@ -18,6 +18,8 @@ interface Case {
   readonly expected: readonly string[]
 }
 
+/** The same lines in another order. */
+const triggers = '/var/lib/dpkg/triggers/File: content'
 const states = '/var/lib/apt/extended_states: content'
 
 const cases: readonly Case[] = [
@@ -32,8 +34,8 @@ const cases: readonly Case[] = [
       states,
     ],
   },
-  { release: 'testing', variant: 'minimal', expected: [states] },
-  { release: 'unstable', variant: 'minimal', expected: [states] },
+  { release: 'testing', variant: 'minimal', expected: [states, triggers] },
+  { release: 'unstable', variant: 'minimal', expected: [states, triggers] },
   { release: 'trixie', variant: 'build', expected: [states] },
   {
     release: 'trixie',
@@ -79,6 +81,7 @@ test.skipIf(missing).each(cases)(
       ['var/lib/apt/extended_states', '\n\n'],
       ['etc/shells', '\n'],
       ['etc/shadow', '\n'],
+      ['var/lib/dpkg/triggers/File', '\n'],
       ['etc/gshadow', '\n'],
     ] as const) {
       const sorted = (tree: string) => read(tree, path).trim().split(between).toSorted()
