@@ -28,7 +28,14 @@ export async function archiveIdentity(
   try {
     const parts = await Promise.all(
       tops.map(async ({ url, part }) => {
-        const text = await fetchText({ url: parseUrl(url), maxBytes: topMaxBytes, signal })
+        // A mirror that fails is asked again, or another one, by whoever makes the tree.
+        const patience = { retries: 0, stallMs: 20_000 }
+        const text = await fetchText({
+          url: parseUrl(url),
+          maxBytes: topMaxBytes,
+          signal,
+          ...patience,
+        })
         const found = part === undefined ? text : part.exec(text)?.[0]
         if (found === undefined) throw new Error(`nothing to tell ${url} by`)
         return createHash('sha256').update(found).digest('hex')
