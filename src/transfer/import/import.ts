@@ -1,7 +1,7 @@
 /** What all imports have in common: a name, a hidden place, a record among the transfers, an end. */
 import { CleanupStack } from '../../cleanup.ts'
 import { NspawnError, usageError } from '../../errors.ts'
-import { stageImage, type ImageStage } from '../../images/new-image.ts'
+import { stageImage, type ImageStage, type NewImage } from '../../images/new-image.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { machinesDirectory } from '../../paths.ts'
 import { checkName, classDirectory, type ImageClass } from '../pull/image-class.ts'
@@ -74,21 +74,19 @@ export async function importImage(
     request.imageRoot ??
     classDirectory(request.class ?? 'machine', machinesDirectory(request.machinesDirectory))
   await using cleanup = new CleanupStack()
-  const stage = stageImage(
-    {
-      directory,
-      name,
-      kind: kind.image,
-      existing: request.existing ?? 'keep',
-      access: request.access ?? 'read-write',
-      sync: request.sync ?? 'yes',
-    },
-    cleanup,
-    log,
-  )
+  const image: NewImage = {
+    directory,
+    name,
+    kind: kind.image,
+    existing: request.existing ?? 'keep',
+    access: request.access ?? 'read-write',
+    sync: request.sync ?? 'yes',
+  }
   const listed = { type: kind.type, local: name, remote: source, directories: [directory] }
   const run = { ...listed, purpose: `importing ${name}`, caller: request.signal }
   return await runTransfer(run, cleanup, async ({ signal, progress }) => {
+    // After the transfer is listed, so that what waits for its end finds nothing of the stage.
+    const stage = stageImage(image, cleanup, log)
     log({ kind: 'notice', text: `Importing '${source}', saving as '${name}'.` })
     try {
       const bytes = await work({

@@ -137,7 +137,6 @@ class Pull {
   async run(): Promise<PulledImage> {
     const { kind, shownUrl, identity, directory, log } = this
     await using cleanup = new CleanupStack()
-    const local = this.stageLocal(cleanup)
     for (const path of removeParts(directory, partAgeMs))
       log({ kind: 'notice', text: `removed ${path}, which nobody came back for` })
     const listed = {
@@ -149,6 +148,8 @@ class Pull {
     }
     const run = { ...listed, purpose: `pulling ${shownUrl}`, caller: this.request.signal }
     return await runTransfer(run, cleanup, async (transfer) => {
+      // After the transfer is listed, so that what waits for its end finds nothing of the stage.
+      const local = this.stageLocal(cleanup)
       const part = PartFile.claim(directory, identity, shownUrl)
       let isKept = false
       try {
