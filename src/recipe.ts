@@ -17,7 +17,7 @@ export type Architecture =
 /** Ways to fill an empty directory, by the package manager that the tree will have. */
 interface StrategyIds {
   readonly apt: 'embedded' | 'mmdebstrap' | 'debootstrap'
-  readonly pacman: never
+  readonly pacman: 'pacman' | 'pacstrap' | 'image'
   readonly rpm: never
 }
 
@@ -38,6 +38,8 @@ export type FinishingItem =
   | 'root-password'
   | 'apt-configuration'
   | 'apt-sources'
+  | 'pacman-configuration'
+  | 'pacman-keyring'
   | 'package-caches'
   | 'logs'
   | 'device-nodes'
@@ -113,8 +115,8 @@ interface RecipeOf<F extends Family> {
   readonly customize?: CustomizationWords
   /** What other locales than C.UTF-8 come from, `$language` being their language; undefined where the base has them. */
   readonly localePackage?: string
-  /** What `ID=` of the tree's os-release must say. */
-  readonly osRelease: { readonly id: string }
+  /** What `ID=` of the tree's os-release must say, and `BUILD_ID=` where trees have no version. */
+  readonly osRelease: { readonly id: string; readonly buildId?: string }
   /** Which driver of `build/` builds its packages; undefined where there is none. */
   readonly buildDriver?: 'debian'
 }
@@ -140,14 +142,22 @@ export interface AptRecipe extends RecipeOf<'apt'> {
 /** Arch and its derivatives: repositories of one mirror. */
 export interface PacmanRecipe extends RecipeOf<'pacman'> {
   readonly releases: readonly Release[]
-  /** Architecture, by systemd's name → URL with `$repo` and `$arch`, as in pacman.conf(5); `default` for all others. */
+  /** Architecture, by systemd's name → URL of a mirror; `default` for all others. */
   readonly mirrors: Readonly<Record<string, string>>
+  /** What lies below a mirror, with `$repo` and `$arch` as in pacman.conf(5). */
+  readonly layout: string
   /** Where the state of one day is kept: `$date` is `YYYY/MM/DD`. */
   readonly snapshotMirror?: string
   /** In the order of preference. */
   readonly repositories: readonly string[]
   /** What pacman-key(8) calls it (`archlinux`), and the package that brings it. */
   readonly keyring: { readonly name: string; readonly package: string }
+  /** A tar of a tree with pacman in it, with `$arch`, and its signature (`.sig`) beside it. */
+  readonly image?: {
+    readonly url: string
+    /** Where mirrors have it too, below their own URL. */
+    readonly onMirror?: string
+  }
 }
 
 /** One repository, as in dnf.conf(5). `$releasever` and `$basearch` stand in all URLs. */

@@ -307,6 +307,8 @@ function suggestRelease(error: unknown, { release }: TreePlan, { releases }: Rec
 function explain(error: unknown, strategy: Strategy, log: ToolLog, free: number): unknown {
   if (strategy.diagnose === undefined) return error
   if (!(error instanceof NspawnError) || error.code === 'CANCELED') return error
+  // The strategy knew more than the tool's words say.
+  if (error.code.startsWith('BOOTSTRAP_')) return error
   const full = { code: 'ENOSPC', message: 'the disk is full', hint: spaceHint }
   // Not every tool says why a download could not be written.
   const diagnosis = free < exhaustedBytes ? full : strategy.diagnose(log.lines)

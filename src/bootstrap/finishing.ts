@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { FinishingItem } from '../recipe.ts'
 import { lockRoot } from './customize/password.ts'
 import { writeAptSources } from './finishing/apt-sources.ts'
+import { cleanPacmanKeyring, writePacmanConfiguration } from './finishing/pacman-configuration.ts'
 import type { TreePlan } from './plan.ts'
 import type { TreeInMaking } from './run-in-tree.ts'
 import type { TreeFiles } from './tree-files.ts'
@@ -49,10 +50,10 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
       files.write('/etc/hosts', hosts)
     },
 
-    locale({ files }) {
+    locale({ files, plan }) {
       files.write('/etc/locale.conf', 'LANG=C.UTF-8\n')
       // Debian's own place, read by PAM.
-      files.write('/etc/default/locale', 'LANG=C.UTF-8\n')
+      if (plan.archive.family === 'apt') files.write('/etc/default/locale', 'LANG=C.UTF-8\n')
     },
 
     'root-password'({ files }) {
@@ -73,7 +74,17 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
       if (archive.family === 'apt') writeAptSources(files, { ...plan, archive })
     },
 
+    'pacman-configuration'({ files, plan }) {
+      const { archive } = plan
+      if (archive.family === 'pacman') writePacmanConfiguration(files, { ...plan, archive })
+    },
+
+    'pacman-keyring'({ files }) {
+      cleanPacmanKeyring(files)
+    },
+
     'package-caches'({ files }) {
+      files.empty('/var/cache/pacman/pkg')
       files.empty('/var/cache/apt/archives', (name) => name === 'partial')
       files.empty('/var/cache/apt', (name) => name === 'archives')
       // apt wants these directories, with their owners.
@@ -86,7 +97,7 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
     },
 
     logs({ files }) {
-      for (const name of ['bootstrap.log', 'dpkg.log', 'alternatives.log', 'faillog'])
+      for (const name of ['bootstrap.log', 'dpkg.log', 'alternatives.log', 'faillog', 'pacman.log'])
         files.remove(`/var/log/${name}`)
       for (const directory of ['/var/log/apt', '/tmp', '/var/tmp', '/run']) files.empty(directory)
     },

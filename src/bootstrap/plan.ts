@@ -105,6 +105,7 @@ export interface TreePlan<A extends Archive = Archive> {
     readonly codename: string | undefined
     readonly version: string | undefined
     readonly versionMatch: 'whole' | 'major'
+    readonly buildId: string | undefined
   }
 }
 
@@ -146,6 +147,9 @@ export function planTree<R extends Recipe>(
   return { ...draft, ...chooseStrategy(request.via, draft, host, strategies) }
 }
 
+export const emulatorHint =
+  'install qemu-user-static and binfmt-support, so that the kernel hands them to an emulator'
+
 /** Everything but the strategy. */
 export function draftTree<R extends Recipe>(
   request: TreeRequest,
@@ -161,7 +165,7 @@ export function draftTree<R extends Recipe>(
   if (execution === 'no') {
     throw new NspawnError(`programs of ${packageArchitecture} do not run on this host`, {
       code: 'BOOTSTRAP_IMPOSSIBLE',
-      hint: 'install qemu-user-static and binfmt-support, so that the kernel hands them to an emulator',
+      hint: emulatorHint,
     })
   }
   const outputRequest = request.output ?? {}
@@ -237,6 +241,7 @@ function expectedOsRelease(recipe: Recipe, known: Release | undefined): TreePlan
     codename,
     version: known?.version,
     versionMatch: known?.versionMatch ?? 'whole',
+    buildId: recipe.osRelease.buildId,
   }
 }
 

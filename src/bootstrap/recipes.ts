@@ -3,6 +3,8 @@ import { NspawnError } from '../errors.ts'
 import type { Recipe } from '../recipe.ts'
 
 const builtIn: Readonly<Record<string, () => Promise<{ default: Recipe }>>> = {
+  arch: () => import('../../recipes/arch.ts'),
+  archarm: () => import('../../recipes/archarm.ts'),
   debian: () => import('../../recipes/debian.ts'),
   ubuntu: () => import('../../recipes/ubuntu.ts'),
 }

@@ -2,7 +2,10 @@
 import type { Recipe, StrategyId } from '../recipe.ts'
 import { debootstrap } from './strategies/debootstrap.ts'
 import { embedded } from './strategies/embedded.ts'
+import { image } from './strategies/image.ts'
 import { mmdebstrap } from './strategies/mmdebstrap.ts'
+import { pacman } from './strategies/pacman.ts'
+import { pacstrap } from './strategies/pacstrap.ts'
 import { inToolsTree } from './tools-tree.ts'
 import type { Strategy } from './strategy.ts'
 
@@ -10,7 +13,14 @@ const toolsPrefix = 'tools:'
 
 type HostStrategyId = Exclude<StrategyId, `tools:${string}`>
 
-const strategies: Readonly<Record<HostStrategyId, Strategy>> = { embedded, debootstrap, mmdebstrap }
+const strategies: Readonly<Record<HostStrategyId, Strategy>> = {
+  embedded,
+  debootstrap,
+  mmdebstrap,
+  pacman,
+  pacstrap,
+  image,
+}
 
 /** In the recipe's order. */
 export function strategiesOf(recipe: Recipe): Strategy[] {

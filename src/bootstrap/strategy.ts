@@ -39,6 +39,8 @@ export interface Strategy<A extends Archive = Archive> extends StrategyJudge<A> 
   readonly programs: readonly string[]
   /** Packages of Debian that bring all of them, for a tree of tools. */
   readonly toolPackages?: readonly string[]
+  /** Files that the strategy asks for and that those packages bring; default all that it asks for. */
+  readonly toolFiles?: readonly string[]
   /** Where they run; default `host`. */
   readonly place?: 'host' | 'tools tree'
   /**

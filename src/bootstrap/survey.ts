@@ -1,6 +1,7 @@
 /** What each recipe offers, and how this host would make it; the answer of the verb `recipes`. */
-import { inspectHost } from './host.ts'
-import { draftTree } from './plan.ts'
+import type { Architecture } from '../recipe.ts'
+import { canExecute, inspectHost } from './host.ts'
+import { draftTree, emulatorHint, type Obstacle } from './plan.ts'
 import { loadRecipe, recipeIds } from './recipes.ts'
 import { strategiesOf } from './strategies.ts'
 
@@ -29,9 +30,18 @@ export async function surveyRecipes(ids: readonly string[]): Promise<RecipeSurve
   return Promise.all(
     (ids.length === 0 ? recipeIds : ids).map(async (id) => {
       const recipe = await loadRecipe(id)
-      const draft = draftTree({ recipe: id }, recipe, host, '/var/lib/machines')
+      const known = Object.keys(recipe.architectures) as Architecture[]
+      const architecture = known.find((one) => one === host.architecture) ?? known[0]!
+      // Drafted as if it could run, so that the rest can be told.
+      const able = { ...host, emulated: [...host.emulated, architecture] }
+      const draft = draftTree({ recipe: id, architecture }, recipe, able, '/var/lib/machines')
+      const foreign: Obstacle = {
+        reason: `programs of ${draft.packageArchitecture} do not run on this host`,
+        hint: emulatorHint,
+      }
+      const runs = canExecute(host, architecture) !== 'no'
       const strategies = strategiesOf(recipe).map((strategy) => {
-        const obstacle = strategy.obstacle(draft, host)
+        const obstacle = runs ? strategy.obstacle(draft, host) : foreign
         return { id: strategy.id, obstacle: obstacle?.reason, hint: obstacle?.hint }
       })
       return {

@@ -33,7 +33,9 @@ export class ToolLog {
 
   /** What the tool itself calls an error, else its last lines. */
   complaints(): string[] {
-    const errors = this.lines.filter((line) => /^(E: |Err:|dpkg: error|[Ee]rror: )/.test(line))
+    const errors = this.lines.filter((line) =>
+      /^(E: |Err:|dpkg: error|[Ee]rror: |==> ERROR: )/.test(line),
+    )
     return (errors.length > 0 ? errors : this.lines).slice(-5)
   }
 

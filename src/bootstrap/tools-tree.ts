@@ -37,7 +37,8 @@ export function inToolsTree(strategy: Strategy): Strategy {
       if (host.architecture === undefined)
         return { reason: 'there is no tree of tools for the architecture of this host' }
       const named = namedKeyring(draft.archive)
-      const hasFile = (path: string) => path !== named || host.hasFile(path)
+      const hasFile = (path: string) =>
+        path === named ? host.hasFile(path) : (strategy.toolFiles?.includes(path) ?? true)
       return strategy.obstacle(draft, { ...host, findProgram: somewhere, hasFile })
     },
   }
@@ -128,9 +129,9 @@ function madeAt(tree: string): number | undefined {
 async function runInside(
   tree: string,
   argv: readonly [string, ...string[]],
-  { environment = {}, accept = [0], apiFileSystems = 'none' }: ToolOptions,
+  { environment = {}, accept = [0], apiFileSystems = 'none', readLine }: ToolOptions,
   { archive }: TreePlan,
-  { paths, log, context, readLine }: ToolRun,
+  { paths, log, context, readLine: readAll }: ToolRun,
 ): Promise<{ status: number; stdout: string }> {
   log.add(`+ ${argv.join(' ')}`)
   const prefix =
@@ -162,7 +163,7 @@ async function runInside(
     onLine(line, stream) {
       log.add(line)
       context.log({ kind: 'output', stream, line })
-      const told = readLine?.(line)
+      const told = (readLine ?? readAll)?.(line)
       if (told !== undefined) context.log(told)
       if (stream === 'stdout') stdout.push(line)
       last.push(line)
@@ -200,7 +201,7 @@ function binds(paths: StrategyPaths, archive: Archive): CustomMount[] {
 function localPlaces(archive: Archive): string[] {
   const urls =
     archive.family === 'pacman'
-      ? archive.repositories.map(({ server }) => server)
+      ? archive.repositories.flatMap(({ server, otherServers = [] }) => [server, ...otherServers])
       : archive.family === 'rpm'
         ? archive.repositories.map(({ source }) => source.url)
         : []

@@ -26,6 +26,8 @@ export interface ToolOptions {
   readonly apiFileSystems?: 'mounted' | 'none'
   /** Programs of a foreign architecture will run. */
   readonly emulated?: boolean
+  /** Reads the output of this run instead of the strategy's reader. */
+  readonly readLine?: (line: string) => LogEvent | undefined
 }
 
 export interface ToolResult {
@@ -46,7 +48,8 @@ export function hostTools(host: BootstrapHost, run: ToolRun): ToolPlace {
   return {
     findProgram: host.findProgram,
     hasFile: host.hasFile,
-    async run(argv, { environment = {}, accept, apiFileSystems = 'none', emulated = false } = {}) {
+    async run(argv, options = {}) {
+      const { environment = {}, accept, apiFileSystems = 'none', emulated = false } = options
       run.log.add(`+ ${argv.join(' ')}`)
       const { tree, templates } = run.paths
       const mounted = apiFileSystems === 'mounted' ? { tree, templates } : undefined
@@ -57,7 +60,7 @@ export function hostTools(host: BootstrapHost, run: ToolRun): ToolPlace {
         {
           env: { ...toolEnvironment(run.paths), ...environment },
           accept,
-          log: toolOutput(run),
+          log: toolOutput({ ...run, readLine: options.readLine ?? run.readLine }),
           signal: context.signal,
           terminate: killIsolated,
         },

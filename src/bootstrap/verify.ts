@@ -36,11 +36,12 @@ function checkOsRelease(files: TreeFiles, plan: TreePlan): void {
   const found = readOsRelease(files.root)
   if (found === undefined)
     throw wrong('the new tree has no os-release file, so it is no operating system')
-  const { id, codename, version, versionMatch } = plan.osRelease
+  const { id, codename, version, versionMatch, buildId } = plan.osRelease
   const expectations = [
     ['ID', id],
     ['VERSION_CODENAME', codename],
     ['VERSION_ID', version],
+    ['BUILD_ID', buildId],
   ] as const
   for (const [field, expected] of expectations) {
     if (expected === undefined || found[field] === expected) continue

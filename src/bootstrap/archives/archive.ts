@@ -34,7 +34,6 @@ function planned(
       return planAptArchive(request, recipe, release.name, known, release.architecture, host)
     }
     case 'pacman':
-      refuseAptOptions(request, recipe.id)
       return planPacmanArchive(request, recipe, release.name, release.architecture)
     case 'rpm':
       refuseAptOptions(request, recipe.id)

@@ -23,6 +23,6 @@ export function mirrorUrl(said: string, option = '--mirror'): string {
 
 /** @throws NspawnError `USAGE` */
 export function plainWord(what: string, text: string): string {
-  if (/^[A-Za-z0-9][A-Za-z0-9.+_-]*(\/[A-Za-z0-9.+_-]+)?$/.test(text)) return text
+  if (/^[A-Za-z0-9][A-Za-z0-9.+_-]*(\/[A-Za-z0-9][A-Za-z0-9.+_-]*){0,2}$/.test(text)) return text
   throw usageError(`${JSON.stringify(text)} cannot be a ${what}`)
 }
