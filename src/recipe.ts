@@ -18,7 +18,7 @@ export type Architecture =
 interface StrategyIds {
   readonly apt: 'embedded' | 'mmdebstrap' | 'debootstrap'
   readonly pacman: 'pacman' | 'pacstrap' | 'image'
-  readonly rpm: never
+  readonly rpm: 'dnf5' | 'dnf'
 }
 
 export type Family = keyof StrategyIds
@@ -40,6 +40,7 @@ export type FinishingItem =
   | 'apt-sources'
   | 'pacman-configuration'
   | 'pacman-keyring'
+  | 'rpm-database'
   | 'package-caches'
   | 'logs'
   | 'device-nodes'

@@ -25,7 +25,7 @@ import { settleTree } from './same-again.ts'
 import { makeStage } from './stage.ts'
 import { nearest } from '../settings/nearest.ts'
 import { strategiesOf } from './strategies.ts'
-import type { Strategy, StrategyRun } from './strategy.ts'
+import type { Strategy, StrategyPaths, StrategyRun } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
 import { hostTools, type ToolPlace, type ToolRun } from './tools.ts'
 import { openTreeCache } from './tree-cache.ts'
@@ -236,7 +236,7 @@ async function bootstrap(
   const readLine = strategy.readLine?.bind(strategy)
   const run = { paths, log, context, readLine }
   const tools = await toolPlace(plan, strategy, host, run)
-  const versions = await programVersions(strategy, tools)
+  const versions = await programVersions(strategy, tools, paths)
   try {
     await strategy.fill(plan, { paths, log, context, tools })
   } catch (error) {
@@ -336,13 +336,16 @@ function toolPlace(
 }
 
 async function programVersions(
-  { programs }: Strategy,
+  { programs, versionCommand = (program) => [program, '--version'] }: Strategy,
   tools: ToolPlace,
+  paths: StrategyPaths,
 ): Promise<Record<string, string>> {
   const versions: Record<string, string> = {}
   for (const program of programs) {
-    const { stdout } = await tools.run([program, '--version'])
-    versions[program] = /\d\S*/.exec(stdout)?.[0] ?? stdout.trim()
+    // Some make directories in the home of whoever asks.
+    const environment = { HOME: paths.temporary }
+    const { stdout } = await tools.run(versionCommand(program, paths), { environment })
+    versions[program] = /(?<!\S)\d\S*/.exec(stdout)?.[0] ?? stdout.trim()
   }
   return versions
 }

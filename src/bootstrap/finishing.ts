@@ -9,6 +9,7 @@ import { lockRoot } from './customize/password.ts'
 import { writeAptSources } from './finishing/apt-sources.ts'
 import { cleanPacmanKeyring, writePacmanConfiguration } from './finishing/pacman-configuration.ts'
 import type { TreePlan } from './plan.ts'
+import { findDatabase, rebuildDatabase } from './rpm/database.ts'
 import type { TreeInMaking } from './run-in-tree.ts'
 import type { TreeFiles } from './tree-files.ts'
 
@@ -83,6 +84,14 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
       cleanPacmanKeyring(files)
     },
 
+    async 'rpm-database'({ files, plan: { archive }, tree }) {
+      if (archive.family !== 'rpm') return
+      // Nobody in the tree looks for one in root's home.
+      files.remove('/root/.rpmdb')
+      const { format } = archive.database
+      if (findDatabase(files)?.format !== format) await rebuildDatabase(tree, files)
+    },
+
     'package-caches'({ files }) {
       files.empty('/var/cache/pacman/pkg')
       files.empty('/var/cache/apt/archives', (name) => name === 'partial')
@@ -91,6 +100,7 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
       files.empty('/var/lib/apt/lists', (name) => name === 'partial' || name === 'auxfiles')
       files.empty('/var/lib/apt/lists/partial')
       files.remove('/var/cache/ldconfig/aux-cache')
+      for (const name of ['dnf', 'libdnf5', 'yum', 'zypp']) files.remove(`/var/cache/${name}`)
       for (const directory of ['/var/cache/debconf', '/var/lib/dpkg']) {
         files.empty(directory, (name) => !name.endsWith('-old'))
       }
@@ -99,6 +109,8 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
     logs({ files }) {
       for (const name of ['bootstrap.log', 'dpkg.log', 'alternatives.log', 'faillog', 'pacman.log'])
         files.remove(`/var/log/${name}`)
+      for (const name of files.list('/var/log'))
+        if (/^(dnf|hawkey|yum).*\.log/.test(name)) files.remove(`/var/log/${name}`)
       for (const directory of ['/var/log/apt', '/tmp', '/var/tmp', '/run']) files.empty(directory)
     },
 

@@ -7,6 +7,10 @@ const builtIn: Readonly<Record<string, () => Promise<{ default: Recipe }>>> = {
   archarm: () => import('../../recipes/archarm.ts'),
   debian: () => import('../../recipes/debian.ts'),
   ubuntu: () => import('../../recipes/ubuntu.ts'),
+  fedora: () => import('../../recipes/fedora.ts'),
+  centos: () => import('../../recipes/centos.ts'),
+  almalinux: () => import('../../recipes/almalinux.ts'),
+  rockylinux: () => import('../../recipes/rockylinux.ts'),
 }
 
 export const recipeIds: readonly string[] = Object.keys(builtIn)

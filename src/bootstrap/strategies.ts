@@ -1,6 +1,7 @@
 /** The strategies there are. A recipe names those that suit it, in its order of preference. */
 import type { Recipe, StrategyId } from '../recipe.ts'
 import { debootstrap } from './strategies/debootstrap.ts'
+import { dnf, dnf5 } from './strategies/dnf.ts'
 import { embedded } from './strategies/embedded.ts'
 import { image } from './strategies/image.ts'
 import { mmdebstrap } from './strategies/mmdebstrap.ts'
@@ -20,6 +21,8 @@ const strategies: Readonly<Record<HostStrategyId, Strategy>> = {
   pacman,
   pacstrap,
   image,
+  dnf5,
+  dnf,
 }
 
 /** In the recipe's order. */

@@ -37,6 +37,8 @@ export interface Strategy<A extends Archive = Archive> extends StrategyJudge<A> 
   readonly takesFromPool?: 'itself'
   /** Programs that take part, whose versions the manifest tells. */
   readonly programs: readonly string[]
+  /** Asks a program for its version; default `PROGRAM --version`. */
+  versionCommand?(program: string, paths: StrategyPaths): [string, ...string[]]
   /** Packages of Debian that bring all of them, for a tree of tools. */
   readonly toolPackages?: readonly string[]
   /** Files that the strategy asks for and that those packages bring; default all that it asks for. */

@@ -17,6 +17,8 @@ export interface RpmArchive {
   readonly mirror: string
   readonly mirrorFrom: MirrorOrigin
   readonly repositories: readonly PlannedRepository[]
+  /** Which of them are the distribution's. */
+  readonly officialIds: readonly string[]
   /** Repositories that the tree keeps. */
   readonly keptRepositories: readonly PlannedRepository[]
   readonly metadataSigned: boolean
@@ -51,6 +53,7 @@ export function planRpmArchive(
     mirror: mirror ?? official[0]!.source.url,
     mirrorFrom: mirror === undefined ? 'recipe' : 'option',
     repositories: [...own, ...repositories],
+    officialIds: repositories.map(({ id }) => id),
     keptRepositories: mirror !== undefined && /^https?:/.test(mirror) ? repositories : official,
     metadataSigned: recipe.metadataSigned,
     keyring: request.keyring,

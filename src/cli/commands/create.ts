@@ -86,7 +86,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--no-updates', 'only the release itself, without its updates and security suites')
     .option(
       '--via <strategy>',
-      'how to make it: embedded, mmdebstrap or debootstrap; default the first that works here',
+      'how to make it, as the verb recipes names the ways; default the first that works here',
     )
     .option('-D, --directory <dir>', 'make the tree right there, not in the machines directory')
     .option('-f, --force', 'replace what is there, in one step once the new tree is ready')
