@@ -35,7 +35,8 @@ function ownConfiguration({ archive, packageArchitecture }: TreePlan<PacmanArchi
   )
   const sections = own.map(({ name }) => `\n[${name}]\nInclude = ${mirrorlist}\n`)
   const options = ['[options]', 'HoldPkg = pacman glibc', `Architecture = ${packageArchitecture}`]
-  return `${[...options, 'SigLevel = Required DatabaseOptional'].join('\n')}\n${sections.join('')}`
+  const trust = ['SigLevel = Required DatabaseOptional', 'LocalFileSigLevel = Optional']
+  return `${[...options, ...trust].join('\n')}\n${sections.join('')}`
 }
 
 /** Leaves what pacman needs to check signatures: no secret key, socket, lock or copy of before. */

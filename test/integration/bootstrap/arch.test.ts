@@ -16,6 +16,7 @@ import { makeGpgSigner, type GpgSigner } from '../../fixtures/gpg-signer.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
 import {
   buildPacmanPackage,
+  makepkgPackage,
   markerPath,
   PacmanRepository,
   treePackages,
@@ -23,7 +24,7 @@ import {
   type Signs,
 } from '../../fixtures/pacman-repository.ts'
 import { processesNaming } from '../../fixtures/processes.ts'
-import { tsnspawnBuild } from '../../fixtures/programs.ts'
+import { tsnspawn, tsnspawnBuild } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 import { serve, type Responder, type WebServer } from '../../fixtures/web-server.ts'
@@ -36,6 +37,7 @@ const missing = lacks(
   'program:bsdtar',
   'program:gpg',
   'program:busybox',
+  'program:fakeroot',
 )
 
 const slow = 120_000
@@ -69,7 +71,7 @@ describe.skipIf(missing)('create arch', () => {
   beforeAll(async () => {
     shared = await temporaryDirectory()
     signer = makeGpgSigner(shared.path, 'packager')
-    for (const spec of [...treePackages, ...extraPackages])
+    for (const spec of [...treePackages, makepkgPackage, ...extraPackages])
       built.set(`${spec.name}-${spec.version ?? 1}`, await buildPacmanPackage(shared.path, spec))
   })
 
@@ -245,6 +247,38 @@ describe.skipIf(missing)('create arch', () => {
       expect(existsSync(join(made.path, 'var/lib/pacman/db.lck'))).toBe(false)
     },
   )
+
+  test('packages are built in the tree, and installed there', { timeout: slow }, async () => {
+    await using room = await makeRoom()
+    const mirror = await makeRepositories(room, [...treeSet, 'base-devel-1'])
+    const made = await create(room, { mirror, include: ['base-devel'] })
+    const inside = async (user: string, line: string) => {
+      const [program, ...args] = tsnspawn(
+        ...['--quiet', '--register=no', '--keep-unit', '--private-network', '--pipe'],
+        ...['-D', made.path, `--user=${user}`, '-E', 'PATH=/usr/local/bin:/usr/bin'],
+        ...['/usr/bin/bash', '-ec', line],
+      )
+      await execa(program, args)
+    }
+    await mkdir(join(made.path, 'build'))
+    await execa('chown', ['65534:65534', join(made.path, 'build')])
+    await writeFile(
+      join(made.path, 'build/PKGBUILD'),
+      [
+        'pkgname=inner',
+        'pkgver=1',
+        'pkgrel=1',
+        'arch=(any)',
+        'options=(!strip !debug)',
+        'package() { mkdir -p "$pkgdir/usr/share"; echo built >"$pkgdir/usr/share/inner"; }',
+        '',
+      ].join('\n'),
+    )
+    const where = 'HOME=/build BUILDDIR=/build/work PKGDEST=/build PKGEXT=.pkg.tar.zst'
+    await inside('nobody', `cd /build; ${where} makepkg --nodeps --nosign`)
+    await inside('root', 'pacman --noconfirm -U /build/inner-1-1-any.pkg.tar.zst')
+    expect(readFileSync(join(made.path, 'usr/share/inner'), 'utf8')).toBe('built\n')
+  })
 
   test('a member of a group can be left out, but nothing that others need', async () => {
     await using room = await makeRoom()

@@ -109,6 +109,7 @@ test('a tree whose pacman has no configuration gets one', () => {
 HoldPkg = pacman glibc
 Architecture = x86_64
 SigLevel = Required DatabaseOptional
+LocalFileSigLevel = Optional
 
 [mine]
 Server = http://r.example
