@@ -1,6 +1,6 @@
 /** The story of a tree: what was planned, what made it, what is in it, how long it took. */
 import { createHash } from 'node:crypto'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { withoutPasswords } from '../url-secrets.ts'
 import type { InstalledPackage } from './families/family.ts'
@@ -18,6 +18,8 @@ export interface TreeManifest {
   readonly timingsMs: Readonly<Record<string, number>>
   /** ISO 8601, UTC. */
   readonly createdAt: string
+  /** The same, of the last update of its packages. */
+  readonly updatedAt?: string
   readonly log: string
 }
 
@@ -41,7 +43,17 @@ export function writeManifest(path: string, manifest: Omit<TreeManifest, 'planHa
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
   // A hash of a password is for shadow files only.
   const plan = withoutHashes(manifest.plan)
-  const content = { ...manifest, plan, planHash: planHash(manifest.plan) }
+  writeWhole(path, { ...manifest, plan, planHash: planHash(manifest.plan) })
+}
+
+/** Tells the manifest of a tree, where there is one, what is in the tree now. */
+export function updateManifest(path: string, packages: readonly InstalledPackage[]): void {
+  if (!existsSync(path)) return
+  const manifest = JSON.parse(readFileSync(path, 'utf8')) as TreeManifest
+  writeWhole(path, { ...manifest, packages, updatedAt: new Date().toISOString() })
+}
+
+function writeWhole(path: string, content: unknown): void {
   const temporary = `${path}.${process.pid}`
   writeFileSync(temporary, withoutPasswords(JSON.stringify(content, null, 2)) + '\n')
   renameSync(temporary, path)

@@ -14,6 +14,11 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/create.ts'),
   },
   {
+    name: 'update',
+    summary: 'upgrade the packages of images',
+    load: () => import('./commands/update.ts'),
+  },
+  {
     name: 'recipes',
     summary: 'show the recipes, and how each would be made on this host',
     load: () => import('./commands/recipes.ts'),

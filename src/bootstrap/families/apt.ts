@@ -23,17 +23,31 @@ export const apt: Family<AptArchive> = {
   },
 
   async installUpdates(tree, files, plan) {
-    if (plan.archive.extraSuites.length === 0) return
-    writeAptSources(files, plan)
+    if (plan !== undefined) {
+      if (plan.archive.extraSuites.length === 0) return
+      writeAptSources(files, plan)
+    }
+    const hint = plan === undefined ? undefined : 'leave the updates out with --no-updates'
     await withServicesDown(files, async () => {
-      for (const words of [['update'], ['--yes', 'dist-upgrade']]) await runApt(words, tree)
+      for (const words of [update, upgrade]) await runApt(words, tree, hint)
     })
   },
 }
 
-async function runApt(words: readonly string[], tree: TreeInMaking): Promise<void> {
+/** A source that cannot be read is a failure; files that somebody has changed stay. */
+const update = ['--option', 'APT::Update::Error-Mode=any', 'update']
+const upgrade = [
+  ...['--option', 'Dpkg::Options::=--force-confdef', '--option', 'Dpkg::Options::=--force-confold'],
+  ...['--yes', 'dist-upgrade'],
+]
+
+async function runApt(
+  words: readonly string[],
+  tree: TreeInMaking,
+  hint: string | undefined,
+): Promise<void> {
   const { log, context } = tree
-  context.log({ kind: 'step', text: `apt-get ${words.join(' ')}` })
+  context.log({ kind: 'step', text: `apt-get ${words.at(-1)}` })
   const command = ['apt-get', '--quiet', ...words] as const
   const { status } = await runInTree(tree, command, { network: 'host' })
   if (status === 0) return
@@ -42,6 +56,6 @@ async function runApt(words: readonly string[], tree: TreeInMaking): Promise<voi
     operation: command.join(' '),
     status,
     log: log.path,
-    hint: 'leave the updates out with --no-updates',
+    hint,
   })
 }

@@ -27,9 +27,11 @@ export interface Family<A extends Archive = Archive> {
     files: TreeFiles,
   ): Promise<readonly InstalledPackage[] | undefined>
   /**
-   * Brings a tree that was made from a release alone up to its updates.
+   * Brings a tree up to the updates of its sources, by its own package manager.
    *
+   * @param plan of a tree that was made from a release alone, and shall have the plan's sources; undefined
+   *   takes those that it has
    * @throws NspawnError `BOOTSTRAP_FAILED`
    */
-  installUpdates(tree: TreeInMaking, files: TreeFiles, plan: TreePlan<A>): Promise<void>
+  installUpdates(tree: TreeInMaking, files: TreeFiles, plan: TreePlan<A> | undefined): Promise<void>
 }

@@ -40,6 +40,7 @@ export interface CompletedVerb {
 /** What the arguments of each verb are. */
 export const positions: Readonly<Record<string, readonly Completed[]>> = {
   create: ['recipe', 'text'],
+  update: ['image'],
   recipes: ['recipe'],
   build: ['image', 'path'],
   run: ['image', 'path'],
