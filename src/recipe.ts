@@ -18,7 +18,7 @@ export type Architecture =
 interface StrategyIds {
   readonly apt: 'embedded' | 'mmdebstrap' | 'debootstrap'
   readonly pacman: 'pacman' | 'pacstrap' | 'image'
-  readonly rpm: 'dnf5' | 'dnf'
+  readonly rpm: 'dnf5' | 'dnf' | 'zypper'
 }
 
 export type Family = keyof StrategyIds
@@ -41,6 +41,7 @@ export type FinishingItem =
   | 'pacman-configuration'
   | 'pacman-keyring'
   | 'rpm-database'
+  | 'zypper-repositories'
   | 'package-caches'
   | 'logs'
   | 'device-nodes'
@@ -54,6 +55,8 @@ export interface Release {
   readonly versionMatch?: 'major'
   /** Other names a user may say for it. */
   readonly aliases?: readonly string[]
+  /** Where they differ from the recipe's. */
+  readonly packageSets?: Partial<PackageSets>
 }
 
 export interface AptRelease extends Release {
@@ -71,6 +74,8 @@ export interface PackageSet {
   /** Packages, or groups as the family writes them (`@buildsys-build`, `base-devel`). */
   readonly include: readonly string[]
 }
+
+export type PackageSets = Readonly<Record<'minimal' | 'build' | 'boot', PackageSet>>
 
 /**
  * What a tree is to be like beyond its packages, each as the option of `create` takes it. Paths are relative to the
@@ -108,7 +113,7 @@ interface RecipeOf<F extends Family> {
   readonly defaultRelease: string
   /** systemd's name of an architecture → the distribution's. */
   readonly architectures: Readonly<Partial<Record<Architecture, string>>>
-  readonly packageSets: Readonly<Record<'minimal' | 'build' | 'boot', PackageSet>>
+  readonly packageSets: PackageSets
   /** The first one that can work on the host is taken. */
   readonly strategies: readonly Ways<StrategyIds[F]>[]
   readonly finishing: readonly FinishingItem[]
@@ -172,6 +177,10 @@ export interface RpmRepository {
   readonly role: 'base' | 'updates'
   /** Releases that have it; default all. A release that the recipe does not know has those of the default one. */
   readonly releases?: readonly string[]
+  /** Architectures that it has packages of; default all. */
+  readonly architectures?: readonly Architecture[]
+  /** Where the states of former days are kept: for releases that are days (`20240601`), which `$releasever` stands for. */
+  readonly snapshot?: { readonly url: string; readonly path: string }
   /** Package sets that need it; default all. */
   readonly sets?: readonly (keyof RpmRecipe['packageSets'])[]
 }

@@ -8,6 +8,7 @@ import type { FinishingItem } from '../recipe.ts'
 import { lockRoot } from './customize/password.ts'
 import { writeAptSources } from './finishing/apt-sources.ts'
 import { cleanPacmanKeyring, writePacmanConfiguration } from './finishing/pacman-configuration.ts'
+import { writeZypperRepositories } from './finishing/zypper-repositories.ts'
 import type { TreePlan } from './plan.ts'
 import { findDatabase, rebuildDatabase } from './rpm/database.ts'
 import type { TreeInMaking } from './run-in-tree.ts'
@@ -92,6 +93,11 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
       if (findDatabase(files)?.format !== format) await rebuildDatabase(tree, files)
     },
 
+    'zypper-repositories'({ files, plan }) {
+      const { archive } = plan
+      if (archive.family === 'rpm') writeZypperRepositories(files, archive)
+    },
+
     'package-caches'({ files }) {
       files.empty('/var/cache/pacman/pkg')
       files.empty('/var/cache/apt/archives', (name) => name === 'partial')
@@ -111,7 +117,8 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
         files.remove(`/var/log/${name}`)
       for (const name of files.list('/var/log'))
         if (/^(dnf|hawkey|yum).*\.log/.test(name)) files.remove(`/var/log/${name}`)
-      for (const directory of ['/var/log/apt', '/tmp', '/var/tmp', '/run']) files.empty(directory)
+      for (const directory of ['/var/log/apt', '/var/log/zypp', '/tmp', '/var/tmp', '/run'])
+        files.empty(directory)
     },
 
     'device-nodes'({ files }) {

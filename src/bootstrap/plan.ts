@@ -11,6 +11,7 @@ import type {
   Architecture,
   Family,
   FinishingItem,
+  PackageSets,
   Recipe,
   Release,
   StrategyId,
@@ -18,6 +19,7 @@ import type {
 import { planArchive, type Archive, type ArchiveOf } from './archives/archive.ts'
 import { plainWord } from './archives/words.ts'
 import { isBuiltIn } from './customize/locale-name.ts'
+import { oneOf } from './one-of.ts'
 import { canExecute, type BootstrapHost } from './host.ts'
 import { outputDestination, planOutput, type Output, type OutputRequest } from './output.ts'
 import {
@@ -172,7 +174,7 @@ export function draftTree<R extends Recipe>(
   const output = planOutput(outputRequest)
   if (request.directory !== undefined && output.form !== 'directory' && output.form !== 'subvolume')
     throw usageError('--directory is for trees', '--output-file says where a file goes')
-  const set = packageSet(request.variant ?? 'minimal', recipe)
+  const set = packageSet(request.variant ?? 'minimal', recipe, known)
   const suffix = architecture === host.architecture ? '' : `-${packageArchitecture}`
   const name =
     request.name ??
@@ -273,8 +275,8 @@ function chooseStrategy(
   if (via !== undefined) {
     const strategy = strategies.find(({ id }) => id === via)
     if (strategy === undefined) {
-      const ids = strategies.map(({ id }) => id).join(', ')
-      throw usageError(`--via=${via} is no strategy of recipe ${draft.recipe}`, `there are: ${ids}`)
+      const ids = strategies.map(({ id }) => id)
+      throw usageError(`--via=${via} is no strategy of recipe ${draft.recipe}`, oneOf(via, ids))
     }
     const obstacle = obstacleOf(strategy, draft, host)
     if (obstacle !== undefined)
@@ -349,22 +351,23 @@ function readArchitecture(
   const wanted = said ?? host.architecture
   const match = known.find(([name, own]) => name === wanted || own === wanted)
   if (match !== undefined) return match[0]
-  const names = known.map(([, own]) => own).join(', ')
+  const names = known.map(([, own]) => own)
   throw usageError(
     `${recipe.title} has no architecture called ${JSON.stringify(wanted)}`,
-    `there are: ${names}`,
+    oneOf(wanted ?? '', names),
   )
 }
 
-function packageSet(variant: string, recipe: Recipe): TreeSet {
-  if (Object.hasOwn(recipe.packageSets, variant)) {
-    const { variant: own, include } = recipe.packageSets[variant as keyof typeof recipe.packageSets]
+function packageSet(variant: string, recipe: Recipe, release: Release | undefined): TreeSet {
+  const sets = { ...recipe.packageSets, ...release?.packageSets }
+  if (Object.hasOwn(sets, variant)) {
+    const { variant: own, include } = sets[variant as keyof PackageSets]
     return { variant: own ?? variant, include }
   }
   if (recipe.family === 'apt') return { variant: plainWord('variant', variant), include: [] }
   throw usageError(
     `${recipe.title} has no variant called ${JSON.stringify(variant)}`,
-    `there are: ${Object.keys(recipe.packageSets).join(', ')}`,
+    oneOf(variant, Object.keys(recipe.packageSets)),
   )
 }
 

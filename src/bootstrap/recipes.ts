@@ -1,6 +1,7 @@
 /** The recipes that come with the program, loaded by name. */
 import { NspawnError } from '../errors.ts'
 import type { Recipe } from '../recipe.ts'
+import { oneOf } from './one-of.ts'
 
 const builtIn: Readonly<Record<string, () => Promise<{ default: Recipe }>>> = {
   arch: () => import('../../recipes/arch.ts'),
@@ -11,6 +12,8 @@ const builtIn: Readonly<Record<string, () => Promise<{ default: Recipe }>>> = {
   centos: () => import('../../recipes/centos.ts'),
   almalinux: () => import('../../recipes/almalinux.ts'),
   rockylinux: () => import('../../recipes/rockylinux.ts'),
+  'opensuse-leap': () => import('../../recipes/opensuse-leap.ts'),
+  'opensuse-tumbleweed': () => import('../../recipes/opensuse-tumbleweed.ts'),
 }
 
 export const recipeIds: readonly string[] = Object.keys(builtIn)
@@ -24,7 +27,7 @@ export async function loadRecipe(id: string): Promise<Recipe> {
   if (load === undefined) {
     throw new NspawnError(`there is no recipe called ${JSON.stringify(id)}`, {
       code: 'RECIPE_UNKNOWN',
-      hint: `there are: ${recipeIds.join(', ')}`,
+      hint: oneOf(id, recipeIds),
     })
   }
   return (await load()).default

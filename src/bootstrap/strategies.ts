@@ -7,6 +7,7 @@ import { image } from './strategies/image.ts'
 import { mmdebstrap } from './strategies/mmdebstrap.ts'
 import { pacman } from './strategies/pacman.ts'
 import { pacstrap } from './strategies/pacstrap.ts'
+import { zypper } from './strategies/zypper.ts'
 import { inToolsTree } from './tools-tree.ts'
 import type { Strategy } from './strategy.ts'
 
@@ -23,6 +24,7 @@ const strategies: Readonly<Record<HostStrategyId, Strategy>> = {
   image,
   dnf5,
   dnf,
+  zypper,
 }
 
 /** In the recipe's order. */

@@ -37,7 +37,7 @@ function planned(
       return planPacmanArchive(request, recipe, release.name, release.architecture)
     case 'rpm':
       refuseAptOptions(request, recipe.id)
-      return planRpmArchive(request, recipe, release.name, named(recipe.releases, release.name))
+      return planRpmArchive(request, recipe, release, named(recipe.releases, release.name))
   }
 }
 
