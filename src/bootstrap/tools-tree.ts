@@ -37,8 +37,10 @@ export function inToolsTree(strategy: Strategy): Strategy {
       if (host.architecture === undefined)
         return { reason: 'there is no tree of tools for the architecture of this host' }
       const named = namedKeyring(draft.archive)
+      // Keys of rpm packages are handed over from the host too.
+      const fromHost = (path: string) => path === named || draft.archive.family === 'rpm'
       const hasFile = (path: string) =>
-        path === named ? host.hasFile(path) : (strategy.toolFiles?.includes(path) ?? true)
+        fromHost(path) ? host.hasFile(path) : (strategy.toolFiles?.includes(path) ?? true)
       return strategy.obstacle(draft, { ...host, findProgram: somewhere, hasFile })
     },
   }

@@ -29,19 +29,22 @@ function strategyOf(program: Program): Strategy<RpmArchive> {
     programs: [program],
     toolPackages: [program, 'rpm'],
 
+    // What no program could change comes first, so that its hint is the one that is shown.
     obstacle(draft, host) {
-      if (host.findProgram(program) === undefined)
-        return { reason: `${program} is not installed`, hint: `install the package ${program}` }
       if (draft.archive.database.format === 'bdb') {
         return {
           reason: `the rpm of ${draft.recipe} ${draft.release} reads only Berkeley DB, which no present rpm writes`,
           hint: 'take a newer release, or fetch an image with pull-tar',
         }
       }
+      const keyless = rpmKeyObstacle(draft, host)
+      if (keyless !== undefined) return keyless
+      if (host.findProgram(program) === undefined)
+        return { reason: `${program} is not installed`, hint: `install the package ${program}` }
       // Keys are a list for it, which these would divide.
       if (program === 'dnf5' && /[\s,]/.test(draft.destination))
         return { reason: 'it cannot work below a directory with a blank or comma in its path' }
-      return rpmKeyObstacle(draft, host)
+      return undefined
     },
 
     versionCommand,

@@ -49,6 +49,17 @@ test('the newest program that the host has is taken', () => {
   expect(plan('fedora', {}, { findProgram: () => undefined }).strategy).toBe('tools:dnf')
 })
 
+test('keys are those of the host, so a tree of tools cannot do without them either', () => {
+  const hasFile = () => false
+  expect(() => plan('rockylinux', {}, { hasFile })).toThrow(
+    expect.objectContaining({
+      code: 'BOOTSTRAP_IMPOSSIBLE',
+      message: expect.stringContaining('tools:dnf: this host has no key of the distribution'),
+      hint: expect.stringContaining('--keyring'),
+    }),
+  )
+})
+
 test('each release has its own repositories, and updates can be left out', () => {
   expect(repositories('fedora')).toEqual(['fedora', 'updates'])
   expect(repositories('fedora', { updates: 'none' })).toEqual(['fedora'])
