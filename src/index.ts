@@ -2,6 +2,7 @@
 export { NspawnError } from './errors.ts'
 export type { LogEvent, LogSink } from './log.ts'
 export { defineRecipe } from './recipe.ts'
+export type { OwnRecipe } from './bootstrap/recipe-schema.ts'
 export { runContainer, type ContainerOutcome, type ContainerRun } from './runtime/client.ts'
 export { run, type RunOptions } from './runtime/run.ts'
 export { Machine, type EnterOptions, type StartOptions } from './machines/machine.ts'

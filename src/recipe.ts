@@ -138,6 +138,8 @@ export interface AptRecipe extends RecipeOf<'apt'> {
   /** Newest first. */
   readonly releases: readonly AptRelease[]
   readonly mirrors: AptMirrors
+  /** `recipe`: they count even on a host of this distribution, which has mirrors of its own. */
+  readonly mirrorsOf?: 'recipe'
   /** Where the packages of some architectures are kept apart. */
   readonly portsMirrors?: AptMirrors & { readonly architectures: readonly Architecture[] }
   readonly components: readonly string[]

@@ -74,7 +74,7 @@ export async function planCreate(
 export async function createTree(plan: TreePlan, context: CreateContext): Promise<CreatedTree> {
   const began = performance.now()
   const host = inspectHost()
-  const recipe = await loadRecipe(plan.recipe)
+  const recipe = await loadRecipe(plan.recipeFile ?? plan.recipe)
   const strategy = strategiesOf(recipe).find(({ id }) => id === plan.strategy)!
   preflight(plan, strategy, host, context.machinesDirectory)
   const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')

@@ -3,7 +3,7 @@
  * host become one plain value that `--dry-run` prints and the pipeline walks.
  */
 import { createHash } from 'node:crypto'
-import { basename, dirname } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { NspawnError, usageError } from '../errors.ts'
 import { isImageName } from '../images/names.ts'
 import type {
@@ -21,6 +21,7 @@ import { plainWord } from './archives/words.ts'
 import { isBuiltIn } from './customize/locale-name.ts'
 import { oneOf } from './one-of.ts'
 import { canExecute, type BootstrapHost } from './host.ts'
+import { isRecipePath } from './recipe-path.ts'
 import { outputDestination, planOutput, type Output, type OutputRequest } from './output.ts'
 import {
   readCustomization,
@@ -30,7 +31,7 @@ import {
 
 /** What a user asks for; all that is absent is decided by recipe and host. */
 export interface TreeRequest {
-  /** The name of a recipe that comes along, or the absolute path of one. */
+  /** The name of a recipe that comes along, or the path of one. */
   readonly recipe: string
   /** Default: recipe and codename (`debian-trixie`), and the architecture if it is not the host's. */
   readonly name?: string | undefined
@@ -75,6 +76,8 @@ export interface TreeRequest {
 /** @typeParam A the archive that a strategy knows how to use */
 export interface TreePlan<A extends Archive = Archive> {
   readonly recipe: string
+  /** Absolute; undefined for a recipe that comes along. */
+  readonly recipeFile: string | undefined
   readonly name: string
   /** Of the tree, the archive (`-` for standard output) or the disk image. */
   readonly destination: string
@@ -185,7 +188,7 @@ export function draftTree<R extends Recipe>(
         : `${recipe.id}-${release.replaceAll('/', '-')}${suffix}`)
   if (!isImageName(name)) throw usageError(`${JSON.stringify(name)} cannot be the name of an image`)
   const purpose = request.variant === 'boot' ? 'boot' : 'command'
-  const own = { words: recipe.customize ?? {}, directory: dirname(request.recipe) }
+  const own = { words: recipe.customize ?? {}, directory: resolve(dirname(request.recipe)) }
   const customization = readCustomization(
     [own, ...(request.customize === undefined ? [] : [request.customize])],
     purpose,
@@ -194,6 +197,7 @@ export function draftTree<R extends Recipe>(
     words.map((word) => packageName(recipe.family, option, word))
   return {
     recipe: recipe.id,
+    recipeFile: isRecipePath(request.recipe) ? resolve(request.recipe) : undefined,
     name,
     destination:
       request.directory ?? outputDestination(output, outputRequest, name, machinesDirectory),
@@ -255,6 +259,7 @@ function aptCodename(known: AptRelease | undefined): string | undefined {
 export function planHash(plan: TreePlan): string {
   const {
     name: _name,
+    recipeFile: _file,
     destination: _destination,
     existing: _existing,
     failed: _failed,

@@ -1,7 +1,10 @@
-/** The recipes that come with the program, loaded by name. */
+/** Recipes: those that come with the program are loaded by name, those of users by path. */
+import { resolve } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import type { Recipe } from '../recipe.ts'
 import { oneOf } from './one-of.ts'
+import { readRecipeFile } from './recipe-file.ts'
+import { isRecipePath } from './recipe-path.ts'
 
 const builtIn: Readonly<Record<string, () => Promise<{ default: Recipe }>>> = {
   arch: () => import('../../recipes/arch.ts'),
@@ -20,9 +23,13 @@ export const recipeIds: readonly string[] = Object.keys(builtIn)
 
 /**
  * @param id what stands behind `create`
- * @throws NspawnError `RECIPE_UNKNOWN`
+ * @throws NspawnError `RECIPE_UNKNOWN`, `RECIPE_WRONG`
  */
 export async function loadRecipe(id: string): Promise<Recipe> {
+  return isRecipePath(id) ? readRecipeFile(resolve(id), loadBuiltIn) : loadBuiltIn(id)
+}
+
+async function loadBuiltIn(id: string): Promise<Recipe> {
   const load = Object.hasOwn(builtIn, id) ? builtIn[id] : undefined
   if (load === undefined) {
     throw new NspawnError(`there is no recipe called ${JSON.stringify(id)}`, {

@@ -79,7 +79,8 @@ function chooseMirrors(
   const names = recipe.releases.flatMap(({ name, aliases }) => [name, ...(aliases ?? [])])
   // A host of another architecture may be served by another mirror.
   const shared = official === officialMirrors(recipe, host.architecture)
-  const own = host.osId === recipe.id && shared ? hostMirrors(host.aptSources, names) : undefined
+  const same = host.osId === recipe.osRelease.id && recipe.mirrorsOf !== 'recipe'
+  const own = same && shared ? hostMirrors(host.aptSources, names) : undefined
   const securityMirror = own?.security ?? official.security
   if (option !== undefined)
     return { mirror: mirrorUrl(option), mirrorFrom: 'option', securityMirror }

@@ -48,7 +48,7 @@ interface CreateOptions extends CustomizeOptions {
 
 export const define: VerbModule['define'] = (command, run) => {
   command
-    .argument('<recipe>', 'see the verb recipes')
+    .argument('<recipe>', 'see the verb recipes; or the path of one of your own')
     .argument('[name]', 'name of the image; default recipe and release, as in debian-trixie')
     .option(
       '-r, --release <name>',
