@@ -1,6 +1,6 @@
 /** A tree made with all that can be asked for beyond packages, booted and used as a person would. */
 import { execa } from 'execa'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -117,5 +117,24 @@ describe.skipIf(missing)('create with wishes beyond packages', () => {
       tsnspawn('-D', join(dir.path, 'box'), '-M', machine, '-b', '-x', '--register=no'),
     )
     await session.sees(/ann@box:~\$ $/, 120_000)
+  })
+
+  test('the example recipe makes what it says', { timeout: slow }, async () => {
+    await using dir = await temporaryDirectory()
+    const recipe = new URL('../../../examples/recipes/web-server.json', import.meta.url).pathname
+    const [program, ...words] = tsnspawnBuild(
+      ...['--machines-dir', dir.path, '--state-dir', stateDirectory],
+      ...['create', recipe, 'web', '--release=bookworm', '--variant=boot', '--hook=ssh-server'],
+      '--include=openssh-server',
+    )
+    await execa(program, words)
+    const read = (path: string) => readFileSync(join(dir.path, 'web', path), 'utf8')
+    expect(read('var/www/html/about.txt')).toBe('web, made from web-server bookworm\n')
+    expect(read('var/www/html/index.html')).toContain('It works')
+    expect(read('etc/hostname')).toBe('web\n')
+    const ssh = join(dir.path, 'web/etc/ssh')
+    expect(readdirSync(ssh).filter((name) => name.startsWith('ssh_host_'))).toEqual([])
+    const unit = 'etc/systemd/system/ssh.service.d/host-keys.conf'
+    expect(read(unit)).toContain('ssh-keygen -A')
   })
 })
