@@ -345,7 +345,7 @@ async function programVersions(
     // Some make directories in the home of whoever asks.
     const environment = { HOME: paths.temporary }
     const { stdout } = await tools.run(versionCommand(program, paths), { environment })
-    versions[program] = /(?<!\S)\d\S*/.exec(stdout)?.[0] ?? stdout.trim()
+    versions[program] = /(?<!\S)v?(\d\S*)/.exec(stdout)?.[1] ?? stdout.trim()
   }
   return versions
 }
