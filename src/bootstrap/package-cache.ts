@@ -16,6 +16,7 @@ import {
   rename,
   rm,
   stat,
+  statfs,
   unlink,
   utimes,
 } from 'node:fs/promises'
@@ -38,8 +39,11 @@ export type IsPackage = (path: string) => boolean
 /** Made whole by those who build packages, and never changed after; tools may write over anything else. */
 const unchanging = /\.(deb|rpm|pkg\.tar(\.\w+)?)$/
 
+/** On another file system packages are copied, and may take this part of what is free there. */
+const copiesMax = 1 / 4
+
 /**
- * Puts every package of the pool that the tree may have into `directory`.
+ * Puts every package of the pool that the tree may have into `directory`; none where that would take much of its room.
  *
  * @returns how many
  */
@@ -49,13 +53,25 @@ export async function linkFromPool(
   isPackage: IsPackage,
 ): Promise<number> {
   let linked = 0
-  for (const name of await packagesIn(pool, isPackage)) {
+  const names = await packagesIn(pool, isPackage)
+  if (!(await fits(pool, names, directory))) return 0
+  for (const name of names) {
     // Another run may have dropped it meanwhile.
     const dropped = (error: unknown) => missing(error) ?? 0
     await mkdir(dirname(join(directory, name)), { recursive: true, mode: 0o755 })
     linked += await linkOrCopy(join(pool, name), join(directory, name)).then(() => 1, dropped)
   }
   return linked
+}
+
+/** Whether the directory has room for the files, which cost nothing on the same file system. */
+async function fits(pool: string, names: readonly string[], directory: string): Promise<boolean> {
+  if (names.length === 0 || (await stat(pool)).dev === (await stat(directory)).dev) return true
+  const sizes = await Promise.all(
+    names.map(async (name) => (await stat(join(pool, name)).catch(missing))?.size ?? 0),
+  )
+  const { bavail, bsize } = await statfs(directory)
+  return sizes.reduce((sum, size) => sum + size, 0) <= bavail * bsize * copiesMax
 }
 
 /**

@@ -59,6 +59,8 @@ describe.skipIf(missing)('create debian', () => {
         ...small,
         name: 'small',
         via: 'mmdebstrap',
+        // Without it there is no /etc/shadow.
+        include: ['passwd'],
         customize: { words: { rootPassword: '$6$a$b' }, directory: dir.path },
       })
       expect(made).toMatchObject({
