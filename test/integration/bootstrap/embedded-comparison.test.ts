@@ -22,8 +22,8 @@ interface Case {
 const triggers = '/var/lib/dpkg/triggers/File: content'
 const states = '/var/lib/apt/extended_states: content'
 
+// The smallest set of the stable release is part of its others.
 const cases: readonly Case[] = [
-  { release: 'trixie', variant: 'minimal', expected: [states] },
   {
     release: 'bookworm',
     variant: 'minimal',
@@ -61,17 +61,15 @@ test.skipIf(missing).each(cases)(
   { timeout: 600_000 },
   async ({ release, variant, expected }) => {
     await using dir = await temporaryDirectory()
-    const made: Record<string, string> = {}
-    for (const via of ['embedded', 'mmdebstrap']) {
+    const make = async (via: string): Promise<string> => {
       const machinesDirectory = join(dir.path, via)
       // A mirror that stands still will do: both take the same from it.
       const request = { recipe: 'debian', release, variant, via, outdated: 'accepted' } as const
       const plan = await planCreate({ ...request, name: 'tree' }, machinesDirectory)
-      const context = { stateDirectory: join(testDirectory, 'state'), log: silent }
-      const tree = await createTree(plan, { machinesDirectory, cache: 'off', ...context })
-      made[via] = tree.path
+      const context = { stateDirectory: join(testDirectory, `state-${via}`), log: silent }
+      return (await createTree(plan, { machinesDirectory, cache: 'off', ...context })).path
     }
-    const { embedded, mmdebstrap } = made as { embedded: string; mmdebstrap: string }
+    const [embedded, mmdebstrap] = await Promise.all([make('embedded'), make('mmdebstrap')])
     const differences = await treeDifferences(embedded, mmdebstrap)
     expect(differences.filter((line) => !partial.test(line))).toEqual(expected)
     const read = (tree: string, path: string) => readFileSync(join(tree, path), 'utf8')
