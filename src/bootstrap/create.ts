@@ -18,7 +18,7 @@ import { familyOf } from './families.ts'
 import { finishTree, tidyTree } from './finishing.ts'
 import { inspectHost, type BootstrapHost } from './host.ts'
 import { manifestPath, writeManifest } from './manifest.ts'
-import { linkFromPool, packagePool, returnToPool } from './package-cache.ts'
+import { isWorthKeeping, linkFromPool, packagePool, returnToPool } from './package-cache.ts'
 import { planTree, type TreePlan, type TreeRequest } from './plan.ts'
 import { loadRecipe } from './recipes.ts'
 import { settleTree } from './same-again.ts'
@@ -243,10 +243,13 @@ async function bootstrap(
     throw suggestRelease(explain(error, strategy, log, freeBytes(paths.tree)), plan, recipe)
   }
   // Nobody vouches for these, and the next tree may ask for more.
-  if (plan.signatures === 'ignored') return versions
+  if (!isWorthKeeping(plan)) return versions
   try {
     await returnToPool(pool, paths.packages, isPackage)
-    await returnToPool(pool, join(paths.tree, 'var/cache/apt/archives'), isPackage)
+    if (strategy.takesFromPool !== 'itself') {
+      const archives = new TreeFiles(paths.tree).resolve('/var/cache/apt/archives')
+      await returnToPool(pool, archives, isPackage)
+    }
   } catch (error) {
     // The tree is whole; the next one will just fetch again.
     const { code, message } = error as NodeJS.ErrnoException

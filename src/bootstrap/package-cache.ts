@@ -5,7 +5,7 @@
  * hand give the same name to different packages.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
+import { constants, readFileSync } from 'node:fs'
 import {
   copyFile,
   link,
@@ -28,9 +28,23 @@ import type { TreePlan } from './plan.ts'
 /** A package that no tree has asked for in this long is dropped. */
 const keepMs = 60 * 24 * 3600 * 1000
 
-export function packagePool(stateDirectory: string, plan: TreePlan): string {
-  const mirror = createHash('sha256').update(plan.archive.mirror).digest('hex').slice(0, 12)
-  return join(stateDirectory, 'cache', plan.recipe, mirror)
+/**
+ * The pool of those that trust the same: apt looks only at the size of what it finds there, so packages of an archive
+ * with other keys, or of archives beside the main one, are of no use to anybody else.
+ */
+export function packagePool(stateDirectory: string, { archive, recipe }: TreePlan): string {
+  const hash = createHash('sha256').update(archive.mirror)
+  if (archive.family === 'apt') {
+    if (archive.keyringFrom === 'option') hash.update(readFileSync(archive.keyring))
+    if (archive.repositories.length > 0) hash.update(JSON.stringify(archive.repositories))
+  }
+  return join(stateDirectory, 'cache', recipe, hash.digest('hex').slice(0, 12))
+}
+
+/** Whether what was fetched may be kept: not where nobody vouches for it. */
+export function isWorthKeeping({ archive, signatures }: TreePlan): boolean {
+  const beside = archive.family === 'apt' ? archive.repositories : []
+  return signatures === 'required' && beside.every(({ trust }) => trust.kind !== 'nobody')
 }
 
 /** Whether a file, by its path in the directory, is a package that the tree may have, or describes such. */

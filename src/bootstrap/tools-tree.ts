@@ -6,7 +6,8 @@
 import { existsSync, statSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { NspawnError } from '../errors.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { ephemeralMachineName } from '../images/names.ts'
 import { runContainer } from '../runtime/client.ts'
 import { defaultSettings, type CustomMount, type Settings } from '../settings/settings.ts'
@@ -23,6 +24,9 @@ import { TreeFiles } from './tree-files.ts'
 
 /** After this long its package manager, and the keys in it, are worth renewing. */
 const renewAfterMs = 30 * 24 * 3600 * 1000
+
+/** While somebody else makes the tree. */
+const lookAgainMs = 1000
 
 /**
  * The strategy with its programs in a tree of tools instead of on the host. Whether that tree can be made shows when it
@@ -85,7 +89,7 @@ export async function toolsTree(
   maker: ToolsTreeMaker,
 ): Promise<ToolPlace> {
   const tree = join(maker.machinesDirectory, toolsTreeRequest(packages).name)
-  await provide(tree, packages, run, maker)
+  await provide(tree, packages, plan, run, maker)
   const files = new TreeFiles(tree)
   const directories = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin']
   const hasFile = (path: string): boolean => files.stat(path) !== undefined
@@ -100,21 +104,31 @@ export async function toolsTree(
 async function provide(
   tree: string,
   packages: readonly string[],
-  { context, log }: ToolRun,
-  { make }: ToolsTreeMaker,
+  plan: TreePlan,
+  run: ToolRun,
+  maker: ToolsTreeMaker,
 ): Promise<void> {
+  const { context, log } = run
+  const { network } = plan
   const request = toolsTreeRequest(packages)
   const made = existsSync(tree) ? madeAt(tree) : undefined
-  if (made !== undefined && Date.now() - made < renewAfterMs) return
+  const isFresh = made !== undefined && Date.now() - made < renewAfterMs
+  if (isFresh || (made !== undefined && network === 'forbidden')) return
   const what = `a tree of tools with ${packages.join(', ')}`
   log.add(`${made === undefined ? 'making' : 'renewing'} ${what}`)
   context.log({ kind: 'notice', text: `${made === undefined ? 'making' : 'renewing'} ${what}` })
   try {
-    await make({ ...request, existing: made === undefined ? 'keep' : 'replace' })
+    await maker.make({ ...request, network, existing: made === undefined ? 'keep' : 'replace' })
   } catch (error) {
     const { code } = error as { code?: string }
     // Somebody else has made it meanwhile, or uses the old one, which still serves.
     if (code === 'IMAGE_EXISTS' || (code === 'EBUSY' && made !== undefined)) return
+    if (code === 'EBUSY') {
+      log.add('somebody else is making it')
+      await sleep(lookAgainMs, undefined, { signal: context.signal }).catch(() => undefined)
+      throwIfCanceled(context.signal, 'making a tree')
+      return await provide(tree, packages, plan, run, maker)
+    }
     if (code === 'CANCELED' || made === undefined) throw error
     context.log({
       kind: 'warning',

@@ -12,7 +12,7 @@ import { hashFile } from '../hash-file.ts'
 import { startCopyThreads } from '../images/copy-threads.ts'
 import { listImages, type Image } from '../images/discover.ts'
 import { refillTree } from '../images/fill-tree.ts'
-import { lockImage } from '../images/lock.ts'
+import { lockImage, type ImageLock } from '../images/lock.ts'
 import { stageImage } from '../images/new-image.ts'
 import { removeImage } from '../images/remove-image.ts'
 import { ownVersion } from '../version.ts'
@@ -54,7 +54,8 @@ export async function openTreeCache(
     async take(target) {
       const kept = keptTrees(directory).find((image) => image.name === name)
       if (kept === undefined || ageMs(kept) > maxAgeMs) return false
-      const lock = lockImage(path, 'shared')
+      const lock = tryLock(path)
+      if (lock === undefined) return false
       try {
         await refillTree(path, target, { log, signal, startThreads: startCopyThreads })
       } finally {
@@ -75,6 +76,16 @@ export async function openTreeCache(
         log({ kind: 'warning', text: `cannot keep the tree for next time: ${error.message}` })
       }
     },
+  }
+}
+
+/** Undefined when somebody replaces the tree, or has removed it: then another one is made, as if there were none. */
+function tryLock(path: string): ImageLock | undefined {
+  try {
+    return lockImage(path, 'shared')
+  } catch (error) {
+    if (['EBUSY', 'ENOENT'].includes((error as { code?: string }).code ?? '')) return undefined
+    throw error
   }
 }
 
@@ -118,7 +129,11 @@ function ageMs({ createdMs }: Image): number {
 
 async function treeKey(plan: TreePlan, identity: string): Promise<string> {
   const { archive } = plan
-  const { keyring } = archive
+  const beside = archive.family === 'apt' ? archive.repositories : []
+  const keyrings = [
+    ...(archive.keyring === undefined ? [] : [archive.keyring]),
+    ...beside.flatMap(({ trust }) => (trust.kind === 'keyring' ? [trust.path] : [])),
+  ]
   const content = {
     identity,
     program: ownVersion(),
@@ -128,6 +143,7 @@ async function treeKey(plan: TreePlan, identity: string): Promise<string> {
     release: plan.release,
     architecture: plan.architecture,
     variant: plan.variant,
+    purpose: plan.purpose,
     include: plan.include,
     exclude: plan.exclude,
     signatures: plan.signatures,
@@ -135,7 +151,9 @@ async function treeKey(plan: TreePlan, identity: string): Promise<string> {
     sourceDateEpoch: plan.sourceDateEpoch,
     strategy: plan.strategy,
     archive,
-    keyring: keyring !== undefined && existsSync(keyring) ? await hashFile(keyring) : undefined,
+    keys: await Promise.all(
+      keyrings.filter((path) => existsSync(path)).map((path) => hashFile(path)),
+    ),
   }
   return createHash('sha256').update(JSON.stringify(content)).digest('hex')
 }

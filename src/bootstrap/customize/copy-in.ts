@@ -17,6 +17,7 @@ import { basename, join, posix } from 'node:path'
 import { usageError } from '../../errors.ts'
 import type { TreeFiles } from '../tree-files.ts'
 import type { Copy } from './customization.ts'
+import { customizationFailed } from './failure.ts'
 
 /**
  * Copies a file, or what is in a directory, with modes, times and links; all of it belongs to the tree's root, since
@@ -35,19 +36,25 @@ export function copyIn(files: TreeFiles, { source, destination }: Copy): void {
 
 function copyDirectory(files: TreeFiles, source: string, destination: string): void {
   const { mode } = lstatSync(source)
+  const there = files.stat(destination)
+  if (there !== undefined && !there.isDirectory())
+    throw clash(`${source} is a directory, and ${destination} is none`)
   files.makeDirectory(destination, mode & 0o7777)
   for (const name of readdirSync(source)) {
     const from = join(source, name)
     const to = posix.join(destination, name)
     const facts = lstatSync(from)
     if (facts.isDirectory()) copyDirectory(files, from, to)
-    else if (facts.isSymbolicLink()) files.link(readlinkSync(from), to)
-    else if (facts.isFile()) copyFile(files, from, to)
+    else if (facts.isSymbolicLink()) {
+      keepDirectory(files, from, to)
+      files.link(readlinkSync(from), to)
+    } else if (facts.isFile()) copyFile(files, from, to)
     else throw strange(from)
   }
 }
 
 function copyFile(files: TreeFiles, source: string, destination: string): void {
+  keepDirectory(files, source, destination)
   // What was a link or had other names before does not change what those lead to.
   files.remove(destination)
   files.makeDirectory(posix.dirname(destination), 0o755)
@@ -57,6 +64,16 @@ function copyFile(files: TreeFiles, source: string, destination: string): void {
   lchownSync(path, 0, 0)
   chmodSync(path, mode & 0o7777)
   utimesSync(path, atime, mtime)
+}
+
+/** One file must not take a whole directory of the tree away. */
+function keepDirectory(files: TreeFiles, source: string, destination: string): void {
+  if (files.stat(destination, 'keep')?.isDirectory() === true)
+    throw clash(`${destination} is a directory, and ${source} is none`)
+}
+
+function clash(why: string): Error {
+  return customizationFailed(`cannot copy into the tree: ${why}`)
 }
 
 function strange(path: string): Error {

@@ -13,6 +13,7 @@ import { warnOfScripts } from '../families/pacman.ts'
 import type { TreePlan } from '../plan.ts'
 import type { StrategyRun } from '../strategy.ts'
 import type { ToolResult } from '../tools.ts'
+import { TreeFiles } from '../tree-files.ts'
 import { cachedIndexName, pacmanConfiguration } from './configuration.ts'
 import { diagnosePacman } from './failures.ts'
 import { giveKeyring, makeKeyring } from './keyring.ts'
@@ -97,7 +98,8 @@ class Installation {
     }
     await this.mendingCache(() => run.tools.run(argv, options))
     warnOfScripts(reader.failedScripts, run)
-    if (plan.signatures === 'required') await giveKeyring(this.keyring, run.paths.tree)
+    if (plan.signatures === 'required')
+      await giveKeyring(this.keyring, new TreeFiles(run.paths.tree))
     await this.keepIndexes()
   }
 

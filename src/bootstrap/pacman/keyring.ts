@@ -24,6 +24,7 @@ import type { PacmanArchive } from '../archives/pacman.ts'
 import type { BootstrapHost } from '../host.ts'
 import type { Obstacle, TreeDraft, TreePlan } from '../plan.ts'
 import type { StrategyRun } from '../strategy.ts'
+import type { TreeFiles } from '../tree-files.ts'
 
 /** Where the keys of distributions lie: as pacman itself has it, and as Debian does. */
 const keyringDirectories = ['/usr/share/pacman/keyrings', '/usr/share/keyrings']
@@ -138,11 +139,9 @@ export async function makeKeyring(
 const lonely = 'disable-dirmngr'
 
 /** Gives the tree the same keys. */
-export async function giveKeyring(directory: string, tree: string): Promise<void> {
-  const target = join(tree, treeKeyring)
-  await mkdir(dirname(target), { recursive: true, mode: 0o755 })
-  await rm(target, { recursive: true, force: true })
-  await copyKeyring(directory, target)
+export async function giveKeyring(directory: string, files: TreeFiles): Promise<void> {
+  files.remove(treeKeyring)
+  await copyKeyring(directory, files.resolve(treeKeyring, 'keep'))
 }
 
 async function copyKeyring(from: string, to: string): Promise<void> {

@@ -67,13 +67,17 @@ export async function writeRpmKeys(
       ? archive.keys.map((key) => placeOf(key, host)).filter((place) => place !== undefined)
       : [{ path: archive.keyring, user: undefined }]
   const written = new Set<string>()
-  let expired: string | undefined
+  let unusable: string | undefined
   for (const { path, user } of places) {
     for (const key of await readKeyring(path)) {
       if (user !== undefined && !key.getUserIDs().some((id) => id.includes(user))) continue
       const id = key.getKeyID().toHex()
       if (await hasExpired(key)) {
-        expired = `key ${id} of ${path} has expired`
+        unusable = `key ${id} of ${path} has expired`
+        continue
+      }
+      if (await key.isRevoked()) {
+        unusable = `key ${id} of ${path} is revoked`
         continue
       }
       const file = join(directory, `${id}.asc`)
@@ -82,7 +86,7 @@ export async function writeRpmKeys(
     }
   }
   if (written.size > 0) return [...written]
-  throw new NspawnError(expired ?? 'there is no key to check packages with', {
+  throw new NspawnError(unusable ?? 'there is no key to check packages with', {
     code: 'BOOTSTRAP_SIGNATURE',
     subject: places.map(({ path }) => path).join(', '),
     hint: 'name a file with the right key with --keyring, or update the package that brings this one',

@@ -3,7 +3,7 @@
  * nothing on the host but the keys.
  */
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, readdir, rename, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { NspawnError } from '../../errors.ts'
@@ -15,6 +15,7 @@ import { unpackTreeImage } from '../pacman/tree-image.ts'
 import type { TreePlan } from '../plan.ts'
 import { runInTree, type CommandInTree, type TreeInMaking } from '../run-in-tree.ts'
 import type { Strategy, StrategyRun } from '../strategy.ts'
+import { linkOrCopy } from '../package-cache.ts'
 import { TreeFiles } from '../tree-files.ts'
 
 /** Where the container sees what we give it, and local mirrors: on its own /run, so that nothing stays in the tree. */
@@ -80,7 +81,8 @@ async function bringUpToDate(plan: TreePlan<PacmanArchive>, run: StrategyRun): P
   const words = ['--config', `${inside.given}/pacman.conf`, '--needed', '-Syyuu', ...plan.include]
   const network = plan.network === 'forbidden' ? 'none' : 'host'
   await runPacman(tree, files, words, { network, binds: all })
-  await move(cache, paths.packages, isPackage)
+  // Where that is now: packages may have changed the way to it.
+  await move(files.resolve(packageCache), paths.packages, isPackage)
 }
 
 /** Paths of the host are elsewhere in the container. */
@@ -140,8 +142,13 @@ async function makeKeyring(
 }
 
 async function move(from: string, to: string, wanted: (name: string) => boolean): Promise<void> {
-  for (const name of (await readdir(from)).filter(wanted))
-    await rename(join(from, name), join(to, name))
+  for (const { name } of (await readdir(from, { withFileTypes: true })).filter(
+    (entry) => entry.isFile() && wanted(entry.name),
+  )) {
+    // No rename leads into a subvolume, and a tree's top may be one.
+    await linkOrCopy(join(from, name), join(to, name))
+    await rm(join(from, name))
+  }
 }
 
 const meanings: Readonly<Record<string, readonly [code: string, words: string]>> = {

@@ -1,5 +1,5 @@
 /** zypper, that fills a tree from outside: the scripts of packages run in the tree, all else on the host. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { NspawnError, throwIfCanceled } from '../../errors.ts'
@@ -13,6 +13,7 @@ import { packageNames } from '../rpm/package-names.ts'
 import { privateRepoFile } from '../rpm/repo-file.ts'
 import type { Strategy, StrategyPaths, StrategyRun } from '../strategy.ts'
 import type { ToolOptions } from '../tools.ts'
+import { TreeFiles } from '../tree-files.ts'
 import { diagnoseZypper, mayPass } from './zypper-failures.ts'
 
 export const zypper: Strategy<RpmArchive> = {
@@ -61,7 +62,7 @@ export const zypper: Strategy<RpmArchive> = {
     if (plan.network === 'allowed') await refresh(plan, run, options)
     if (plan.exclude.length > 0) writeLocks(plan.exclude, paths.tree)
     const { status } = await install(plan, run, options)
-    rmSync(join(paths.tree, locksFile), { force: true })
+    if (plan.exclude.length > 0) new TreeFiles(paths.tree).remove(locksFile)
     if (status === scriptFailed) warnOfScripts(run)
   },
 
