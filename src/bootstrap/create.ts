@@ -104,7 +104,9 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
     let tools: Readonly<Record<string, string>> = {}
     const cache = context.cache === 'off' ? undefined : await openTreeCache(plan, context)
     if (await cache?.take(stage.tree)) {
-      context.log({ kind: 'notice', text: 'the same tree was made before: taking a copy of it' })
+      const text = 'the same tree was made before: taking a copy of it'
+      log.add(text)
+      context.log({ kind: 'notice', text })
     } else {
       const title = `installing ${plan.recipe} ${plan.release} with ${strategy.id}`
       await timed('bootstrap', title, async () => {

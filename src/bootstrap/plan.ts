@@ -369,12 +369,25 @@ function packageSet(variant: string, recipe: Recipe, release: Release | undefine
     const { variant: own, include } = sets[variant as keyof PackageSets]
     return { variant: own ?? variant, include }
   }
-  if (recipe.family === 'apt') return { variant: plainWord('variant', variant), include: [] }
+  const tools = recipe.family === 'apt' ? aptVariants : []
+  if (tools.includes(variant)) return { variant, include: [] }
   throw usageError(
     `${recipe.title} has no variant called ${JSON.stringify(variant)}`,
-    oneOf(variant, Object.keys(recipe.packageSets)),
+    oneOf(variant, [...Object.keys(recipe.packageSets), ...tools]),
   )
 }
+
+/** What some tool of the family calls its sets; which one has which is for the strategies to say. */
+const aptVariants: readonly string[] = [
+  'essential',
+  'apt',
+  'required',
+  'minbase',
+  'buildd',
+  'important',
+  'debootstrap',
+  'standard',
+]
 
 type TreeSet = Pick<TreePlan, 'variant' | 'include'>
 

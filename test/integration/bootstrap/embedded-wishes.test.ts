@@ -207,7 +207,7 @@ describe.skipIf(missing)('what cannot be made', () => {
       hint: 'did you mean --release=trixie?',
     })
     const unknown = await refused(tiny.make(dir.path, server, { variant: 'minbsae' }))
-    expect(unknown).toMatchObject({ code: 'BOOTSTRAP_IMPOSSIBLE', hint: /minbase/ })
+    expect(unknown).toMatchObject({ code: 'USAGE', hint: /minbase/ })
   })
 
   test('is packages that must be configured before each other', async () => {
