@@ -68,6 +68,7 @@ export async function linkFromPool(
 ): Promise<number> {
   let linked = 0
   const names = await packagesIn(pool, isPackage)
+  await mkdir(directory, { recursive: true, mode: 0o755 })
   if (!(await fits(pool, names, directory))) return 0
   for (const name of names) {
     // Another run may have dropped it meanwhile.
