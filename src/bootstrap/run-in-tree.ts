@@ -23,10 +23,21 @@ export interface CommandInTree {
   readonly environment?: Readonly<Record<string, string>>
   /** Secrets, by the name of their file in $CREDENTIALS_DIRECTORY. */
   readonly credentials?: Readonly<Record<string, string>>
-  /** Files and directories of the host that are seen inside, read-only. */
-  readonly binds?: readonly { readonly source: string; readonly destination: string }[]
+  /** Files and directories of the host that are seen inside. */
+  readonly binds?: readonly HostBind[]
+  /** `dropped`: it runs on a throw-away copy of the tree; default `kept`. */
+  readonly changes?: 'kept' | 'dropped'
+  /** `apart` gives it pipes, so that its two streams are told apart; default is a terminal. */
+  readonly streams?: 'together' | 'apart'
   /** Hears each line beside the log. */
-  readonly onLine?: (line: string) => void
+  readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void
+}
+
+export interface HostBind {
+  readonly source: string
+  readonly destination: string
+  /** Default `read-only`. */
+  readonly access?: 'read-only' | 'read-write'
 }
 
 /** The tree is mounted with its ids mapped, so that it goes on to belong to the host's root. */
@@ -36,7 +47,7 @@ const privateUsers: Pick<Settings, 'privateUsers' | 'ownership'> = {
 }
 
 /**
- * Runs `command` in the tree, which keeps what it changes. Nothing is synced, for that comes when the tree is published.
+ * Runs `command` in the tree. Nothing is synced, for that comes when the tree is published.
  *
  * @throws NspawnError when it cannot be started; `CANCELED`
  */
@@ -49,6 +60,8 @@ export async function runInTree(
     environment = {},
     credentials = {},
     binds = [],
+    changes = 'kept',
+    streams = 'together',
     onLine,
   }: CommandInTree,
 ): Promise<ContainerOutcome> {
@@ -57,6 +70,8 @@ export async function runInTree(
   const settings: Settings = {
     ...defaultSettings(),
     root: { kind: 'directory', path: root },
+    ephemeral: changes === 'dropped',
+    ...(streams === 'apart' ? { console: 'pipe' } : {}),
     command,
     machine: ephemeralMachineName('create'),
     environment: Object.entries(all).map(([name, value]) => ({ name, value })),
@@ -74,11 +89,11 @@ export async function runInTree(
     linkJournal: 'no',
     timezone: 'off',
     quiet: true,
-    mounts: binds.map(({ source, destination }) => ({
+    mounts: binds.map(({ source, destination, access = 'read-only' }) => ({
       kind: 'bind',
       source: { kind: 'host', path: source },
       destination,
-      access: 'read-only',
+      access,
       recursive: false,
       idMap: 'noidmap',
     })),
@@ -91,7 +106,7 @@ export async function runInTree(
       const line = text.slice(text.lastIndexOf('\r', text.length - 2) + 1)
       log.add(line)
       context.log({ kind: 'output', stream, line })
-      onLine?.(line)
+      onLine?.(line, stream)
     },
     signal: context.signal,
   })

@@ -8,18 +8,11 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
-import { ephemeralMachineName } from '../images/names.ts'
-import { runContainer } from '../runtime/client.ts'
-import { defaultSettings, type CustomMount, type Settings } from '../settings/settings.ts'
 import type { Archive } from './archives/archive.ts'
 import type { TreePlan, TreeRequest } from './plan.ts'
 import type { Strategy, StrategyPaths } from './strategy.ts'
-import {
-  packageManagerEnvironment,
-  type ToolOptions,
-  type ToolPlace,
-  type ToolRun,
-} from './tools.ts'
+import { runInTree, type HostBind } from './run-in-tree.ts'
+import type { ToolOptions, ToolPlace, ToolRun } from './tools.ts'
 import { TreeFiles } from './tree-files.ts'
 
 /** After this long its package manager, and the keys in it, are worth renewing. */
@@ -40,9 +33,9 @@ export function inToolsTree(strategy: Strategy): Strategy {
     obstacle(draft, host) {
       if (host.architecture === undefined)
         return { reason: 'there is no tree of tools for the architecture of this host' }
-      const named = namedKeyring(draft.archive)
+      const named = namedKeyrings(draft.archive)
       // Keys of rpm packages are handed over from the host too.
-      const fromHost = (path: string) => path === named || draft.archive.family === 'rpm'
+      const fromHost = (path: string) => named.includes(path) || draft.archive.family === 'rpm'
       const hasFile = (path: string) =>
         fromHost(path) ? host.hasFile(path) : (strategy.toolFiles?.includes(path) ?? true)
       return strategy.obstacle(draft, { ...host, findProgram: somewhere, hasFile })
@@ -51,8 +44,12 @@ export function inToolsTree(strategy: Strategy): Strategy {
 }
 
 /** What the user names lies on the host. */
-function namedKeyring(archive: Archive): string | undefined {
-  return archive.family === 'apt' && archive.keyringFrom === 'recipe' ? undefined : archive.keyring
+function namedKeyrings(archive: Archive): string[] {
+  if (archive.family !== 'apt') return archive.keyring === undefined ? [] : [archive.keyring]
+  const beside = archive.repositories.flatMap(({ trust }) =>
+    trust.kind === 'keyring' ? [trust.path] : [],
+  )
+  return [...(archive.keyringFrom === 'option' ? [archive.keyring] : []), ...beside]
 }
 
 function somewhere(name: string): string {
@@ -149,43 +146,24 @@ async function runInside(
   { archive }: TreePlan,
   { paths, log, context, readLine: readAll }: ToolRun,
 ): Promise<{ status: number; stdout: string }> {
-  log.add(`+ ${argv.join(' ')}`)
   const prefix =
     apiFileSystems === 'mounted' ? [join(paths.templates, 'api-file-systems'), paths.tree] : []
-  const all = { ...packageManagerEnvironment, TMPDIR: paths.temporary, ...environment }
-  const settings: Settings = {
-    ...defaultSettings(),
-    root: { kind: 'directory', path: tree },
-    ephemeral: true,
-    command: [...prefix, ...argv],
-    machine: ephemeralMachineName('tools'),
-    environment: Object.entries(all).map(([name, value]) => ({ name, value })),
-    startMode: 'stub-init',
-    suppressSync: true,
-    register: 'no',
-    keepUnit: true,
-    resolvConf: 'replace-host',
-    linkJournal: 'no',
-    timezone: 'off',
-    console: 'pipe',
-    quiet: true,
-    mounts: binds(paths, archive),
-  }
+  const [program, ...rest] = [...prefix, ...argv]
   const stdout: string[] = []
   const last: string[] = []
-  const { status } = await runContainer({
-    settings,
-    stdio: 'lines',
+  const { status } = await runInTree({ root: tree, log, context }, [program!, ...rest], {
+    network: 'host',
+    environment: { TMPDIR: paths.temporary, ...environment },
+    binds: binds(paths, archive),
+    changes: 'dropped',
+    streams: 'apart',
     onLine(line, stream) {
-      log.add(line)
-      context.log({ kind: 'output', stream, line })
       const told = (readLine ?? readAll)?.(line)
       if (told !== undefined) context.log(told)
       if (stream === 'stdout') stdout.push(line)
       last.push(line)
       if (last.length > 5) last.shift()
     },
-    signal: context.signal,
   })
   if (accept.includes(status)) return { status, stdout: stdout.join('\n') }
   throw new NspawnError(`cannot run ${argv[0]}: ${last.join('\n  ')}`, {
@@ -197,35 +175,43 @@ async function runInside(
 }
 
 /** Everything that a strategy may name on a command line, where it lies on the host. */
-function binds(paths: StrategyPaths, archive: Archive): CustomMount[] {
-  const bind = (path: string, access: 'read-write' | 'read-only'): CustomMount => ({
-    kind: 'bind',
-    source: { kind: 'host', path },
+function binds(paths: StrategyPaths, archive: Archive): HostBind[] {
+  const read = new Set([paths.templates, ...localPlaces(archive)])
+  const write = [paths.tree, paths.packages, paths.temporary]
+  const bind = (path: string, access: 'read-only' | 'read-write') => ({
+    source: path,
     destination: path,
     access,
-    recursive: false,
-    idMap: 'noidmap',
   })
-  const read = [paths.templates, ...localPlaces(archive)]
   return [
-    ...[paths.tree, paths.packages, paths.temporary].map((path) => bind(path, 'read-write')),
-    ...[...new Set(read)].filter((path) => existsSync(path)).map((path) => bind(path, 'read-only')),
+    ...write.map((path) => bind(path, 'read-write')),
+    ...[...read].filter((path) => existsSync(path)).map((path) => bind(path, 'read-only')),
   ]
 }
 
-/** Directories of local mirrors, and the keyring that the user named. */
+/** Directories of local mirrors, and the keyrings that the user named. */
 function localPlaces(archive: Archive): string[] {
-  const urls =
-    archive.family === 'pacman'
-      ? archive.repositories.flatMap(({ server, otherServers = [] }) => [server, ...otherServers])
-      : archive.family === 'rpm'
-        ? archive.repositories.map(({ source }) => source.url)
-        : []
-  const places = [archive.mirror, ...urls].flatMap((url) => {
+  const places = [archive.mirror, ...otherUrls(archive)].flatMap((url) => {
     // Below the first part that a tool will fill in.
-    const path = /^file:\/\/([^$]*)/.exec(url)?.[1]
+    const path = /^(?:file|copy):\/\/([^$]*)/.exec(url)?.[1]
     return path === undefined ? [] : [path.replace(/\/+$/, '')]
   })
-  const keyring = namedKeyring(archive)
-  return [...places, ...(keyring === undefined ? [] : [keyring])]
+  return [...places, ...namedKeyrings(archive)]
+}
+
+function otherUrls(archive: Archive): string[] {
+  switch (archive.family) {
+    case 'apt':
+      return [
+        ...archive.extraSuites,
+        ...archive.repositories.map(({ uri }) => ({ mirror: uri })),
+      ].map(({ mirror }) => mirror)
+    case 'pacman':
+      return archive.repositories.flatMap(({ server, otherServers = [] }) => [
+        server,
+        ...otherServers,
+      ])
+    case 'rpm':
+      return archive.repositories.map(({ source }) => source.url)
+  }
 }
