@@ -23,8 +23,9 @@ import { lockImage, tryLockFileAt, type ImageLock } from '../images/lock.ts'
 import { removeTreeGently } from '../images/remove-tree.ts'
 import { measureUsage } from '../images/usage.ts'
 import type { CleanupStack } from '../cleanup.ts'
-import { NspawnError } from '../errors.ts'
+import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
+import { findInTree } from './tree-path.ts'
 
 /** Directories of an overlay's writable part; `work` holds one empty directory for each mount. */
 export interface Writable {
@@ -37,9 +38,10 @@ export interface LayerDraft extends Writable {
    * Publishes the layer; from then on it is found under `key`. When somebody else was faster, theirs
    * stays and this one goes on being used by its maker alone.
    *
+   * @param database where the package database is in it
    * @returns the upper directory, wherever it is now
    */
-  publish(key: string): Promise<string>
+  publish(key: string, database: readonly string[]): Promise<string>
 }
 
 export interface LayerBudget {
@@ -52,8 +54,19 @@ const defaultBudget: LayerBudget = { totalBytes: 10 * 1024 ** 3, ageMs: 30 * 24 
 interface LayerNote {
   readonly key: string
   readonly sizeBytes: number
-  /** Digest of the package database in the layer: a layer that lost it is not used. */
+  /** Where the package database is in the layer: files, or directories of them. */
+  readonly databasePaths: readonly string[]
+  /** Digest of it: a layer that lost it is not used. */
   readonly database: string
+}
+
+/** A layer for a build, found or made. */
+export interface ProvidedLayer {
+  /** Absolute host directory. */
+  readonly upper: string
+  /** Absent when the layer is thrown away after the build. */
+  readonly key?: string | undefined
+  readonly origin: 'kept' | 'made'
 }
 
 const noteName = 'layer.json'
@@ -68,7 +81,7 @@ export function layerKey(inputs: unknown): string {
 export function removeStaleLayers(directory: string, log: LogSink): readonly string[] {
   const removed = removeStaleHiddenTrees(directory, log)
   for (const name of existsSync(directory) ? readdirSync(directory) : []) {
-    if (/^\.#[0-9a-f]{40}\.lck$/.test(name))
+    if (/^\.#[0-9a-f]{40}\.(lck|making)$/.test(name))
       tryLockFileAt(join(directory, name), 'exclusive')?.release()
   }
   return removed
@@ -77,6 +90,9 @@ export function removeStaleLayers(directory: string, log: LogSink): readonly str
 /** Whoever tries whether a lock is stale is in the way of those who want it, but only this long. */
 const lockTries = 5
 const lockPauseMs = 10
+
+/** How often one who waits for a layer in the making looks whether it is there. */
+const waitPauseMs = 50
 
 export class LayerStore {
   private readonly directory: string
@@ -129,6 +145,55 @@ export class LayerStore {
     return join(place, upperName)
   }
 
+  /**
+   * Finds the layer `key`, or makes it. Of several who want the same at the same time one makes it and
+   * the others wait.
+   *
+   * @param key `undefined` makes a layer for this build alone
+   * @param database where the package database is in it, relative
+   * @param fill fills it and says under which key it is kept
+   * @throws what `fill` throws; NspawnError `CANCELED`
+   */
+  async provide(
+    key: string | undefined,
+    database: readonly string[],
+    fill: (layer: Writable) => Promise<string | undefined>,
+    signal?: AbortSignal,
+  ): Promise<ProvidedLayer> {
+    if (key === undefined) {
+      const { upper, work } = await this.draft()
+      await fill({ upper, work })
+      return { upper, origin: 'made' }
+    }
+    const there = await this.find(key)
+    if (there !== undefined) return { upper: there, key, origin: 'kept' }
+    const making = await this.becomeMaker(key, signal)
+    try {
+      const meanwhile = await this.find(key)
+      if (meanwhile !== undefined) return { upper: meanwhile, key, origin: 'kept' }
+      const draft = await this.draft()
+      const taken = await fill({ upper: draft.upper, work: draft.work })
+      if (taken === undefined) return { upper: draft.upper, origin: 'made' }
+      return { upper: await draft.publish(taken, database), key: taken, origin: 'made' }
+    } finally {
+      await making()
+    }
+  }
+
+  /** Waits until nobody else makes the layer; returns what lets the next one do it. */
+  private async becomeMaker(key: string, signal?: AbortSignal): Promise<() => Promise<void>> {
+    const path = join(this.directory, `.#${key}.making`)
+    for (let told = false; ; told = true) {
+      throwIfCanceled(signal, 'waiting for a layer')
+      const lock = tryLockFileAt(path, 'exclusive')
+      if (lock !== undefined)
+        return this.cleanup.defer(`making of layer ${key}`, () => lock.release())
+      if (!told)
+        this.log({ kind: 'step', text: 'another build makes the layer that this one needs' })
+      await sleep(waitPauseMs)
+    }
+  }
+
   /** Fresh directories for a layer that is about to be made. */
   async draft(): Promise<LayerDraft> {
     const hidden = claimHiddenTree(this.directory, 'layer')
@@ -140,12 +205,17 @@ export class LayerStore {
       await mkdir(path)
       await chmod(path, 0o755)
     }
-    return { upper, work, publish: (key) => this.publish(hidden, key, release) }
+    return {
+      upper,
+      work,
+      publish: (key, database) => this.publish(hidden, key, database, release),
+    }
   }
 
   private async publish(
     hidden: HiddenTree,
     key: string,
+    databasePaths: readonly string[],
     release: () => Promise<void>,
   ): Promise<string> {
     const upper = join(hidden.path, upperName)
@@ -153,7 +223,8 @@ export class LayerStore {
     const note: LayerNote = {
       key,
       sizeBytes: await measureUsage(upper),
-      database: await databaseDigest(upper),
+      databasePaths,
+      database: await databaseDigest(upper, databasePaths),
     }
     await writeFile(join(hidden.path, noteName), `${JSON.stringify(note)}\n`)
     const place = join(this.directory, key)
@@ -230,7 +301,10 @@ export class LayerStore {
 
 async function isSound(place: string, key: string): Promise<boolean> {
   const note = await readNote(place)
-  return note?.key === key && note.database === (await databaseDigest(join(place, upperName)))
+  return (
+    note?.key === key &&
+    note.database === (await databaseDigest(join(place, upperName), note.databasePaths))
+  )
 }
 
 async function readNote(place: string): Promise<LayerNote | undefined> {
@@ -242,7 +316,16 @@ async function readNote(place: string): Promise<LayerNote | undefined> {
   }
 }
 
-async function databaseDigest(upper: string): Promise<string> {
-  const status = await readFile(join(upper, 'var/lib/dpkg/status')).catch(() => '')
-  return createHash('sha256').update(status).digest('hex')
+/** Of files their contents count, of directories the names in them; a layer may well have none of them. */
+async function databaseDigest(upper: string, paths: readonly string[]): Promise<string> {
+  const hash = createHash('sha256')
+  for (const path of paths) {
+    const found = findInTree(upper, path)
+    const facts = found === undefined ? undefined : await stat(found)
+    hash.update(`${path}\0`)
+    if (found === undefined || facts === undefined) continue
+    if (facts.isDirectory()) hash.update((await readdir(found)).toSorted().join('\0'))
+    else if (facts.isFile()) hash.update(await readFile(found))
+  }
+  return hash.digest('hex')
 }

@@ -37,13 +37,20 @@ export interface StepContext {
 
 const shownLines = 12
 
+/** Hears each line of a step's output beside the log. */
+export type StepListener = (line: string, stream: 'stdout' | 'stderr') => void
+
 /**
  * Runs one step to its end.
  *
  * @throws NspawnError with the step's own code and the last lines of its output; `TIMEOUT`; what
  *   `runContainer()` throws
  */
-export async function runStep(step: Step, context: StepContext): Promise<void> {
+export async function runStep(
+  step: Step,
+  context: StepContext,
+  onLine?: StepListener,
+): Promise<void> {
   const { settings } = step
   const { recorder, buildLog, log } = context
   buildLog.banner(step.title, settings.command)
@@ -51,7 +58,7 @@ export async function runStep(step: Step, context: StepContext): Promise<void> {
   const began = performance.now()
   let outcome: ContainerOutcome | undefined
   try {
-    outcome = await runInContainer(settings, context)
+    outcome = await runInContainer(settings, context, onLine)
   } finally {
     const ended = outcome !== undefined && !outcome.timedOut ? { status: outcome.status } : {}
     recorder.steps.push({
@@ -77,7 +84,11 @@ export async function runStep(step: Step, context: StepContext): Promise<void> {
   throw error
 }
 
-async function runInContainer(settings: Settings, context: StepContext): Promise<ContainerOutcome> {
+async function runInContainer(
+  settings: Settings,
+  context: StepContext,
+  onLine?: StepListener,
+): Promise<ContainerOutcome> {
   const { buildLog, log, signal, deadlineMs } = context
   const leftMs = deadlineMs - performance.now()
   await makeWorkDirectory(settings)
@@ -87,6 +98,7 @@ async function runInContainer(settings: Settings, context: StepContext): Promise
     onLine: (line, stream) => {
       buildLog.line(line)
       log({ kind: 'output', stream, line })
+      onLine?.(line, stream)
     },
     signal,
     timeoutMs: leftMs === Infinity ? undefined : Math.max(1, leftMs),

@@ -12,7 +12,7 @@ import type { BaseTree } from '../base-tree.ts'
 import { layerKey } from '../layers.ts'
 import { findInTree, listTreeDirectory, readTreeFile } from '../tree-path.ts'
 import { readAptSuites } from './apt-sources.ts'
-import type { BuildOptions } from './plan.ts'
+import type { DebianBuildOptions } from './plan.ts'
 import type { SourceControl } from './source-control.ts'
 
 /** Grows whenever the driver fills layers in another way. */
@@ -81,7 +81,7 @@ const aptDirectories = [
 export function dependencyKey(
   toolchain: string,
   { buildDepends }: SourceControl,
-  options: BuildOptions,
+  options: DebianBuildOptions,
 ): string {
   const { scope, profiles } = options
   const only = scope.any === scope.all ? 'all' : scope.any ? 'arch' : 'indep'

@@ -2,9 +2,11 @@
  * The steps of a Debian build, decided before anything runs: what is executed, as whom, with which
  * environment, in which layers, with or without a network. Pure, so that it can be shown and tested.
  */
-import { defaultSettings, type CustomMount, type Settings } from '../../settings/settings.ts'
+import type { Settings } from '../../settings/settings.ts'
+import { builderSettings, installerSettings, overlay, type ContainerFacts } from '../containers.ts'
+import type { BuildOptions } from '../driver.ts'
 import type { Writable } from '../layers.ts'
-import { buildDirectory, buildHostName, homeDirectory, sourceDirectory } from './places.ts'
+import { buildDirectory, homeDirectory, sourceDirectory } from './places.ts'
 import type { Step } from '../step-runner.ts'
 import { sourceDirectoryName } from './source-control.ts'
 import type { StagedSource } from './stage-source.ts'
@@ -16,17 +18,11 @@ export interface BuildScope {
   readonly source: boolean
 }
 
-export interface BuildOptions {
+export interface DebianBuildOptions extends BuildOptions {
   readonly scope: BuildScope
-  /** Value of `parallel=`. */
-  readonly jobs: number
   /** Words for DEB_BUILD_OPTIONS (`nocheck`, `nodoc`). */
   readonly buildOptions: readonly string[]
   readonly profiles: readonly string[]
-  /** `host` leaves the network to the build; the default is a loopback interface and nothing else. */
-  readonly network: 'none' | 'host'
-  /** More variables for the build, `NAME` → value. */
-  readonly environment: Readonly<Record<string, string>>
 }
 
 /** Absolute host directories. Each writable one has its `upper` and `work` on one file system. */
@@ -41,18 +37,12 @@ export interface BuildLayers {
   readonly build: Writable
 }
 
-export interface PlanRequest {
+export interface PlanRequest extends ContainerFacts {
   readonly source: StagedSource
-  readonly options: BuildOptions
+  readonly options: DebianBuildOptions
   readonly layers: BuildLayers
-  /** Name of the containers on the host, one at a time. */
-  readonly machine: string
   /** The build user's name or number in the container. */
   readonly user: string
-  /** The caller's proxy variables, for the steps with a network. */
-  readonly proxy: Readonly<Record<string, string>>
-  /** Whether the host has an `/etc/hosts` that may name its mirrors. */
-  readonly hostsFile: boolean
 }
 
 export type BuildPhase = 'toolchain' | 'dependencies' | 'unpack' | 'build'
@@ -66,8 +56,6 @@ export interface BuildStep extends Step {
     | 'SOURCE_UNPACK'
     | 'BUILD_FAILED'
 }
-
-const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 const aptOptions = [
   ['-q', '-y', '--no-install-recommends'],
@@ -146,16 +134,6 @@ function dependencyStep(request: PlanRequest): BuildStep {
   }
 }
 
-/** An overlay with a work directory of its own; `keep` makes sure that what was written is on disk. */
-function overlay(
-  layers: readonly string[],
-  { upper, work }: Writable,
-  id: string,
-  keep: boolean,
-): Settings['root'] {
-  return { kind: 'layers', layers, upper, workDirectory: `${work}/${id}`, keep }
-}
-
 const mirrorHint = 'check the network and the package sources of the tree (etc/apt/sources.list*)'
 const dependencyHint =
   'build in a tree of a release that has these packages, or add the package source that has them to the tree'
@@ -228,48 +206,21 @@ function buildStep(request: PlanRequest): BuildStep {
   }
 }
 
-/** What all containers of a build share. */
-function commonSettings({ machine }: PlanRequest, command: readonly string[]): Settings {
-  const defaults = defaultSettings()
-  return {
-    ...defaults,
-    command,
-    startMode: 'stub-init',
-    machine,
-    hostname: buildHostName,
-    register: 'no',
-    keepUnit: true,
-    privateUsers: { mode: 'pick' },
-    ownership: 'map',
-    timezone: 'off',
-    linkJournal: 'no',
-    console: 'pipe',
-    quiet: true,
-    // Builds fill /tmp with more than a tmpfs of a tenth of the memory holds.
-    tuning: { ...defaults.tuning, tmpfsOnTmp: false },
-  }
-}
-
 /** apt-get as root, with the host's network. */
 function aptSettings(
   request: PlanRequest,
   root: Settings['root'],
   command: readonly string[],
 ): Settings {
-  return {
-    ...commonSettings(request, ['apt-get', ...aptOptions, ...command]),
+  return installerSettings(request, {
     root,
-    environment: pairs({
-      ...baseEnvironment,
-      ...request.proxy,
-      HOME: '/root',
+    command: ['apt-get', ...aptOptions, ...command],
+    environment: {
       DEBIAN_FRONTEND: 'noninteractive',
       DEBCONF_NONINTERACTIVE_SEEN: 'true',
       DEBIAN_PRIORITY: 'critical',
-    }),
-    ...hostNetwork(request),
-    suppressSync: true,
-  }
+    },
+  })
 }
 
 /** As the build user, without a network, above all layers; what sbuild's builds see. */
@@ -280,48 +231,18 @@ function offlineSettings(
   command: readonly string[],
 ): Settings {
   const { tree, toolchain, dependencies, sources, build } = request.layers
-  const { jobs, buildOptions, profiles, network, environment } = request.options
-  return {
-    ...commonSettings(request, command),
+  const { options, user } = request
+  const { jobs, buildOptions, profiles } = options
+  return builderSettings(request, {
     root: overlay([tree, toolchain.upper, dependencies.upper, sources], build, name, false),
-    user: request.user,
-    workingDirectory: directory,
-    environment: pairs({
-      ...baseEnvironment,
+    command,
+    user,
+    directory,
+    environment: {
       HOME: homeDirectory,
-      LOGNAME: request.user,
-      USER: request.user,
       DEB_BUILD_OPTIONS: [...buildOptions, `parallel=${jobs}`].join(' '),
       ...(profiles.length === 0 ? {} : { DEB_BUILD_PROFILES: profiles.join(' ') }),
-      ...(network === 'host' ? request.proxy : {}),
-      ...environment,
-    }),
-    ...(network === 'host' ? hostNetwork(request) : { privateNetwork: true, resolvConf: 'off' }),
-  }
-}
-
-const baseEnvironment = {
-  PATH: path,
-  LANG: 'C.UTF-8',
-  LC_ALL: 'C.UTF-8',
-  SHELL: '/bin/sh',
-  TERM: 'dumb',
-}
-
-function hostNetwork({
-  hostsFile,
-}: PlanRequest): Pick<Settings, 'privateNetwork' | 'resolvConf' | 'mounts'> {
-  const hosts: CustomMount = {
-    kind: 'bind',
-    source: { kind: 'host', path: '/etc/hosts' },
-    destination: '/etc/hosts',
-    access: 'read-only',
-    recursive: false,
-    idMap: 'noidmap',
-  }
-  return { privateNetwork: false, resolvConf: 'bind-host', mounts: hostsFile ? [hosts] : [] }
-}
-
-function pairs(environment: Readonly<Record<string, string>>): Settings['environment'] {
-  return Object.entries(environment).map(([name, value]) => ({ name, value }))
+    },
+    options,
+  })
 }

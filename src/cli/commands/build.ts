@@ -1,8 +1,9 @@
 /** `build NAME SOURCE` */
 import { availableParallelism } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
-import { buildDebian, type DebianBuildResult } from '../../build/debian/build.ts'
+import { buildDebian } from '../../build/debian/build.ts'
 import type { BuildScope } from '../../build/debian/plan.ts'
+import type { BuildResult } from '../../build/driver.ts'
 import { readSourceArgument } from '../../build/debian/source-argument.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
@@ -108,10 +109,10 @@ export const define: VerbModule['define'] = (command, run) => {
     )
 }
 
-function describe(result: DebianBuildResult): string {
-  const { name, version, files, logPath, recordPath, record } = result
+function describe(result: BuildResult): string {
+  const { name, version = '', files, logPath, recordPath, record } = result
   return [
-    `built ${name} ${version} in ${seconds(record.seconds * 1000)}`,
+    `built ${`${name} ${version}`.trim()} in ${seconds(record.seconds * 1000)}`,
     ...[...files, logPath, recordPath].map((path) => `  ${path}`),
   ].join('\n')
 }

@@ -3,11 +3,9 @@ import { execa } from 'execa'
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import {
-  buildDebian,
-  removeStaleBuilds,
-  type DebianBuild,
-} from '../../../src/build/debian/build.ts'
+import { removeStaleBuilds } from '../../../src/build/build-place.ts'
+import { buildDebian } from '../../../src/build/debian/build.ts'
+import type { DebianBuild } from '../../../src/build/debian/driver.ts'
 import type { SourceRequest } from '../../../src/build/debian/source-argument.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'

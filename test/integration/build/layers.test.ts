@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { LayerStore, layerKey, type LayerDraft } from '../../../src/build/layers.ts'
 import { CleanupStack } from '../../../src/cleanup.ts'
@@ -7,6 +8,7 @@ import { lockImage } from '../../../src/images/lock.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
+const database = ['var/lib/dpkg/status']
 const [one, two, three] = [layerKey(1), layerKey(2), layerKey(3)]
 
 describe.skipIf(lacks('root'))('kept layers', () => {
@@ -22,7 +24,7 @@ describe.skipIf(lacks('root'))('kept layers', () => {
     for (const [index, key] of keys.entries()) {
       const draft = await store.draft()
       await fill(draft, bytes)
-      await draft.publish(key)
+      await draft.publish(key, database)
       const used = new Date(Date.now() - (keys.length - index) * 60_000)
       await utimes(join(directory, key, 'layer.json'), used, used)
     }
@@ -38,7 +40,7 @@ describe.skipIf(lacks('root'))('kept layers', () => {
     const draft = await store.draft()
     await fill(draft)
     expect(await store.find(one)).toBeUndefined()
-    expect(await draft.publish(one)).toBe(join(work.path, one, 'upper'))
+    expect(await draft.publish(one, database)).toBe(join(work.path, one, 'upper'))
     expect(await store.find(one)).toBe(join(work.path, one, 'upper'))
     expect(await store.find(two)).toBeUndefined()
   })
@@ -67,7 +69,7 @@ describe.skipIf(lacks('root'))('kept layers', () => {
     await using cleanup = new CleanupStack()
     const store = await LayerStore.open(work.path, cleanup)
     const trying = lockImage(join(work.path, one), 'exclusive')
-    setTimeout(() => trying.release(), 15)
+    void setTimeout(15).then(() => trying.release())
     expect(await store.find(one)).toBe(join(work.path, one, 'upper'))
   })
 
@@ -78,9 +80,9 @@ describe.skipIf(lacks('root'))('kept layers', () => {
     const [fast, slow] = [await store.draft(), await store.draft()]
     await fill(fast)
     await fill(slow)
-    const published = await fast.publish(one)
+    const published = await fast.publish(one, database)
     const { ino } = await stat(published)
-    const own = await slow.publish(one)
+    const own = await slow.publish(one, database)
     expect(own).not.toBe(published)
     expect((await stat(join(own, 'content'))).isFile()).toBe(true)
     expect((await stat(published)).ino).toBe(ino)
@@ -111,5 +113,60 @@ describe.skipIf(lacks('root'))('kept layers', () => {
     await user.releaseAll()
     expect(await store.trim({ totalBytes: Infinity, ageMs: 3_600_000 })).toEqual([one])
     expect(await names(work.path)).toEqual([three])
+  })
+
+  test('are made once for all who want the same at the same time; the others wait for them', async () => {
+    await using work = await temporaryDirectory()
+    await using cleanup = new CleanupStack()
+    const stores = [1, 2, 3].map(() => LayerStore.open(work.path, cleanup))
+    let made = 0
+    const wanted = stores.map(async (store) =>
+      (await store).provide(one, database, async ({ upper }) => {
+        made++
+        await setTimeout(100)
+        await writeFile(join(upper, 'content'), 'x')
+        return one
+      }),
+    )
+    const layers = await Promise.all(wanted)
+    expect(made).toBe(1)
+    expect(layers.map(({ origin }) => origin).toSorted()).toEqual(['kept', 'kept', 'made'])
+    expect(new Set(layers.map(({ upper }) => upper))).toEqual(
+      new Set([join(work.path, one, 'upper')]),
+    )
+  })
+
+  test('are made by the next in line when the first one fails', async () => {
+    await using work = await temporaryDirectory()
+    await using cleanup = new CleanupStack()
+    const first = (await LayerStore.open(work.path, cleanup)).provide(one, database, async () => {
+      await setTimeout(100)
+      throw new Error('no mirror')
+    })
+    const second = (await LayerStore.open(work.path, cleanup)).provide(
+      one,
+      database,
+      async () => one,
+    )
+    await expect(first).rejects.toThrow('no mirror')
+    expect(await second).toMatchObject({ origin: 'made', key: one })
+  })
+
+  test('are not waited for by a build that is given up', async () => {
+    await using work = await temporaryDirectory()
+    await using cleanup = new CleanupStack()
+    const stop = new AbortController()
+    const first = (await LayerStore.open(work.path, cleanup)).provide(one, database, async () => {
+      const second = (await LayerStore.open(work.path, cleanup)).provide(
+        one,
+        database,
+        async () => one,
+        stop.signal,
+      )
+      stop.abort()
+      await expect(second).rejects.toMatchObject({ code: 'CANCELED' })
+      return one
+    })
+    expect(await first).toMatchObject({ origin: 'made' })
   })
 })

@@ -39,6 +39,7 @@ const request: PlanRequest = {
     build: { upper: '/b/u', work: '/b/w' },
   },
   machine: 'build-1',
+  hostname: 'build',
   user: 'builder',
   proxy: { http_proxy: 'http://proxy:3128' },
   hostsFile: true,

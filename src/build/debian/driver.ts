@@ -1,0 +1,183 @@
+/**
+ * Builds Debian source packages as Debian's build daemons do: apt installs what the source asks for,
+ * dpkg-buildpackage builds, the `.changes` says what came of it.
+ */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { NspawnError } from '../../errors.ts'
+import { describeDebianTree } from '../base-tree.ts'
+import type { BuildRequest, Driver, DriverRun, Subject } from '../driver.ts'
+import type { Writable } from '../layers.ts'
+import type { ResultFile } from '../results.ts'
+import type { BuildLayer, BuildSession } from '../session.ts'
+import { collectChanges } from './changes.ts'
+import type { SignaturePolicy } from './dsc-signature.ts'
+import { IndexCache } from './index-cache.ts'
+import { installedPackages } from './installed-packages.ts'
+import { currentIndexes, dependencyKey, layerIndexes, toolchainKey } from './layer-keys.ts'
+import { buildHostName, buildUserName } from './places.ts'
+import {
+  planDebianBuild,
+  type BuildLayers,
+  type BuildPhase,
+  type DebianBuildOptions,
+} from './plan.ts'
+import { prepareRoot } from './prepare-root.ts'
+import type { SourceRequest } from './source-argument.ts'
+import { stageSource, type StagedSource } from './stage-source.ts'
+
+export interface DebianBuild extends BuildRequest {
+  readonly source: SourceRequest
+  readonly options: DebianBuildOptions
+  readonly signature: SignaturePolicy
+}
+
+export const debianDriver: Driver<DebianBuild> = {
+  id: 'debian',
+  describeTree: describeDebianTree,
+  begin: (session) => new DebianRun(session),
+}
+
+const database = ['var/lib/dpkg/status']
+
+const nowhere: Writable = { upper: '', work: '' }
+
+class DebianRun implements DriverRun {
+  private readonly session: BuildSession<DebianBuild>
+  private readonly indexes: ReturnType<typeof currentIndexes>
+  private readonly stopAsking = new AbortController()
+  private source: StagedSource | undefined
+  private toolchain: Writable = nowhere
+  private installed: Writable = nowhere
+
+  constructor(session: BuildSession<DebianBuild>) {
+    this.session = session
+    const { fresh, signal, tree } = session.request
+    const { signal: stop } = this.stopAsking
+    const signals = signal === undefined ? [stop] : [stop, signal]
+    // Goes on while the source is fetched.
+    this.indexes =
+      fresh === true ? Promise.resolve(undefined) : currentIndexes(tree, AbortSignal.any(signals))
+    this.indexes.catch(() => undefined)
+  }
+
+  get subject(): Subject {
+    return this.staged.control
+  }
+
+  async fetch(): Promise<void> {
+    try {
+      // To its end, whatever the mirrors say: nobody may go on writing where the clean-up removes.
+      await this.stage()
+    } catch (error) {
+      this.stopAsking.abort()
+      throw error
+    }
+  }
+
+  async dependencies(): Promise<void> {
+    const { session } = this
+    const { base, request } = session
+    const indexes = await this.indexes
+    const toolchain = await session.layer({
+      kind: 'toolchain',
+      key: indexes === undefined ? undefined : await toolchainKey(base, indexes),
+      database,
+      fill: async (layer) => {
+        await prepareRoot(base.path, layer.upper)
+        this.toolchain = layer
+        await this.steps('toolchain')
+        // The mirror may have moved on since it was asked: what apt took counts.
+        const taken = indexes === undefined ? undefined : await layerIndexes(layer.upper)
+        return taken === undefined ? undefined : toolchainKey(base, taken)
+      },
+    })
+    this.toolchain = readOnly(toolchain)
+    const key =
+      toolchain.key === undefined
+        ? undefined
+        : dependencyKey(toolchain.key, this.staged.control, request.options)
+    const dependencies = await session.layer({
+      kind: 'dependencies',
+      key,
+      database,
+      fill: async (layer) => {
+        this.installed = layer
+        await this.steps('dependencies')
+        return key
+      },
+    })
+    this.installed = readOnly(dependencies)
+    const packages = await installedPackages([dependencies.upper, toolchain.upper, request.tree])
+    session.note({ packages })
+  }
+
+  async unpack(): Promise<void> {
+    await this.steps('unpack')
+  }
+
+  async build(): Promise<void> {
+    await this.steps('build')
+  }
+
+  async collect(): Promise<readonly ResultFile[]> {
+    const { place, signal } = this.session
+    return collectChanges(place.build.upper, this.staged.control, place.results, signal)
+  }
+
+  private get staged(): StagedSource {
+    if (this.source === undefined) throw new Error('the source has not been staged')
+    return this.source
+  }
+
+  private async stage(): Promise<void> {
+    const { request, place, signal, log } = this.session
+    const { tree, source, signature: policy, stateDirectory, options } = request
+    const cache = new IndexCache(join(stateDirectory, 'cache/sources'))
+    const layer = place.sources
+    this.source = await stageSource({ source, tree, layer, policy, cache, signal, log })
+    const { control, origin, form, files, treeSha256, signature } = this.source
+    const { name, version, format } = control
+    this.session.note({
+      source: { name, version, format, origin, form: form.kind, signature, files, treeSha256 },
+    })
+    if (form.kind === 'unpacked' && options.scope.source) {
+      throw new NspawnError(
+        `there is no upstream tarball of ${name}, so that no source package can be made`,
+        {
+          code: 'SOURCE_INVALID',
+          operation: 'read source package',
+          subject: origin,
+          hint: 'put its .orig.tar.* beside the directory, or build without the source package',
+        },
+      )
+    }
+  }
+
+  private async steps(phase: BuildPhase): Promise<void> {
+    const { request, place, machine } = this.session
+    const layers: BuildLayers = {
+      tree: request.tree,
+      toolchain: this.toolchain,
+      dependencies: this.installed,
+      sources: place.sources,
+      build: place.build,
+    }
+    const plan = planDebianBuild({
+      source: this.staged,
+      options: request.options,
+      layers,
+      machine,
+      hostname: buildHostName,
+      user: buildUserName,
+      proxy: request.proxy ?? {},
+      hostsFile: existsSync('/etc/hosts'),
+    })
+    for (const step of plan) if (step.phase === phase) await this.session.run(step, this.subject)
+  }
+}
+
+/** A kept layer is below others only. */
+function readOnly({ upper }: BuildLayer): Writable {
+  return { upper, work: '' }
+}

@@ -1,0 +1,94 @@
+/**
+ * What a family knows about building its packages. Everything else (directories, locks, log, record,
+ * results, failures, clean-up) is the engine's, in `run-build.ts`, and the same for all.
+ */
+import type { LogSink } from '../log.ts'
+import type { BaseTree } from './base-tree.ts'
+import type { BuildRecord } from './record.ts'
+import type { Owner, ResultFile } from './results.ts'
+import type { BuildSession } from './session.ts'
+
+export type DriverId = 'debian'
+
+/** What every build is told, whatever its family. */
+export interface BuildRequest {
+  /** Absolute path of a tree of the driver's family; it is locked shared and never changed. */
+  readonly tree: string
+  /** Absolute; made when missing. */
+  readonly outputDirectory: string
+  readonly stateDirectory: string
+  readonly options: BuildOptions
+  /** For all containers of the build together. */
+  readonly timeoutMs?: number | undefined
+  /** Who results belong to; default: the user of this process. */
+  readonly owner?: Owner | undefined
+  /** Leaves the throw-away directories behind, under a name that is not cleaned up. */
+  readonly keep?: boolean | undefined
+  /** Uses no kept layers and keeps none: toolchain and dependencies are installed for this build alone. */
+  readonly fresh?: boolean | undefined
+  /** Opens a shell on the caller's terminal where a step failed. */
+  readonly shellOnFailure?: boolean | undefined
+  /** The caller's proxy variables, for the steps with a network. */
+  readonly proxy?: Readonly<Record<string, string>> | undefined
+  readonly signal?: AbortSignal | undefined
+  readonly log?: LogSink | undefined
+}
+
+/** What may be asked of any build; families add their own. */
+export interface BuildOptions {
+  /** How much the build may do at once. */
+  readonly jobs: number
+  /** `host` leaves the network to the build; the default is a loopback interface and nothing else. */
+  readonly network: 'none' | 'host'
+  /** More variables for the build, `NAME` → value. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/**
+ * A family's way to build. One object serves all builds; what one build knows lives in the `DriverRun`
+ * that `begin()` makes for it.
+ */
+export interface Driver<Request extends BuildRequest = BuildRequest> {
+  readonly id: DriverId
+  /**
+   * Describes a tree that is to be built in.
+   *
+   * @throws NspawnError `INVALID_TREE` when this family's packages cannot be built in it
+   */
+  describeTree(path: string): Promise<BaseTree>
+  begin(session: BuildSession<Request>): DriverRun
+}
+
+/** What is built, for messages and records. */
+export interface Subject {
+  readonly name: string
+  readonly version?: string | undefined
+}
+
+/**
+ * One build under way. The engine calls the phases in this order, each one once, and never two at a
+ * time; a phase that throws is the last one.
+ */
+export interface DriverRun {
+  /** Known once the source has been fetched. */
+  readonly subject: Subject
+  /** Brings the source into `session.place.sources`, checked. On the host, so nothing of it is executed. */
+  fetch(): Promise<void>
+  /** Finds or makes the layers below the build; the only phase with a network unless it was asked for. */
+  dependencies(): Promise<void>
+  /** Makes ready what the build command wants to find. */
+  unpack(): Promise<void>
+  build(): Promise<void>
+  /** Copies the results to `session.place.results`, checked; the most important one last. */
+  collect(): Promise<readonly ResultFile[]>
+}
+
+export interface BuildResult {
+  readonly name: string
+  readonly version: string | undefined
+  /** Absolute paths in the output directory, the most important one last. */
+  readonly files: readonly string[]
+  readonly logPath: string
+  readonly recordPath: string
+  readonly record: BuildRecord
+}

@@ -1,0 +1,148 @@
+/** One build under way, as its driver sees it: places, log, record, and how steps and layers are run. */
+import type { CleanupStack } from '../cleanup.ts'
+import { ephemeralMachineName } from '../images/names.ts'
+import { silent, type LogSink } from '../log.ts'
+import type { BaseTree } from './base-tree.ts'
+import type { BuildLog } from './build-log.ts'
+import { layersDirectory, type BuildPlace } from './build-place.ts'
+import type { BuildRequest, Subject } from './driver.ts'
+import { LayerStore, type Writable } from './layers.ts'
+import type { BuildRecord, BuildRecorder } from './record.ts'
+import { runStep, type Step, type StepContext } from './step-runner.ts'
+
+/** A layer that a build wants below it. */
+export interface LayerRequest {
+  /** What it is for: `toolchain`, `dependencies`. */
+  readonly kind: string
+  /** Digest of everything that decides its contents; `undefined` where nobody can tell: it is not kept then. */
+  readonly key: string | undefined
+  /** Of the package database, relative to the root; a kept layer that lost it is not used. */
+  readonly database: readonly string[]
+  /**
+   * Fills the empty layer.
+   *
+   * @returns the key to keep it under, which differs from `key` when a mirror moved on meanwhile
+   */
+  fill(layer: Writable): Promise<string | undefined>
+}
+
+export interface LayerUse {
+  readonly kind: string
+  /** Absent when the layer is thrown away after the build. */
+  readonly key?: string | undefined
+  readonly origin: 'kept' | 'made'
+}
+
+export interface BuildLayer extends LayerUse {
+  /** Absolute host directory. */
+  readonly upper: string
+}
+
+export interface SessionParts<Request extends BuildRequest> {
+  readonly request: Request
+  readonly base: BaseTree
+  readonly place: BuildPlace
+  readonly recorder: BuildRecorder
+  readonly buildLog: BuildLog
+  readonly cleanup: CleanupStack
+}
+
+export class BuildSession<Request extends BuildRequest = BuildRequest> {
+  readonly request: Request
+  readonly base: BaseTree
+  readonly place: BuildPlace
+  readonly buildLog: BuildLog
+  /** Name of the containers on the host, one at a time. */
+  readonly machine = ephemeralMachineName('build')
+  private readonly recorder: BuildRecorder
+  private readonly cleanup: CleanupStack
+  private readonly deadlineMs: number
+  private store: Promise<LayerStore> | undefined
+
+  constructor(parts: SessionParts<Request>) {
+    this.request = parts.request
+    this.base = parts.base
+    this.place = parts.place
+    this.buildLog = parts.buildLog
+    this.recorder = parts.recorder
+    this.cleanup = parts.cleanup
+    this.deadlineMs = performance.now() + (parts.request.timeoutMs ?? Infinity)
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.request.signal
+  }
+
+  /** What goes here is heard by the caller; steps and notices are in `build.log` too. */
+  readonly log: LogSink = (event) => {
+    if (event.kind === 'step' || event.kind === 'notice') this.buildLog.line(event.text)
+    this.emit(event)
+  }
+
+  /** Adds to the record. */
+  note(facts: Partial<Pick<BuildRecord, 'source' | 'options' | 'packages'>>): void {
+    this.recorder.facts = { ...this.recorder.facts, ...facts }
+  }
+
+  /**
+   * Runs a step in its container.
+   *
+   * @throws NspawnError as `runStep()`
+   */
+  async run(step: Step, subject: Subject): Promise<void> {
+    await runStep(step, this.context(subject))
+  }
+
+  /**
+   * Runs a step for what it prints.
+   *
+   * @returns the lines of its standard output
+   */
+  async read(step: Step, subject: Subject): Promise<readonly string[]> {
+    const lines: string[] = []
+    await runStep(step, this.context(subject), (line, stream) => {
+      if (stream === 'stdout') lines.push(line)
+    })
+    return lines
+  }
+
+  /**
+   * Finds a kept layer, or makes it: once, when several builds want the same at the same time. It stays
+   * as it is until the build has ended.
+   */
+  async layer(request: LayerRequest): Promise<BuildLayer> {
+    const { kind, database, fill } = request
+    const store = await this.layers()
+    const key = this.request.fresh === true ? undefined : request.key
+    const { upper, ...rest } = await store.provide(key, database, fill, this.signal)
+    const use: LayerUse = { kind, ...rest }
+    const { facts } = this.recorder
+    this.recorder.facts = { ...facts, layers: [...(facts.layers ?? []), use] }
+    const made: BuildLayer = { ...use, upper }
+    if (made.origin === 'kept')
+      this.emit({ kind: 'step', text: `the ${kind} layer of an earlier build fits` })
+    const named = made.key === undefined ? ', not kept' : ` ${made.key}`
+    this.buildLog.note(`${kind} layer: ${made.origin}${named}`)
+    return made
+  }
+
+  private readonly emit: LogSink = (event) => (this.request.log ?? silent)(event)
+
+  private async layers(): Promise<LayerStore> {
+    const directory = layersDirectory(this.request.stateDirectory)
+    this.store ??= LayerStore.open(directory, this.cleanup, this.emit)
+    return this.store
+  }
+
+  private context({ name, version }: Subject): StepContext {
+    return {
+      subject: version === undefined ? name : `${name} ${version}`,
+      recorder: this.recorder,
+      buildLog: this.buildLog,
+      log: this.emit,
+      signal: this.signal,
+      deadlineMs: this.deadlineMs,
+      shellOnFailure: this.request.shellOnFailure === true,
+    }
+  }
+}
