@@ -25,3 +25,13 @@ export function sizeInBytes(text: string | undefined, option: string): number | 
   if (size !== undefined && size > 0n) return Number(size)
   throw usageError(`${option}=${text} is no size`, 'write a number of bytes, or one with K, M or G')
 }
+
+/** For options with several words in one value, divided by commas or blanks; repeating one adds to it. */
+export function list(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), ...text.split(/[,\s]+/).filter((word) => word !== '')]
+}
+
+/** For options that may be repeated. */
+export function collect(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), text]
+}

@@ -2,27 +2,27 @@
  * Builds Debian source packages as Debian's build daemons do: apt installs what the source asks for,
  * dpkg-buildpackage builds, the `.changes` says what came of it.
  */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { describeDebianTree } from '../base-tree.ts'
 import type { BuildRequest, Driver, DriverRun, Subject } from '../driver.ts'
+import { apt } from '../installers/apt.ts'
 import type { Writable } from '../layers.ts'
+import { buildUserName } from '../places.ts'
 import type { ResultFile } from '../results.ts'
-import type { BuildLayer, BuildSession } from '../session.ts'
+import type { BuildSession } from '../session.ts'
+import { containerFacts, provideToolchain, readOnlyLayer } from '../toolchain-layer.ts'
 import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
 import { IndexCache } from './index-cache.ts'
-import { installedPackages } from './installed-packages.ts'
-import { currentIndexes, dependencyKey, layerIndexes, toolchainKey } from './layer-keys.ts'
-import { buildHostName, buildUserName } from './places.ts'
+import { dependencyKey } from './layer-keys.ts'
+import { homeDirectory } from './places.ts'
 import {
   planDebianBuild,
   type BuildLayers,
   type BuildPhase,
   type DebianBuildOptions,
 } from './plan.ts'
-import { prepareRoot } from './prepare-root.ts'
 import type { SourceRequest } from './source-argument.ts'
 import { stageSource, type StagedSource } from './stage-source.ts'
 
@@ -38,13 +38,11 @@ export const debianDriver: Driver<DebianBuild> = {
   begin: (session) => new DebianRun(session),
 }
 
-const database = ['var/lib/dpkg/status']
-
 const nowhere: Writable = { upper: '', work: '' }
 
 class DebianRun implements DriverRun {
   private readonly session: BuildSession<DebianBuild>
-  private readonly indexes: ReturnType<typeof currentIndexes>
+  private readonly indexes: ReturnType<typeof apt.currentIndexes>
   private readonly stopAsking = new AbortController()
   private source: StagedSource | undefined
   private toolchain: Writable = nowhere
@@ -57,7 +55,9 @@ class DebianRun implements DriverRun {
     const signals = signal === undefined ? [stop] : [stop, signal]
     // Goes on while the source is fetched.
     this.indexes =
-      fresh === true ? Promise.resolve(undefined) : currentIndexes(tree, AbortSignal.any(signals))
+      fresh === true
+        ? Promise.resolve(undefined)
+        : apt.currentIndexes(tree, AbortSignal.any(signals))
     this.indexes.catch(() => undefined)
   }
 
@@ -77,22 +77,13 @@ class DebianRun implements DriverRun {
 
   async dependencies(): Promise<void> {
     const { session } = this
-    const { base, request } = session
-    const indexes = await this.indexes
-    const toolchain = await session.layer({
-      kind: 'toolchain',
-      key: indexes === undefined ? undefined : await toolchainKey(base, indexes),
-      database,
-      fill: async (layer) => {
-        await prepareRoot(base.path, layer.upper)
-        this.toolchain = layer
-        await this.steps('toolchain')
-        // The mirror may have moved on since it was asked: what apt took counts.
-        const taken = indexes === undefined ? undefined : await layerIndexes(layer.upper)
-        return taken === undefined ? undefined : toolchainKey(base, taken)
-      },
+    const { request } = session
+    const toolchain = await provideToolchain(session, apt, this.subject, {
+      home: homeDirectory,
+      packages: ['build-essential', 'fakeroot'],
+      indexes: await this.indexes,
     })
-    this.toolchain = readOnly(toolchain)
+    this.toolchain = readOnlyLayer(toolchain)
     const key =
       toolchain.key === undefined
         ? undefined
@@ -100,15 +91,15 @@ class DebianRun implements DriverRun {
     const dependencies = await session.layer({
       kind: 'dependencies',
       key,
-      database,
+      database: apt.database,
       fill: async (layer) => {
         this.installed = layer
         await this.steps('dependencies')
         return key
       },
     })
-    this.installed = readOnly(dependencies)
-    const packages = await installedPackages([dependencies.upper, toolchain.upper, request.tree])
+    this.installed = readOnlyLayer(dependencies)
+    const packages = await apt.installed([dependencies.upper, toolchain.upper, request.tree])
     session.note({ packages })
   }
 
@@ -155,7 +146,7 @@ class DebianRun implements DriverRun {
   }
 
   private async steps(phase: BuildPhase): Promise<void> {
-    const { request, place, machine } = this.session
+    const { request, place } = this.session
     const layers: BuildLayers = {
       tree: request.tree,
       toolchain: this.toolchain,
@@ -167,17 +158,9 @@ class DebianRun implements DriverRun {
       source: this.staged,
       options: request.options,
       layers,
-      machine,
-      hostname: buildHostName,
       user: buildUserName,
-      proxy: request.proxy ?? {},
-      hostsFile: existsSync('/etc/hosts'),
+      ...containerFacts(this.session),
     })
     for (const step of plan) if (step.phase === phase) await this.session.run(step, this.subject)
   }
-}
-
-/** A kept layer is below others only. */
-function readOnly({ upper }: BuildLayer): Writable {
-  return { upper, work: '' }
 }

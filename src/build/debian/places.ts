@@ -8,9 +8,3 @@ export const sourceDirectory = '/build/source'
 
 /** The home of the build user, which must not exist: a build that writes there fails. */
 export const homeDirectory = '/nonexistent'
-
-export const buildUserName = 'builder'
-export const buildUserId = 2000
-
-/** Host name in the container; `/etc/hosts` there knows it. */
-export const buildHostName = 'build'

@@ -3,11 +3,13 @@
  * environment, in which layers, with or without a network. Pure, so that it can be shown and tested.
  */
 import type { Settings } from '../../settings/settings.ts'
-import { builderSettings, installerSettings, overlay, type ContainerFacts } from '../containers.ts'
+import { builderSettings, overlay, type ContainerFacts } from '../containers.ts'
 import type { BuildOptions } from '../driver.ts'
+import { aptCommand } from '../installers/apt.ts'
 import type { Writable } from '../layers.ts'
 import { buildDirectory, homeDirectory, sourceDirectory } from './places.ts'
 import type { Step } from '../step-runner.ts'
+import { installerStep } from '../toolchain-layer.ts'
 import { sourceDirectoryName } from './source-control.ts'
 import type { StagedSource } from './stage-source.ts'
 
@@ -45,37 +47,15 @@ export interface PlanRequest extends ContainerFacts {
   readonly user: string
 }
 
-export type BuildPhase = 'toolchain' | 'dependencies' | 'unpack' | 'build'
+export type BuildPhase = 'dependencies' | 'unpack' | 'build'
 
 export interface BuildStep extends Step {
   readonly phase: BuildPhase
-  readonly failure:
-    | 'DEPENDENCY_INDEX'
-    | 'DEPENDENCY_INSTALL'
-    | 'DEPENDENCY_UNSATISFIABLE'
-    | 'SOURCE_UNPACK'
-    | 'BUILD_FAILED'
 }
 
-const aptOptions = [
-  ['-q', '-y', '--no-install-recommends'],
-  ['-o', 'Acquire::Languages=none'],
-  ['-o', 'Acquire::Retries=3'],
-  // Else apt goes on with old indexes when a mirror cannot be reached, and succeeds.
-  ['-o', 'APT::Update::Error-Mode=any'],
-  ['-o', 'Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false'],
-  ['-o', 'APT::Keep-Downloaded-Packages=false'],
-  ['-o', 'Dpkg::Use-Pty=0'],
-].flat()
-
-/** Plans all steps, in order. */
+/** Plans all steps above the toolchain's layer, in order. */
 export function planDebianBuild(request: PlanRequest): readonly BuildStep[] {
-  return [
-    ...toolchainSteps(request),
-    dependencyStep(request),
-    ...unpackSteps(request),
-    buildStep(request),
-  ]
+  return [dependencyStep(request), ...unpackSteps(request), buildStep(request)]
 }
 
 /** The dpkg-buildpackage option for a scope; none means a full build. */
@@ -86,55 +66,21 @@ export function scopeOption({ any, all, source }: BuildScope): string | undefine
   return '-S'
 }
 
-function toolchainSteps(request: PlanRequest): BuildStep[] {
-  const { tree, toolchain } = request.layers
-  const step = (
-    id: string,
-    title: string,
-    failure: BuildStep['failure'],
-    keep: boolean,
-    ...command: string[]
-  ): BuildStep => ({
-    id,
-    phase: 'toolchain',
-    title,
-    settings: aptSettings(request, overlay([tree], toolchain, id, keep), command),
-    failure,
-    hint: mirrorHint,
-  })
-  return [
-    step('update', 'read package indexes', 'DEPENDENCY_INDEX', false, 'update'),
-    step('upgrade', 'upgrade the build root', 'DEPENDENCY_INSTALL', false, 'dist-upgrade'),
-    step(
-      'toolchain',
-      'install the toolchain',
-      'DEPENDENCY_INSTALL',
-      true,
-      'install',
-      'build-essential',
-      'fakeroot',
-    ),
-  ]
-}
-
 function dependencyStep(request: PlanRequest): BuildStep {
   const { scope, profiles } = request.options
   const { tree, toolchain, dependencies, sources } = request.layers
   const only = scope.any === scope.all ? [] : [scope.any ? '--arch-only' : '--indep-only']
   const chosen = profiles.length === 0 ? [] : ['-P', profiles.join(',')]
-  const command = [...only, ...chosen, 'build-dep', controlPath(request.source)]
-  const root = overlay([tree, toolchain.upper, sources], dependencies, 'build-dep', true)
-  return {
+  const command = aptCommand([...only, ...chosen, 'build-dep', controlPath(request.source)], {
     id: 'build-dep',
-    phase: 'dependencies',
     title: 'install build dependencies',
-    settings: aptSettings(request, root, command),
     failure: 'DEPENDENCY_UNSATISFIABLE',
     hint: dependencyHint,
-  }
+  })
+  const root = overlay([tree, toolchain.upper, sources], dependencies, command.id, true)
+  return { ...installerStep(command, request, root), phase: 'dependencies' }
 }
 
-const mirrorHint = 'check the network and the package sources of the tree (etc/apt/sources.list*)'
 const dependencyHint =
   'build in a tree of a release that has these packages, or add the package source that has them to the tree'
 
@@ -204,23 +150,6 @@ function buildStep(request: PlanRequest): BuildStep {
     failure: 'BUILD_FAILED',
     hint: 'look into the log; --shell-on-failure opens a shell where the build stopped',
   }
-}
-
-/** apt-get as root, with the host's network. */
-function aptSettings(
-  request: PlanRequest,
-  root: Settings['root'],
-  command: readonly string[],
-): Settings {
-  return installerSettings(request, {
-    root,
-    command: ['apt-get', ...aptOptions, ...command],
-    environment: {
-      DEBIAN_FRONTEND: 'noninteractive',
-      DEBCONF_NONINTERACTIVE_SEEN: 'true',
-      DEBIAN_PRIORITY: 'critical',
-    },
-  })
 }
 
 /** As the build user, without a network, above all layers; what sbuild's builds see. */

@@ -9,7 +9,7 @@ import { compareVersions } from '../../bootstrap/debian/version.ts'
 import { NspawnError } from '../../errors.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { withoutSecrets } from '../../transfer/url.ts'
-import type { AptSuite } from './apt-sources.ts'
+import type { AptSuite } from '../installers/apt-sources.ts'
 import { listedFiles, type ListedFile } from './file-list.ts'
 import type { IndexCache } from './index-cache.ts'
 

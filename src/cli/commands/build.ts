@@ -1,28 +1,27 @@
-/** `build NAME SOURCE` */
+/** `build NAME SOURCE`: finds out whose source it is, and lets that family build it. */
+import { Option } from 'commander'
 import { availableParallelism } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
-import { buildDebian } from '../../build/debian/build.ts'
-import type { BuildScope } from '../../build/debian/plan.ts'
 import type { BuildResult } from '../../build/driver.ts'
-import { readSourceArgument } from '../../build/debian/source-argument.ts'
+import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
-import type { VerbModule } from '../context.ts'
+import { debianFamily } from '../build/debian.ts'
+import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
+import type { CliContext, VerbModule } from '../context.ts'
+import { collect } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
+import { requireRoot } from '../root.ts'
+
+const families: readonly BuildFamily[] = [debianFamily]
 
 interface BuildVerbOptions {
+  readonly driver?: string
   readonly output: string
   readonly jobs?: string
-  readonly profiles?: string[]
-  readonly buildOptions?: string[]
-  readonly archOnly?: boolean
-  readonly indepOnly?: boolean
-  readonly sourceToo?: boolean
   readonly network?: boolean
   readonly setenv?: string[]
   readonly timeout?: string
-  readonly keyring?: string[]
-  readonly requireSignature?: boolean
   readonly keep?: boolean
   readonly fresh?: boolean
   readonly shellOnFailure?: boolean
@@ -38,81 +37,98 @@ export const define: VerbModule['define'] = (command, run) => {
       '<source>',
       'a .dsc by path or URL, a directory with debian/, or NAME[=VERSION] of the archive',
     )
+    .argument('[command...]', 'after --')
+    .addOption(
+      new Option('--driver <family>', 'whose source it is, where it could be of several').choices(
+        families.map(({ driver }) => driver),
+      ),
+    )
     .option('-o, --output <dir>', 'where results go', '.')
     .option('-j, --jobs <n>', 'how much the build may do at once; default one for each processor')
-    .option('-P, --profiles <names>', 'build profiles, divided by commas', list)
-    .option(
-      '--build-options <words>',
-      'DEB_BUILD_OPTIONS: nocheck, nodoc, …; divided by commas or blanks',
-      list,
-    )
-    .option('--arch-only', 'only packages of this architecture')
-    .option('--indep-only', 'only packages for all architectures')
-    .option('--source-too', 'the source package as well')
     .option(
       '--network',
       'leave the network to the build; otherwise it has a loopback interface only',
     )
     .option('-E, --setenv <NAME=VALUE>', 'a variable for the build; may be repeated', collect)
     .option('--timeout <span>', 'end the build after so long: 90, 30min, 2h')
-    .option('--keyring <file>', 'keys that must have signed the source; may be repeated', collect)
-    .option('--require-signature', 'no build without a good signature of a known developer')
     .option('--fresh', 'install toolchain and dependencies anew, for this build alone')
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-on-failure', 'open a shell where the build failed')
-    .action((name: string, source: string, options: BuildVerbOptions) =>
-      run(
-        async (context) => {
-          if (process.geteuid?.() !== 0) {
-            throw new NspawnError('builds need root for now', {
-              code: 'NOT_ROOT',
-              hint: 'try again with sudo',
-            })
-          }
-          if (context.style === 'json' && options.shellOnFailure === true) {
-            throw usageError(
-              'give --json or --shell-on-failure, not both',
-              'the shell would write between the events',
-            )
-          }
-          const result = await buildDebian({
-            tree: treePath(name, context.machinesDirectory),
-            source: readSourceArgument(source, process.cwd()),
-            outputDirectory: resolve(options.output),
-            stateDirectory: context.stateDirectory,
-            options: {
-              scope: scope(options),
-              jobs: options.jobs === undefined ? availableParallelism() : jobs(options.jobs),
-              buildOptions: options.buildOptions ?? [],
-              profiles: options.profiles ?? [],
-              network: options.network === true ? 'host' : 'none',
-              environment: variables(options.setenv ?? []),
-            },
-            signature: {
-              keyrings: (options.keyring ?? []).map((path) => resolve(path)),
-              required: options.requireSignature === true,
-            },
-            timeoutMs: options.timeout === undefined ? undefined : spanMs(options.timeout),
-            owner: invokingUser(),
-            keep: options.keep,
-            fresh: options.fresh,
-            shellOnFailure: options.shellOnFailure,
-            proxy: proxyVariables(),
-            signal: context.signal,
-            log: context.log,
-          })
-          context.result(result, describe(result))
-          return 0
-        },
-        { output: 'shown' },
-      ),
-    )
+  addFamilyOptions(command, families)
+  command.action((name: string, source: string, words: string[], options: BuildVerbOptions) =>
+    run(
+      async (context) => {
+        requireRoot('building')
+        if (context.style === 'json' && options.shellOnFailure === true) {
+          throw usageError(
+            'give --json or --shell-on-failure, not both',
+            'the shell would write between the events',
+          )
+        }
+        const family = familyOf(source, options.driver)
+        const [foreign] = foreignOptions(command, family, families)
+        if (foreign !== undefined) {
+          throw usageError(
+            `${foreign.option} is for ${foreign.builds}, and ${source} is none of them`,
+            'say whose source it is with --driver',
+          )
+        }
+        const common = commonRequest(name, options, context)
+        const result = await family.build(common, source, words, command.opts())
+        context.result(result, describe(result))
+        return 0
+      },
+      { output: 'shown' },
+    ),
+  )
 }
 
-function describe(result: BuildResult): string {
-  const { name, version = '', files, logPath, recordPath, record } = result
+function familyOf(source: string, asked: string | undefined): BuildFamily {
+  const candidates = asked === undefined ? recogniseSource(source, process.cwd()) : [asked]
+  const found = families.filter(({ driver }) => candidates.includes(driver))
+  const [family] = found
+  if (family === undefined) {
+    throw new NspawnError(`nothing that can be built: ${source}`, {
+      code: 'SOURCE_INVALID',
+      operation: 'recognise source',
+      subject: resolve(source),
+      hint: `known are ${families.map(({ builds }) => builds).join(', ')}`,
+    })
+  }
+  if (found.length > 1) {
+    throw usageError(
+      `${source} could be ${found.map(({ builds }) => builds).join(' or ')}`,
+      `say which with --driver=${found.map(({ driver }) => driver).join('|')}`,
+    )
+  }
+  return family
+}
+
+function commonRequest(name: string, options: BuildVerbOptions, context: CliContext) {
+  return {
+    tree: treePath(name, context.machinesDirectory),
+    outputDirectory: resolve(options.output),
+    stateDirectory: context.stateDirectory,
+    options: {
+      jobs: options.jobs === undefined ? availableParallelism() : jobs(options.jobs),
+      network: options.network === true ? ('host' as const) : ('none' as const),
+      environment: variables(options.setenv ?? []),
+    },
+    timeoutMs: options.timeout === undefined ? undefined : spanMs(options.timeout),
+    owner: invokingUser(),
+    keep: options.keep,
+    fresh: options.fresh,
+    shellOnFailure: options.shellOnFailure,
+    proxy: proxyVariables(),
+    signal: context.signal,
+    log: context.log,
+  }
+}
+
+function describe({ name, version, files, logPath, recordPath, record }: BuildResult): string {
+  const what = version === undefined ? name : `${name} ${version}`
   return [
-    `built ${`${name} ${version}`.trim()} in ${seconds(record.seconds * 1000)}`,
+    `built ${what} in ${seconds(record.seconds * 1000)}`,
     ...[...files, logPath, recordPath].map((path) => `  ${path}`),
   ].join('\n')
 }
@@ -125,12 +141,6 @@ function treePath(name: string, machinesDirectory: string): string {
     `${name} is a disk image; builds need a tree`,
     'make one with "tsnspawn-build create debian"',
   )
-}
-
-function scope({ archOnly, indepOnly, sourceToo }: BuildVerbOptions): BuildScope {
-  if (archOnly === true && indepOnly === true)
-    throw usageError('give --arch-only or --indep-only, not both')
-  return { any: indepOnly !== true, all: archOnly !== true, source: sourceToo === true }
 }
 
 function jobs(text: string): number {
@@ -186,12 +196,4 @@ function proxyVariables(): Record<string, string> {
   return Object.fromEntries(
     entries.filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
   )
-}
-
-function list(text: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), ...text.split(/[,\s]+/).filter((word) => word !== '')]
-}
-
-function collect(text: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), text]
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { parseDeb822 } from '../../../../src/bootstrap/debian/deb822.ts'
 import { listedFiles } from '../../../../src/build/debian/file-list.ts'
-import { parseStatus } from '../../../../src/build/debian/installed-packages.ts'
+import { parseStatus } from '../../../../src/build/installers/dpkg-packages.ts'
 import {
   parseDsc,
   parseSourceTree,

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readSourceArgument } from '../../../../src/build/debian/source-argument.ts'
-import { withBuildUser } from '../../../../src/build/debian/prepare-root.ts'
 
 let directory: string
 beforeAll(() => {
@@ -38,23 +37,4 @@ test.each([
   ['http://[/hello_1.dsc', 'SOURCE_INVALID'],
 ])('%s is refused as %s', (text, code) => {
   expect(() => read(text)).toThrow(expect.objectContaining({ code }))
-})
-
-test('the build user is added to what the tree has', () => {
-  const accounts = {
-    passwd: 'root:x:0:0::/root:/bin/sh',
-    group: 'root:x:0:\n',
-    shadow: 'root:*:1::::::\n',
-    gshadow: undefined,
-  }
-  expect(withBuildUser(accounts)).toEqual({
-    passwd: 'root:x:0:0::/root:/bin/sh\nbuilder:x:2000:2000::/nonexistent:/bin/sh\n',
-    group: 'root:x:0:\nbuilder:x:2000:\n',
-    shadow: 'root:*:1::::::\nbuilder:*:19000:0:99999:7:::\n',
-    gshadow: undefined,
-  })
-  const taken = { ...accounts, passwd: 'mary:x:2000:2000::/:/bin/sh\n' }
-  expect(() => withBuildUser(taken)).toThrow(
-    'the tree has a user or group builder or 2000 of its own',
-  )
 })

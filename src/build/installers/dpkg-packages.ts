@@ -1,19 +1,14 @@
 /** The packages of a build root, read from dpkg's own database: no container is needed for it. */
 import { readTreeFile } from '../tree-path.ts'
 import { parseDeb822 } from '../../bootstrap/debian/deb822.ts'
-
-export interface InstalledPackage {
-  readonly name: string
-  readonly version: string
-  readonly architecture: string
-}
+import type { InstalledPackage } from './installer.ts'
 
 /**
  * What is installed, sorted by name.
  *
  * @param layers host directories, topmost first; the first one with a database counts
  */
-export async function installedPackages(
+export async function installedDpkgPackages(
   layers: readonly string[],
 ): Promise<readonly InstalledPackage[]> {
   for (const layer of layers) {

@@ -1,38 +1,55 @@
 /**
- * What the dependency layer holds before the first package is installed into it: the build user,
- * a policy that keeps services from starting, and names for loopback. Written as files, so that the
- * tree needs no tools for it and stays as it is.
+ * What the lowest layer holds before the first package is installed into it: the build user, names for
+ * loopback, and a family's own files. Written as files, so that the tree needs no tools for it and stays
+ * as it is.
  */
 import { chmod, chown, lstat, mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { NspawnError } from '../../errors.ts'
-import { findInTree, readTreeFile } from '../tree-path.ts'
-import { buildHostName, buildUserId, buildUserName, homeDirectory } from './places.ts'
-import { missing } from '../../read-if-there.ts'
-
-/** invoke-rc.d(8): 101 is "action forbidden by policy". */
-const policy = '#!/bin/sh\nexit 101\n'
+import { NspawnError } from '../errors.ts'
+import { missing } from '../read-if-there.ts'
+import { findInTree, readTreeFile } from './tree-path.ts'
+import { buildHostName, buildUserId, buildUserName } from './places.ts'
 
 const hosts = `127.0.0.1 localhost
 127.0.1.1 ${buildHostName}
 ::1 localhost ip6-localhost ip6-loopback
 `
 
+export interface RootFile {
+  /** Relative to the root. */
+  readonly path: string
+  readonly text: string
+  readonly mode: number
+}
+
+export interface RootWishes {
+  /** Of the build user; not made. */
+  readonly home: string
+  readonly files?: readonly RootFile[]
+}
+
 /**
  * Fills `layer` (an existing, empty directory) for builds above `tree`.
  *
  * @throws NspawnError `INVALID_TREE` when the tree has other users where the build user belongs
  */
-export async function prepareRoot(tree: string, layer: string): Promise<void> {
+export async function prepareRoot(
+  tree: string,
+  layer: string,
+  { home, files = [] }: RootWishes,
+): Promise<void> {
   await chmod(layer, 0o755)
-  await put(tree, layer, 'usr/sbin/policy-rc.d', policy, 0o755)
+  for (const { path, text, mode } of files) await put(tree, layer, path, text, mode)
   await put(tree, layer, 'etc/hosts', hosts, 0o644)
-  const accounts = withBuildUser({
-    passwd: (await readTreeFile(tree, 'etc/passwd')) ?? '',
-    group: (await readTreeFile(tree, 'etc/group')) ?? '',
-    shadow: await readTreeFile(tree, 'etc/shadow'),
-    gshadow: await readTreeFile(tree, 'etc/gshadow'),
-  })
+  const accounts = withBuildUser(
+    {
+      passwd: (await readTreeFile(tree, 'etc/passwd')) ?? '',
+      group: (await readTreeFile(tree, 'etc/group')) ?? '',
+      shadow: await readTreeFile(tree, 'etc/shadow'),
+      gshadow: await readTreeFile(tree, 'etc/gshadow'),
+    },
+    home,
+  )
   for (const [name, text] of Object.entries(accounts)) {
     if (text !== undefined)
       await put(tree, layer, `etc/${name}`, text, name.endsWith('shadow') ? 0o640 : 0o644)
@@ -51,7 +68,7 @@ export interface Accounts {
  *
  * @throws NspawnError `INVALID_TREE` when its name or number belongs to somebody else
  */
-export function withBuildUser(accounts: Accounts): Accounts {
+export function withBuildUser(accounts: Accounts, home: string): Accounts {
   const id = String(buildUserId)
   const taken = (text: string): boolean =>
     text.split('\n').some((line) => {
@@ -69,7 +86,7 @@ export function withBuildUser(accounts: Accounts): Accounts {
   const add = (text: string, line: string) =>
     `${text === '' || text.endsWith('\n') ? text : `${text}\n`}${line}\n`
   return {
-    passwd: add(accounts.passwd, `${buildUserName}:x:${id}:${id}::${homeDirectory}:/bin/sh`),
+    passwd: add(accounts.passwd, `${buildUserName}:x:${id}:${id}::${home}:/bin/sh`),
     group: add(accounts.group, `${buildUserName}:x:${id}:`),
     shadow:
       accounts.shadow === undefined

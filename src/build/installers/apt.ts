@@ -1,0 +1,111 @@
+/** apt in build containers, as sbuild calls it. */
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { NspawnError } from '../../errors.ts'
+import { fetchText } from '../../transfer/download.ts'
+import { parseUrl } from '../../transfer/url.ts'
+import type { RootFile } from '../prepare-root.ts'
+import { findInTree } from '../tree-path.ts'
+import { readAptSuites } from './apt-sources.ts'
+import { installedDpkgPackages } from './dpkg-packages.ts'
+import type { Installer, InstallerCommand } from './installer.ts'
+
+/** invoke-rc.d(8): 101 is "action forbidden by policy", which keeps services from starting. */
+const policy: RootFile = {
+  path: 'usr/sbin/policy-rc.d',
+  text: '#!/bin/sh\nexit 101\n',
+  mode: 0o755,
+}
+
+const releaseLimitBytes = 32 * 1024 ** 2
+
+const aptOptions = [
+  ['-q', '-y', '--no-install-recommends'],
+  ['-o', 'Acquire::Languages=none'],
+  ['-o', 'Acquire::Retries=3'],
+  // Else apt goes on with old indexes when a mirror cannot be reached, and succeeds.
+  ['-o', 'APT::Update::Error-Mode=any'],
+  ['-o', 'Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false'],
+  ['-o', 'APT::Keep-Downloaded-Packages=false'],
+  ['-o', 'Dpkg::Use-Pty=0'],
+].flat()
+
+const environment = {
+  DEBIAN_FRONTEND: 'noninteractive',
+  DEBCONF_NONINTERACTIVE_SEEN: 'true',
+  DEBIAN_PRIORITY: 'critical',
+}
+
+const mirrorHint = 'check the network and the package sources of the tree (etc/apt/sources.list*)'
+
+/** Any call of apt-get; the words come after its options. */
+export function aptCommand(
+  words: readonly string[],
+  rest: Pick<InstallerCommand, 'id' | 'title' | 'failure'> & { readonly hint?: string },
+): InstallerCommand {
+  return { hint: mirrorHint, ...rest, command: ['apt-get', ...aptOptions, ...words], environment }
+}
+
+export const apt: Installer = {
+  id: 'apt',
+  version: 1,
+  database: ['var/lib/dpkg/status'],
+  configuration: [
+    'var/lib/dpkg/arch',
+    'etc/apt',
+    ...['sources.list.d', 'apt.conf.d', 'preferences.d', 'trusted.gpg.d', 'keyrings'].map(
+      (name) => `etc/apt/${name}`,
+    ),
+  ],
+  rootFiles: [policy],
+
+  currentIndexes: async (tree, signal) => {
+    try {
+      const suites = await readAptSuites(tree)
+      const digests = suites.map(async ({ uri, suite }) => {
+        if (suite.endsWith('/')) throw new NspawnError('a flat repository', { code: 'NO_IDENTITY' })
+        const url = parseUrl(`${uri.replace(/\/+$/, '')}/dists/${suite}/InRelease`)
+        return digest(await fetchText({ url, maxBytes: releaseLimitBytes, retries: 1, signal }))
+      })
+      return suites.length === 0 ? undefined : (await Promise.all(digests)).toSorted()
+    } catch (error) {
+      if (error instanceof NspawnError && error.code !== 'CANCELED') return undefined
+      throw error
+    }
+  },
+
+  layerIndexes: async (upper) => {
+    const place = findInTree(upper, 'var/lib/apt/lists')
+    if (place === undefined) return undefined
+    const names = (await readdir(place)).filter((name) => name.endsWith('_InRelease'))
+    const digests = names.map(async (name) => digest(await readFile(join(place, name), 'utf8')))
+    return names.length === 0 ? undefined : (await Promise.all(digests)).toSorted()
+  },
+
+  refresh: () => [
+    aptCommand(['update'], {
+      id: 'update',
+      title: 'read package indexes',
+      failure: 'DEPENDENCY_INDEX',
+    }),
+    aptCommand(['dist-upgrade'], {
+      id: 'upgrade',
+      title: 'upgrade the build root',
+      failure: 'DEPENDENCY_INSTALL',
+    }),
+  ],
+
+  install: (packages) =>
+    aptCommand(['install', ...packages], {
+      id: 'install',
+      title: `install ${packages.join(', ')}`,
+      failure: 'DEPENDENCY_INSTALL',
+    }),
+
+  installed: installedDpkgPackages,
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}

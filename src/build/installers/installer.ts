@@ -1,0 +1,61 @@
+/**
+ * A family's package manager inside build containers: how it is called, where its database lies, and
+ * what its layers depend on. Package managers on the host, which make trees, are `bootstrap`'s.
+ */
+import type { RootFile } from '../prepare-root.ts'
+
+export type InstallerId = 'apt'
+
+/** Digests of package indexes, as mirrors have them now or as a layer was made with; sorted. */
+export type IndexIdentity = readonly string[]
+
+/** One call of the package manager, as root and with a network. */
+export interface InstallerCommand {
+  /** Unique among the steps of a build, fit for a file name. */
+  readonly id: string
+  /** What it does, for people: "read package indexes". */
+  readonly title: string
+  readonly command: readonly string[]
+  readonly environment?: Readonly<Record<string, string>>
+  /** Code of the error when it fails. */
+  readonly failure: 'DEPENDENCY_INDEX' | 'DEPENDENCY_INSTALL' | 'DEPENDENCY_UNSATISFIABLE'
+  readonly hint: string
+}
+
+export interface InstalledPackage {
+  readonly name: string
+  readonly version: string
+  readonly architecture: string
+}
+
+export interface Installer {
+  readonly id: InstallerId
+  /** Grows whenever it fills layers in another way: older layers are not used then. */
+  readonly version: number
+  /** The package database, relative to the root: files, or directories of them. */
+  readonly database: readonly string[]
+  /** Files of the tree, and directories whose files, that decide what is installed from where. */
+  readonly configuration: readonly string[]
+  /** What the lowest layer has to hold besides accounts and names. */
+  readonly rootFiles: readonly RootFile[]
+  /**
+   * Asks the mirrors of a tree. Nothing is verified, nor need it be: the digests only find a layer for
+   * which the package manager itself has verified these very files.
+   *
+   * @returns `undefined` where that cannot be known: a local repository, a mirror out of reach
+   * @throws NspawnError `CANCELED`
+   */
+  currentIndexes(tree: string, signal: AbortSignal | undefined): Promise<IndexIdentity | undefined>
+  /** The same of what it fetched into a layer. */
+  layerIndexes(upper: string): Promise<IndexIdentity | undefined>
+  /** Reads the indexes, and brings the tree below up to date; in this order. */
+  refresh(): readonly InstallerCommand[]
+  /** @param packages names, which may have versions in the manager's own notation; not empty */
+  install(packages: readonly string[]): InstallerCommand
+  /**
+   * What is installed, sorted by name.
+   *
+   * @param layers host directories, topmost first; the first one with a database counts
+   */
+  installed(layers: readonly string[]): Promise<readonly InstalledPackage[]>
+}

@@ -1,0 +1,139 @@
+/**
+ * The layer that all builds above one tree share: the tree brought up to date, with the packages that
+ * every build of the family wants, the build user, and names for loopback.
+ */
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import type { Settings } from '../settings/settings.ts'
+import type { BaseTree } from './base-tree.ts'
+import { installerSettings, overlay, type ContainerFacts } from './containers.ts'
+import type { BuildRequest, Subject } from './driver.ts'
+import type { IndexIdentity, Installer, InstallerCommand } from './installers/installer.ts'
+import { layerKey, type Writable } from './layers.ts'
+import { buildHostName } from './places.ts'
+import { prepareRoot } from './prepare-root.ts'
+import type { BuildLayer, BuildSession } from './session.ts'
+import type { Step } from './step-runner.ts'
+import { findInTree, listTreeDirectory, readTreeFile } from './tree-path.ts'
+
+export interface ToolchainWishes {
+  /** Of the build user; not made. */
+  readonly home: string
+  /** Names in the manager's own notation. */
+  readonly packages: readonly string[]
+  /** What the mirrors have now; `undefined` where nobody can tell: then the layer is not kept. */
+  readonly indexes: IndexIdentity | undefined
+}
+
+/** Finds or makes the toolchain's layer. */
+export async function provideToolchain<Request extends BuildRequest>(
+  session: BuildSession<Request>,
+  installer: Installer,
+  subject: Subject,
+  { home, packages, indexes }: ToolchainWishes,
+): Promise<BuildLayer> {
+  const { base, request } = session
+  const key = async (identity: IndexIdentity | undefined) =>
+    identity === undefined ? undefined : toolchainKey(base, installer, packages, identity)
+  return session.layer({
+    kind: 'toolchain',
+    key: await key(indexes),
+    database: installer.database,
+    fill: async (layer) => {
+      await prepareRoot(base.path, layer.upper, { home, files: installer.rootFiles })
+      const facts = containerFacts(session)
+      for (const step of toolchainSteps(installer, packages, facts, request.tree, layer))
+        await session.run(step, subject)
+      // The mirror may have moved on since it was asked: what was taken counts.
+      return indexes === undefined ? undefined : key(await installer.layerIndexes(layer.upper))
+    },
+  })
+}
+
+/** The steps that fill a toolchain's layer above `tree`. Pure. */
+export function toolchainSteps(
+  installer: Installer,
+  packages: readonly string[],
+  facts: ContainerFacts,
+  tree: string,
+  layer: Writable,
+): readonly Step[] {
+  const refresh = installer.refresh()
+  const commands = packages.length === 0 ? refresh : [...refresh, installer.install(packages)]
+  return commands.map((command, index) =>
+    installerStep(
+      command,
+      facts,
+      overlay([tree], layer, command.id, index === commands.length - 1),
+    ),
+  )
+}
+
+/** A call of the package manager, as a step of a build. Pure. */
+export function installerStep(
+  { id, title, command, environment = {}, failure, hint }: InstallerCommand,
+  facts: ContainerFacts,
+  root: Settings['root'],
+): Step {
+  return {
+    id,
+    title,
+    settings: installerSettings(facts, { root, command, environment }),
+    failure,
+    hint,
+  }
+}
+
+/** What all containers of a build share. */
+export function containerFacts<Request extends BuildRequest>({
+  machine,
+  request,
+}: BuildSession<Request>): ContainerFacts {
+  return {
+    machine,
+    hostname: buildHostName,
+    proxy: request.proxy ?? {},
+    hostsFile: existsSync('/etc/hosts'),
+  }
+}
+
+/** A layer that is only read: nothing is mounted above its work directory. */
+export function readOnlyLayer({ upper }: Pick<BuildLayer, 'upper'>): Writable {
+  return { upper, work: '' }
+}
+
+async function toolchainKey(
+  base: BaseTree,
+  installer: Installer,
+  packages: readonly string[],
+  indexes: IndexIdentity,
+): Promise<string> {
+  const { path, identity } = base
+  const { dev, ino } = await stat(path)
+  // A layer's copy of an account file hides the tree's.
+  const accounts = ['etc/passwd', 'etc/group', 'etc/shadow', 'etc/gshadow']
+  const configuration = await digestFiles(path, [...accounts, ...installer.configuration])
+  const inputs = [path, dev, ino, identity, configuration, packages.toSorted(), indexes]
+  return layerKey([`${installer.id} toolchain`, installer.version, ...inputs])
+}
+
+/** Of each file, and of the files in each directory, its digest; what is not there counts too. */
+async function digestFiles(
+  root: string,
+  paths: readonly string[],
+): Promise<readonly (readonly [string, string])[]> {
+  const names: string[] = []
+  for (const path of paths) {
+    const found = findInTree(root, path)
+    const isDirectory = found !== undefined && (await stat(found)).isDirectory()
+    const entries = isDirectory ? await listTreeDirectory(root, path) : undefined
+    names.push(...(entries?.map((name) => `${path}/${name}`) ?? [path]))
+  }
+  return Promise.all(
+    names.map(async (name) => {
+      const text = (await readTreeFile(root, name)) ?? ''
+      return [name, createHash('sha256').update(text).digest('hex')] as const
+    }),
+  )
+}

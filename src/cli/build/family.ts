@@ -1,0 +1,49 @@
+/** How the `build` verb hands its options to a driver: each family adds its own, and reads them. */
+import type { Command, Option } from 'commander'
+import type { BuildOptions, BuildRequest, BuildResult, DriverId } from '../../build/driver.ts'
+
+/** Everything but what is particular to a family. */
+export type CommonRequest = Omit<BuildRequest, 'options'> & { readonly options: BuildOptions }
+
+export interface BuildFamily {
+  readonly driver: DriverId
+  /** What it builds, for help and messages: "Debian packages". */
+  readonly builds: string
+  /** Its options; no other family may have one of the same name. */
+  readonly options: readonly Option[]
+  /**
+   * Reads what the family's options say, and builds.
+   *
+   * @param source the argument as it was given
+   * @param words the command after `--`
+   * @throws NspawnError `USAGE`, `SOURCE_NOT_FOUND`, `SOURCE_INVALID` before anything is changed
+   */
+  build(
+    common: CommonRequest,
+    source: string,
+    words: readonly string[],
+    options: Readonly<Record<string, unknown>>,
+  ): Promise<BuildResult>
+}
+
+/** Adds the options of all families, each under a heading of its own. */
+export function addFamilyOptions(command: Command, families: readonly BuildFamily[]): void {
+  for (const { builds, options } of families) {
+    for (const option of options) command.addOption(option.helpGroup(`${builds}:`))
+  }
+}
+
+/** Long names of options that were typed and belong to other families than `family`. */
+export function foreignOptions(
+  command: Command,
+  family: BuildFamily,
+  families: readonly BuildFamily[],
+): readonly { readonly option: string; readonly builds: string }[] {
+  return families
+    .filter(({ driver }) => driver !== family.driver)
+    .flatMap(({ options, builds }) =>
+      options
+        .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
+        .map((option) => ({ option: option.long ?? option.flags, builds })),
+    )
+}
