@@ -18,6 +18,17 @@ export interface Isolation {
   readonly emulated?: boolean
   /** Tree that gets /dev, /proc and their like, for the scripts of its packages; and `templates/` of this package. */
   readonly apiFileSystems?: { readonly tree: string; readonly templates: string } | undefined
+  /**
+   * The program gets a /tmp and /var/tmp of its own, made in `directory`. Of what the host has there it sees `seen`:
+   * absolute paths, none below another.
+   */
+  readonly temporary?:
+    | {
+        readonly directory: string
+        readonly seen: readonly string[]
+        readonly templates: string
+      }
+    | undefined
 }
 
 /**
@@ -28,7 +39,7 @@ export interface Isolation {
  */
 export function isolated(
   argv: readonly [string, ...string[]],
-  { emulated = false, apiFileSystems }: Isolation = {},
+  { emulated = false, apiFileSystems, temporary }: Isolation = {},
 ): [string, ...string[]] {
   const dieWithUs = ['--pdeathsig', 'KILL', '--']
   const apart = [
@@ -44,7 +55,16 @@ export function isolated(
     apiFileSystems === undefined
       ? []
       : [join(apiFileSystems.templates, 'api-file-systems'), apiFileSystems.tree]
-  const program = [...(emulated ? withEmulators : []), ...withTree, ...argv]
+  const withOwnTemporary =
+    temporary === undefined
+      ? []
+      : [
+          join(temporary.templates, 'private-temporary'),
+          temporary.directory,
+          ...temporary.seen,
+          '--',
+        ]
+  const program = [...(emulated ? withEmulators : []), ...withOwnTemporary, ...withTree, ...argv]
   return ['setpriv', ...dieWithUs, 'unshare', ...apart, ...program]
 }
 

@@ -333,7 +333,7 @@ function toolPlace(
   host: BootstrapHost,
   run: ToolRun,
 ): ToolPlace | Promise<ToolPlace> {
-  if (strategy.place !== 'tools tree') return hostTools(host, run)
+  if (strategy.place !== 'tools tree') return hostTools(host, run, plan)
   const { machinesDirectory } = run.context
   const make = async (request: TreeRequest) =>
     createTree(await planCreate(request, machinesDirectory), { ...run.context, cache: 'off' })

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import type { Archive } from './archives/archive.ts'
+import { namedKeyrings, namedPlaces } from './named-places.ts'
 import type { TreePlan, TreeRequest } from './plan.ts'
 import type { Strategy, StrategyPaths } from './strategy.ts'
 import { runInTree, type HostBind } from './run-in-tree.ts'
@@ -41,15 +42,6 @@ export function inToolsTree(strategy: Strategy): Strategy {
       return strategy.obstacle(draft, { ...host, findProgram: somewhere, hasFile })
     },
   }
-}
-
-/** What the user names lies on the host. */
-function namedKeyrings(archive: Archive): string[] {
-  if (archive.family !== 'apt') return archive.keyring === undefined ? [] : [archive.keyring]
-  const beside = archive.repositories.flatMap(({ trust }) =>
-    trust.kind === 'keyring' ? [trust.path] : [],
-  )
-  return [...(archive.keyringFrom === 'option' ? [archive.keyring] : []), ...beside]
 }
 
 function somewhere(name: string): string {
@@ -176,42 +168,14 @@ async function runInside(
 
 /** Everything that a strategy may name on a command line, where it lies on the host. */
 function binds(paths: StrategyPaths, archive: Archive): HostBind[] {
-  const read = new Set([paths.templates, ...localPlaces(archive)])
-  const write = [paths.tree, paths.packages, paths.temporary]
+  const { written, read } = namedPlaces(paths, archive)
   const bind = (path: string, access: 'read-only' | 'read-write') => ({
     source: path,
     destination: path,
     access,
   })
   return [
-    ...write.map((path) => bind(path, 'read-write')),
-    ...[...read].filter((path) => existsSync(path)).map((path) => bind(path, 'read-only')),
+    ...written.map((path) => bind(path, 'read-write')),
+    ...read.map((path) => bind(path, 'read-only')),
   ]
-}
-
-/** Directories of local mirrors, and the keyrings that the user named. */
-function localPlaces(archive: Archive): string[] {
-  const places = [archive.mirror, ...otherUrls(archive)].flatMap((url) => {
-    // Below the first part that a tool will fill in.
-    const path = /^(?:file|copy):\/\/([^$]*)/.exec(url)?.[1]
-    return path === undefined ? [] : [path.replace(/\/+$/, '')]
-  })
-  return [...places, ...namedKeyrings(archive)]
-}
-
-function otherUrls(archive: Archive): string[] {
-  switch (archive.family) {
-    case 'apt':
-      return [
-        ...archive.extraSuites,
-        ...archive.repositories.map(({ uri }) => ({ mirror: uri })),
-      ].map(({ mirror }) => mirror)
-    case 'pacman':
-      return archive.repositories.flatMap(({ server, otherServers = [] }) => [
-        server,
-        ...otherServers,
-      ])
-    case 'rpm':
-      return archive.repositories.map(({ source }) => source.url)
-  }
 }

@@ -4,6 +4,8 @@ import type { LogEvent, LogSink } from '../log.ts'
 import type { CreateContext } from './create-context.ts'
 import type { BootstrapHost } from './host.ts'
 import { isolated, killIsolated, type Isolation } from '../isolation.ts'
+import { namedPlaces, placesBelowTemporary } from './named-places.ts'
+import type { TreePlan } from './plan.ts'
 import type { StrategyPaths } from './strategy.ts'
 import type { ToolLog } from './tool-log.ts'
 
@@ -43,7 +45,11 @@ export interface ToolRun {
 }
 
 /** Programs of the host, each in namespaces of its own. */
-export function hostTools(host: BootstrapHost, run: ToolRun): ToolPlace {
+export function hostTools(
+  host: BootstrapHost,
+  run: ToolRun,
+  { archive }: Pick<TreePlan, 'archive'>,
+): ToolPlace {
   const { context } = run
   return {
     findProgram: host.findProgram,
@@ -51,9 +57,17 @@ export function hostTools(host: BootstrapHost, run: ToolRun): ToolPlace {
     async run(argv, options = {}) {
       const { environment = {}, accept, apiFileSystems = 'none', emulated = false } = options
       run.log.add(`+ ${argv.join(' ')}`)
-      const { tree, templates } = run.paths
-      const mounted = apiFileSystems === 'mounted' ? { tree, templates } : undefined
-      const isolation: Isolation = { emulated, apiFileSystems: mounted }
+      const { tree, temporary, templates } = run.paths
+      const isolation: Isolation = {
+        emulated,
+        apiFileSystems: apiFileSystems === 'mounted' ? { tree, templates } : undefined,
+        // What they leave there, above all when they are killed, goes away with the stage.
+        temporary: {
+          directory: temporary,
+          seen: placesBelowTemporary(namedPlaces(run.paths, archive)),
+          templates,
+        },
+      }
       const { status, stdout } = await runProgram(
         `cannot run ${argv[0]}`,
         isolated(argv, isolation),

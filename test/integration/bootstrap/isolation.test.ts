@@ -1,14 +1,18 @@
 /** A tool that is wrapped leaves no mount and no process, whatever ends it. */
 import { execa } from 'execa'
-import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { randomSuffix } from '../../../src/images/random-suffix.ts'
 import { isolated, killIsolated } from '../../../src/isolation.ts'
 import { runProgram } from '../../../src/process.ts'
 import { processesNaming } from '../../fixtures/processes.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
+
+const templates = fileURLToPath(new URL('../../../templates', import.meta.url))
 
 /** Mounts something, leaves a background process that has let go of its output, says so, and waits. */
 const script = 'mount -t tmpfs none "$1" && setsid sleep 1000 <&- >&- 2>&- & echo ready; sleep 1000'
@@ -53,6 +57,25 @@ describe.skipIf(lacks('root', 'program:setpriv', 'program:unshare'))('isolated p
     await parent
     await expect.poll(() => shellsOf(mark), { interval: 20 }).toEqual([])
     expect(existsSync(mark)).toBe(true)
+  })
+
+  test('leave nothing in /tmp and /var/tmp, and see of them only what they may', async () => {
+    await using dir = await temporaryDirectory()
+    const [own, shown, hidden] = ['own', 'shown', 'hidden'].map((name) => join(dir.path, name))
+    for (const path of [own!, shown!, hidden!]) await mkdir(path)
+    await writeFile(join(shown!, 'key'), 'mine')
+    const mark = `tsnspawn-test-${randomSuffix()}`
+    const look = [
+      ...['for directory in /tmp /var/tmp; do stat -c %a $directory; echo >$directory/$1; done'],
+      ...['cat $2/key; ls $3 2>/dev/null; echo >$2/written'],
+    ].join('\n')
+    const temporary = { directory: own!, seen: [shown!], templates }
+    const argv = ['sh', '-c', look, 'sh', mark, shown!, hidden!] as const
+    const { stdout } = await runProgram('x', isolated(argv, { temporary }))
+    expect(stdout.split('\n')).toEqual(['1777', '1777', 'mine'])
+    for (const directory of ['/tmp', '/var/tmp']) expect(readdirSync(directory)).not.toContain(mark)
+    // What it may see is the host's own.
+    expect(readdirSync(shown!).toSorted()).toEqual(['key', 'written'])
   })
 
   test('see only themselves in /proc', async () => {
