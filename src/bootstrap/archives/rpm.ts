@@ -54,7 +54,7 @@ export function planRpmArchive(
       (role === 'base' || request.updates !== 'none'),
   )
   const official = known === undefined ? ofUnknown(release, recipe, current) : current
-  const mirror = request.mirror === undefined ? undefined : mirrorUrl(request.mirror)
+  const mirror = request.mirror === undefined ? undefined : archiveUrl(request.mirror, '--mirror')
   const repositories =
     mirror === undefined ? official : official.map((repository) => below(mirror, repository))
   const own = (request.repositories ?? []).map(readRepository)
@@ -127,6 +127,11 @@ function readRepository(text: string): PlannedRepository {
   return {
     id: match[1]!,
     title: match[1]!,
-    source: { kind: 'baseurl', url: mirrorUrl(match[2]!) },
+    source: { kind: 'baseurl', url: archiveUrl(match[2]!, '--repo') },
   }
+}
+
+/** apt alone knows of `copy:`. */
+function archiveUrl(said: string, option: '--mirror' | '--repo'): string {
+  return mirrorUrl(said, option).replace(/^copy:/, 'file:')
 }

@@ -19,7 +19,7 @@ export interface DpkgRun extends TreeInMaking {
 /**
  * @param words options of dpkg and its action, with names of packages where it wants such
  * @param files names in the directory of packages
- * @throws NspawnError `BOOTSTRAP_FAILED`
+ * @throws NspawnError `BOOTSTRAP_FAILED`, `BOOTSTRAP_SCRIPT`, `ENOSPC`
  */
 export async function runDpkg(
   { root, packages, users, log, context }: DpkgRun,
@@ -75,7 +75,7 @@ function failure(lines: readonly string[], status: number, log: ToolLog): Nspawn
   const why = lines[at + 1]?.trim() ?? ''
   const message = name === undefined ? lines.slice(-5).join('\n  ') : `${name}: ${why}`
   return new NspawnError(`cannot install packages in the new tree: ${message}`, {
-    code: 'BOOTSTRAP_FAILED',
+    code: / script subprocess /.test(why) ? 'BOOTSTRAP_SCRIPT' : 'BOOTSTRAP_FAILED',
     operation: 'dpkg',
     subject: name,
     status,

@@ -51,8 +51,9 @@ async function runApt(
   const command = ['apt-get', '--quiet', ...words] as const
   const { status } = await runInTree(tree, command, { network: 'host' })
   if (status === 0) return
+  const script = log.lines.some((line) => / script subprocess /.test(line))
   throw new NspawnError(`cannot bring the tree up to date: ${log.complaints().join('\n  ')}`, {
-    code: 'BOOTSTRAP_FAILED',
+    code: script ? 'BOOTSTRAP_SCRIPT' : 'BOOTSTRAP_FAILED',
     operation: command.join(' '),
     status,
     log: log.path,

@@ -2,6 +2,7 @@
 import { stripVTControlCharacters } from 'node:util'
 import { NspawnError } from '../../errors.ts'
 import type { PacmanArchive } from '../archives/pacman.ts'
+import { scriptsFailed } from '../failed-scripts.ts'
 import { diagnosePacman } from '../pacman/failures.ts'
 import { pacmanReader } from '../pacman/output.ts'
 import { runInTree, type CommandInTree, type TreeInMaking } from '../run-in-tree.ts'
@@ -11,6 +12,8 @@ import type { Family, InstalledPackage } from './family.ts'
 /** Its database: a directory for each package, see libalpm's `be_local.c`. */
 const database = '/var/lib/pacman/local'
 const lock = '/var/lib/pacman/db.lck'
+
+const notUpdated = 'cannot bring the tree up to date'
 
 export const pacman: Family<PacmanArchive> = {
   isPackage: (path, architecture) =>
@@ -83,32 +86,26 @@ export async function runPacman(
     if (told !== undefined) context.log(told)
   }
   const { status } = await runInTree(tree, command, { ...options, onLine })
-  warnOfScripts(reader.failedScripts, tree)
-  if (status === 0) return
   // Its lock would keep the next one out.
-  files.remove(lock)
-  const diagnosis = diagnosePacman(said)
-  throw new NspawnError(
-    `cannot bring the tree up to date: ${diagnosis?.message ?? log.complaints().join('\n  ')}`,
-    {
-      code: diagnosis?.code ?? 'BOOTSTRAP_FAILED',
-      operation: command.join(' '),
+  if (status !== 0) files.remove(lock)
+  if (reader.failedScripts.length > 0) {
+    const operation = command.join(' ')
+    throw scriptsFailed(notUpdated, reader.failedScripts, {
+      verb: 'update',
+      operation,
       status,
-      log: log.path,
-      hint: diagnosis?.hint,
-    },
-  )
-}
-
-/** pacman calls a package installed whose script has failed, and so do we; but not in silence. */
-export function warnOfScripts(
-  failed: readonly string[],
-  { log, context }: Pick<TreeInMaking, 'log' | 'context'>,
-): void {
-  for (const what of new Set(failed)) {
-    const text = `a script of ${what} has failed, which pacman takes for no failure; see ${log.path}`
-    context.log({ kind: 'warning', text })
+      log,
+    })
   }
+  if (status === 0) return
+  const diagnosis = diagnosePacman(said)
+  throw new NspawnError(`${notUpdated}: ${diagnosis?.message ?? log.complaints().join('\n  ')}`, {
+    code: diagnosis?.code ?? 'BOOTSTRAP_FAILED',
+    operation: command.join(' '),
+    status,
+    log: log.path,
+    hint: diagnosis?.hint,
+  })
 }
 
 /** Of the pacman in the tree; 0 where there is none. */

@@ -1,7 +1,9 @@
 /** rpm in a tree, and the package managers that stand on it: dnf and zypper. */
 import { NspawnError } from '../../errors.ts'
 import type { RpmArchive } from '../archives/rpm.ts'
+import { scriptsFailed } from '../failed-scripts.ts'
 import { findDatabase, queryPackages } from '../rpm/database.ts'
+import { scriptletWatch } from '../rpm/scriptlets.ts'
 import { runInTree } from '../run-in-tree.ts'
 import type { TreeFiles } from '../tree-files.ts'
 import type { Family, InstalledPackage } from './family.ts'
@@ -35,23 +37,29 @@ export const rpm: Family<RpmArchive> = {
       })
     }
     tree.context.log({ kind: 'step', text: command.join(' ') })
-    const { status } = await runInTree(tree, command, { network: 'host' })
+    const { log } = tree
+    const operation = command.join(' ')
+    const scripts = scriptletWatch(() => undefined)
+    const { status } = await runInTree(tree, command, { network: 'host', onLine: scripts.readLine })
+    const step = 'cannot bring the tree up to date'
+    if (status === scriptFailed || scripts.failed.length > 0)
+      throw scriptsFailed(step, scripts.failed, { verb: 'update', operation, status, log })
     if (updated.includes(status)) return
-    throw new NspawnError(
-      `cannot bring the tree up to date: ${tree.log.complaints().join('\n  ')}`,
-      {
-        code: 'BOOTSTRAP_FAILED',
-        operation: command.join(' '),
-        status,
-        log: tree.log.path,
-        hint: 'the log has the words of the package manager',
-      },
-    )
+    throw new NspawnError(`${step}: ${log.complaints().join('\n  ')}`, {
+      code: 'BOOTSTRAP_FAILED',
+      operation,
+      status,
+      log: log.path,
+      hint: 'the log has the words of the package manager',
+    })
   },
 }
 
 /** zypper says by 102 and 103 that something should be started again, see zypper(8), "EXIT CODES". */
 const updated: readonly number[] = [0, 102, 103]
+
+/** The same: by 107, that a script of a package failed; no other package manager ends so. */
+const scriptFailed = 107
 
 /** A rolling distribution wants its packages as they are now, whatever they were before. */
 function updateCommand(files: TreeFiles): [string, ...string[]] | undefined {

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 import { NspawnError } from '../../errors.ts'
 import { nearest } from '../../settings/nearest.ts'
 import type { PacmanArchive, PlannedPacmanRepository } from '../archives/pacman.ts'
-import { warnOfScripts } from '../families/pacman.ts'
+import { scriptsFailed } from '../failed-scripts.ts'
 import type { TreePlan } from '../plan.ts'
 import type { StrategyRun } from '../strategy.ts'
 import type { ToolResult } from '../tools.ts'
@@ -97,7 +97,13 @@ class Installation {
       readLine: reader.readLine,
     }
     await this.mendingCache(() => run.tools.run(argv, options))
-    warnOfScripts(reader.failedScripts, run)
+    if (reader.failedScripts.length > 0) {
+      throw scriptsFailed(`cannot make a tree with ${plan.strategy}`, reader.failedScripts, {
+        verb: 'create',
+        operation: 'pacman',
+        log: run.log,
+      })
+    }
     if (plan.signatures === 'required')
       await giveKeyring(this.keyring, new TreeFiles(run.paths.tree))
     await this.keepIndexes()

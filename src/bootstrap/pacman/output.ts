@@ -11,7 +11,7 @@ const steps: readonly (readonly [RegExp, string])[] = [
 export interface PacmanReader {
   /** A line as an event, or undefined when it says nothing new. */
   readonly readLine: (line: string) => LogEvent | undefined
-  /** Packages and hooks whose commands have failed, which pacman itself only mentions. */
+  /** Install scripts and hooks that have failed, which pacman itself only mentions. */
   readonly failedScripts: string[]
 }
 
@@ -47,10 +47,12 @@ export function pacmanReader(total?: number): PacmanReader {
       // Indexes have no version.
       if (fetched !== null && /-\d/.test(fetched[1]!))
         return progress(`fetching ${fetched[1]}`, ++done.fetched)
-      const installed = /^(?:installing|upgrading|reinstalling) (\S+?)\.\.\.$/.exec(line)
-      if (installed === null) return undefined
-      current = installed[1]!
-      return progress(`installing ${current}`, ++done.installed)
+      const changed =
+        /^(?:(installing|upgrading|reinstalling|downgrading)|removing) (\S+?)\.\.\.$/.exec(line)
+      if (changed === null) return undefined
+      current = `the install script of ${changed[2]}`
+      if (changed[1] === undefined) return undefined
+      return progress(`installing ${changed[2]}`, ++done.installed)
     },
   }
 }

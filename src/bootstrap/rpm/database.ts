@@ -2,9 +2,6 @@
  * The rpm database of a tree: asked by the tree's own rpm where it has one, since only that is sure to read it, else
  * by the host's.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { findProgram } from '../../find-program.ts'
 import { runProgram } from '../../process.ts'
@@ -14,7 +11,7 @@ import { isolated, killIsolated } from '../../isolation.ts'
 import { runInTree, type TreeInMaking } from '../run-in-tree.ts'
 import type { TreeFiles } from '../tree-files.ts'
 import { packageManagerEnvironment } from '../tools.ts'
-import { makeQueryHome } from './home.ts'
+import { databaseMacros, queryEnvironment } from './home.ts'
 
 /** Where distributions have it; one is often a link to the other. */
 const directories = ['/usr/lib/sysimage/rpm', '/var/lib/rpm'] as const
@@ -78,22 +75,18 @@ async function askFromOutside({ root, context }: TreeInMaking, path: string): Pr
       'install the package rpm, or put rpm into the tree with --include',
     )
   }
-  const home = mkdtempSync(join(tmpdir(), 'tsnspawn-rpm-'))
-  try {
-    const [program, ...options] = query
-    const { stdout } = await runProgram(
-      'cannot read the package database of the new tree',
-      isolated([program, '--root', root, ...options]),
-      {
-        env: { ...packageManagerEnvironment, ...makeQueryHome(home, path) },
-        signal: context.signal,
-        terminate: killIsolated,
-      },
-    )
-    return stdout.split('\n')
-  } finally {
-    rmSync(home, { recursive: true, force: true })
-  }
+  const [program, ...options] = query
+  const macros = databaseMacros(path).flatMap((macro) => ['--define', macro])
+  const { stdout } = await runProgram(
+    'cannot read the package database of the new tree',
+    isolated([program, ...macros, '--root', root, ...options]),
+    {
+      env: { ...packageManagerEnvironment, ...queryEnvironment },
+      signal: context.signal,
+      terminate: killIsolated,
+    },
+  )
+  return stdout.split('\n')
 }
 
 /**

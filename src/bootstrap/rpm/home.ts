@@ -8,6 +8,12 @@ import type { RpmDatabase } from '../../recipe.ts'
 import type { RpmArchive } from '../archives/rpm.ts'
 import type { TreePlan } from '../plan.ts'
 
+/** Debian's rpm else advises against itself. */
+const withoutAdvice = { RPM_FORCE_DEBIAN: '1' } as const
+
+/** For questions to the database of a tree: nobody's macros take part. */
+export const queryEnvironment: RpmEnvironment = { ...withoutAdvice, HOME: '/nonexistent' }
+
 /** Variables for every program that works on the rpm database of a tree. */
 export interface RpmEnvironment extends Readonly<Record<string, string>> {
   readonly HOME: string
@@ -25,7 +31,7 @@ export function makeRpmHome(
   { archive, purpose, signatures }: TreePlan<RpmArchive>,
 ): RpmEnvironment {
   return writeMacros(directory, [
-    ...databaseMacros(archive.database.path),
+    ...databaseMacros(archive.database.path).map((macro) => `%${macro}`),
     // They are mounted meanwhile, and take no owner or mode.
     '%_netsharedpath /proc:/sys',
     // A machine of somebody's own may speak any language; what only runs commands has no use for them.
@@ -35,23 +41,19 @@ export function makeRpmHome(
   ])
 }
 
-/** Makes a home for questions to the database of a tree, which lies at `path` in it. */
-export function makeQueryHome(directory: string, path: RpmDatabase['path']): RpmEnvironment {
-  return writeMacros(directory, databaseMacros(path))
-}
-
 /**
- * No other format can be written by all the tools: a tree that has another one gets it from its own rpm.
+ * Definitions of macros that say where the database is. No other format can be written by all the tools: a tree that
+ * has another one gets it from its own rpm.
  *
+ * @param path of the database, in the tree
  * @see rpm's macros file, "_db_backend"
  */
-function databaseMacros(path: string): string[] {
-  return [`%_dbpath ${path}`, '%_db_backend sqlite']
+export function databaseMacros(path: RpmDatabase['path']): string[] {
+  return [`_dbpath ${path}`, '_db_backend sqlite']
 }
 
 function writeMacros(directory: string, lines: readonly string[]): RpmEnvironment {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   writeFileSync(join(directory, '.rpmmacros'), lines.map((line) => `${line}\n`).join(''))
-  // Debian's rpm else advises against itself.
-  return { HOME: directory, RPM_FORCE_DEBIAN: '1' }
+  return { ...withoutAdvice, HOME: directory }
 }

@@ -61,6 +61,14 @@ const patterns: readonly (readonly [
       hint: 'the mirror may be changing; try again, or take another with --mirror',
     },
   ],
+  [
+    / script subprocess (returned error|was killed|failed)/,
+    {
+      code: 'BOOTSTRAP_SCRIPT',
+      what: 'a script of a package failed',
+      hint: 'the log has the words of the script',
+    },
+  ],
 ]
 
 /** The first cause that is known to lie at the root, with the line that says it. */

@@ -13,7 +13,7 @@ const together: Meaning = {
   hint: 'check --include, --exclude and --repo; the log has the words of dnf',
 }
 
-export const scriptFailed: Meaning = {
+const scriptFailed: Meaning = {
   code: 'BOOTSTRAP_SCRIPT',
   what: 'a script of a package failed',
   hint: 'leave the package out with --exclude; the log has the words of the script',

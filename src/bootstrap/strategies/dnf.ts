@@ -1,21 +1,22 @@
 /** dnf, by either of its two programs: version 5, which is another program altogether, and version 4. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { NspawnError } from '../../errors.ts'
+import type { NspawnError } from '../../errors.ts'
 import type { LogEvent } from '../../log.ts'
 import type { RpmArchive } from '../archives/rpm.ts'
+import { scriptsFailed } from '../failed-scripts.ts'
 import { rpm } from '../families/rpm.ts'
 import { linkFromPool } from '../package-cache.ts'
 import type { TreePlan } from '../plan.ts'
 import { dnfConfiguration, type DnfVersion } from '../rpm/dnf-configuration.ts'
 import { makeRpmHome } from '../rpm/home.ts'
 import { rpmKeyObstacle, writeRpmKeys } from '../rpm/keys.ts'
+import { notInRepositories } from '../rpm/package-names.ts'
+import { scriptletWatch } from '../rpm/scriptlets.ts'
 import type { Strategy, StrategyPaths, StrategyRun } from '../strategy.ts'
-import { diagnoseDnf, scriptFailed } from './dnf-failures.ts'
+import { diagnoseDnf } from './dnf-failures.ts'
 
 type Program = 'dnf' | 'dnf5'
-
-const failedScript = /^warning: %\w+\(.*\) scriptlet failed/
 
 export const dnf = strategyOf('dnf')
 export const dnf5 = strategyOf('dnf5')
@@ -61,19 +62,24 @@ function strategyOf(program: Program): Strategy<RpmArchive> {
       )
       const version = await dnfVersion(program, run, environment)
       writeFileSync(places.configuration, dnfConfiguration(plan, keys, version))
-      const { stdout } = await tools.run(dnfCommand(plan, paths, { program, version }), {
-        environment,
-        apiFileSystems: 'mounted',
-        emulated: plan.execution === 'emulated',
-      })
-      // Version 4 takes that for a success.
-      const failed = stdout.split('\n').find((line) => failedScript.test(line))
-      if (failed === undefined) return
-      throw new NspawnError(`cannot make a tree with ${program}: ${scriptFailed.what}: ${failed}`, {
-        code: scriptFailed.code,
+      const scripts = scriptletWatch(readDnfLine)
+      try {
+        await tools.run(dnfCommand(plan, paths, { program, version }), {
+          environment,
+          apiFileSystems: 'mounted',
+          emulated: plan.execution === 'emulated',
+          readLine: scripts.readLine,
+        })
+      } catch (error) {
+        const unknown = run.log.lines.flatMap(unknownNames)
+        if (unknown.length === 0 || (error as NspawnError).code === 'CANCELED') throw error
+        throw await notInRepositories(program, unknown, paths.packages, run.log)
+      }
+      if (scripts.failed.length === 0) return
+      throw scriptsFailed(`cannot make a tree with ${program}`, scripts.failed, {
+        verb: 'create',
         operation: program,
-        hint: scriptFailed.hint,
-        log: run.log.path,
+        log: run.log,
       })
     },
 
@@ -152,6 +158,13 @@ export function dnfCommand(
   // It takes the path for a URL, and stages have a hash sign in theirs.
   const there = ['env', `--chdir=${dirname(configuration)}`] as const
   return [...there, program, ...options, 'install', ...plan.include]
+}
+
+/** Version 4 names all of them on one line; both also speak of each. */
+export function unknownNames(line: string): string[] {
+  const one = /No match for argument: (\S+)/.exec(line)?.[1]
+  if (one !== undefined) return [one]
+  return /Unable to find a match: (.+)/.exec(line)?.[1]?.trim().split(/\s+/) ?? []
 }
 
 /** What dnf does, from a line of its output. */

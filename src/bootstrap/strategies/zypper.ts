@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { NspawnError, throwIfCanceled } from '../../errors.ts'
 import type { LogEvent } from '../../log.ts'
-import { nearest } from '../../settings/nearest.ts'
 import type { RpmArchive } from '../archives/rpm.ts'
+import { scriptsFailed } from '../failed-scripts.ts'
 import type { TreePlan } from '../plan.ts'
 import { makeRpmHome } from '../rpm/home.ts'
 import { rpmKeyObstacle, writeRpmKeys } from '../rpm/keys.ts'
-import { packageNames } from '../rpm/package-names.ts'
+import { notInRepositories } from '../rpm/package-names.ts'
 import { privateRepoFile } from '../rpm/repo-file.ts'
+import { scriptletWatch } from '../rpm/scriptlets.ts'
 import type { Strategy, StrategyPaths, StrategyRun } from '../strategy.ts'
 import type { ToolOptions } from '../tools.ts'
 import { TreeFiles } from '../tree-files.ts'
@@ -61,9 +62,16 @@ export const zypper: Strategy<RpmArchive> = {
       await tools.run(['rpm', '--root', paths.tree, '--import', ...keys], options)
     if (plan.network === 'allowed') await refresh(plan, run, options)
     if (plan.exclude.length > 0) writeLocks(plan.exclude, paths.tree)
-    const { status } = await install(plan, run, options)
+    const scripts = scriptletWatch(readZypperLine)
+    const { status } = await install(plan, run, { ...options, readLine: scripts.readLine })
     if (plan.exclude.length > 0) new TreeFiles(paths.tree).remove(locksFile)
-    if (status === scriptFailed) warnOfScripts(run)
+    if (status !== scriptFailed && scripts.failed.length === 0) return
+    throw scriptsFailed('cannot make a tree with zypper', scripts.failed, {
+      verb: 'create',
+      operation: 'zypper',
+      status,
+      log: run.log,
+    })
   },
 
   readLine: readZypperLine,
@@ -76,7 +84,7 @@ const notFound = 104
 /** The same: a script failed after its package was installed. */
 const scriptFailed = 107
 
-/** All packages are installed then; 102 and 103 ask for a restart, which means nothing to a tree. */
+/** All packages are in the database then; 102 and 103 ask for a restart, which means nothing to a tree. */
 const installed = [0, 102, 103, scriptFailed]
 
 /** Seconds before an index is asked for again: the redirector now and then leads to mirrors that fail. */
@@ -124,21 +132,7 @@ async function install(
   } catch (error) {
     if (!(error instanceof NspawnError) || error.status !== notFound) throw error
     const wanted = log.lines.flatMap((line) => missingName.exec(line)?.slice(1) ?? [])
-    const known = await packageNames(paths.packages)
-    const meant = wanted.flatMap((name) => nearest(name, known) ?? [])
-    throw new NspawnError(
-      `cannot make a tree with zypper: not in the repositories: ${wanted.join(', ')}`,
-      {
-        code: 'BOOTSTRAP_PACKAGE',
-        operation: 'zypper',
-        status: error.status,
-        log: log.path,
-        hint:
-          meant.length === 0
-            ? 'check --include, or add where it is with --repo'
-            : `perhaps ${meant.join(', ')} was meant`,
-      },
-    )
+    throw await notInRepositories('zypper', wanted, paths.packages, log)
   }
 }
 
@@ -223,21 +217,6 @@ export function zyppConfiguration({
     ['rpm.install.excludedocs', purpose === 'command' ? 'yes' : 'no'],
   ] as const
   return `[main]\n${values.map(([key, value]) => `${key} = ${value}\n`).join('')}`
-}
-
-function warnOfScripts({ log, context }: StrategyRun): void {
-  const names = failedScripts(log.lines)
-  const whose = names.length === 0 ? 'a package' : names.join(', ')
-  context.log({
-    kind: 'warning',
-    text: `a script of ${whose} failed; rpm has the package all the same, see ${log.path}`,
-  })
-}
-
-/** Packages with a script that failed without keeping rpm from installing them. */
-export function failedScripts(lines: readonly string[]): string[] {
-  const names = lines.map((line) => /warning: %\w+\((\S+)\) scriptlet failed/.exec(line)?.[1])
-  return [...new Set(names.filter((name) => name !== undefined))]
 }
 
 /** What zypper does, from a line of its output. */

@@ -11,6 +11,7 @@ import type { TreeManifest } from '../../../src/bootstrap/manifest.ts'
 import type { TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { ToolLog } from '../../../src/bootstrap/tool-log.ts'
 import { TreeFiles } from '../../../src/bootstrap/tree-files.ts'
+import type { NspawnError } from '../../../src/errors.ts'
 import { silent, type LogEvent, type LogSink } from '../../../src/log.ts'
 import { makeGpgSigner, type GpgSigner } from '../../fixtures/gpg-signer.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
@@ -429,17 +430,28 @@ describe.skipIf(missing)('create arch', () => {
       await expect(create(room, { mirror })).rejects.toMatchObject({ code })
   })
 
-  test('an install script that fails is warned about by its package, and the tree is made', async () => {
-    await using room = await makeRoom()
-    const mirror = await makeRepositories(room, [...leanSet, 'stumbling-1'])
-    const warnings: string[] = []
-    const log = (event: LogEvent) => {
-      if (event.kind === 'warning') warnings.push(event.text)
-    }
-    const made = await create(room, { mirror, include: ['stumbling'] }, log)
-    expect(warnings).toEqual([expect.stringMatching(/script of stumbling has failed/)])
-    expect(readFileSync(made.log, 'utf8')).toContain('I fall')
-  })
+  test.each(['pacman', 'pacstrap', 'image'])(
+    'an install script that fails under %s is told by its package, and no tree is made',
+    { timeout: slow },
+    async (via) => {
+      await using room = await makeRoom()
+      const mirror = await makeRepositories(room, [...treeSet, 'stumbling-1'])
+      if (via === 'image') {
+        const first = await create(room, { mirror, name: 'first' })
+        await addImage(mirror, first.path, signer)
+        await rm(first.path, { recursive: true })
+      }
+      const error = await create(room, { mirror, via, name: 'tree', include: ['stumbling'] }).then(
+        () => expect.fail('it did not fail'),
+        (reason: unknown) => reason as NspawnError,
+      )
+      expect(error.code).toBe('BOOTSTRAP_SCRIPT')
+      expect(error.message).toContain('the install script of stumbling failed')
+      expect(error.log).toBe(join(room.state, 'logs/create-tree.log'))
+      expect(readFileSync(error.log!, 'utf8')).toContain('I fall')
+      expect(readdirSync(room.machines)).toEqual([])
+    },
+  )
 
   test('a damaged package of the cache is fetched again, and takes its place', async () => {
     await using room = await makeRoom(true)

@@ -12,7 +12,7 @@ import type { TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { makeGpgSigner } from '../../fixtures/gpg-signer.ts'
 import { rpm } from '../../../src/bootstrap/families/rpm.ts'
 import { findDatabase, rebuildDatabase } from '../../../src/bootstrap/rpm/database.ts'
-import { makeQueryHome } from '../../../src/bootstrap/rpm/home.ts'
+import { databaseMacros, queryEnvironment } from '../../../src/bootstrap/rpm/home.ts'
 import { TreeFiles } from '../../../src/bootstrap/tree-files.ts'
 import { treeInMaking } from '../../fixtures/tree-in-making.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
@@ -221,6 +221,16 @@ describe.skipIf(missing).each(programs)('create fedora with %s', (via) => {
     },
   )
 
+  test('a package that nobody has is told with those that were meant', async () => {
+    await using dir = await temporaryDirectory()
+    const include = ['toool', 'quarel', 'unlike-any']
+    await expect(create(dir.path, mirror, { include })).rejects.toMatchObject({
+      code: 'BOOTSTRAP_PACKAGE',
+      message: expect.stringMatching(/not in the repositories: toool, quarel, unlike-any$/),
+      hint: 'did you mean tool, quarrel?',
+    })
+  })
+
   test.each<[string, string, string, Partial<TreeRequest>]>([
     [
       'a package that nobody has',
@@ -252,7 +262,7 @@ describe.skipIf(missing).each(programs)('create fedora with %s', (via) => {
       'tiny-release',
       { exclude: ['tiny-release'] },
     ],
-    ['a %post that fails', 'BOOTSTRAP_SCRIPT', 'stumbles', { include: ['stumbles'] }],
+    ['a %post that fails', 'BOOTSTRAP_SCRIPT', '%post of stumbles-', { include: ['stumbles'] }],
     ['a %pre that fails', 'BOOTSTRAP_SCRIPT', 'refuses', { include: ['refuses'] }],
     ['a release that the mirror lacks', 'BOOTSTRAP_', 'repomd.xml', { release: '99' }],
     [
@@ -492,10 +502,10 @@ describe.skipIf(missing)('the database of an rpm tree', () => {
       await expect(rpm.installUpdates(tree, files, {} as never)).rejects.toMatchObject({
         message: expect.stringContaining('no package manager'),
       })
-      const home = join(dir.path, 'home')
       const newer = join(mirror.path, updates, 'tool-2.noarch.rpm')
-      const environment = makeQueryHome(home, '/usr/lib/sysimage/rpm')
-      await execa('rpm', ['--root', path, '-i', '--force', '--nodeps', newer], { env: environment })
+      const macros = databaseMacros('/usr/lib/sysimage/rpm').flatMap((one) => ['--define', one])
+      const options = [...macros, '--root', path, '-i', '--force', '--nodeps']
+      await execa('rpm', [...options, newer], { env: queryEnvironment })
       await expect(names()).rejects.toMatchObject({
         code: 'BOOTSTRAP_VERIFY',
         message: expect.stringContaining('tool.noarch'),

@@ -339,7 +339,7 @@ describe.skipIf(missing)(
       const error = (await tiny
         .create(dir.path, [spec], { include: ['extra'] })
         .catch((reason: unknown) => reason)) as NspawnError
-      expect(error).toMatchObject({ code: 'BOOTSTRAP_FAILED', operation: 'dpkg', subject: 'extra' })
+      expect(error).toMatchObject({ code: 'BOOTSTRAP_SCRIPT', operation: 'dpkg', subject: 'extra' })
       expect(error.message).toMatch(/extra: .*post-installation script.* error exit status 42/)
       const log = readFileSync(error.log!, 'utf8')
       expect(log).toContain('no luck today')

@@ -135,6 +135,7 @@ describe.skipIf(missing)('update', () => {
     )
     const failure = await update('apply').catch((error: unknown) => error)
     expect(describeError(failure)).toContain('cannot bring the tree up to date')
+    expect(failure).toMatchObject({ code: 'BOOTSTRAP_SCRIPT' })
     expect((failure as { log: string }).log).toBe(join(state(), 'logs/update-box.log'))
     expect(readFileSync(join(state(), 'logs/update-box.log'), 'utf8')).toContain(
       'no greeting today',

@@ -97,6 +97,10 @@ test.each([
   ['E: Held packages were changed and -y was used without', 'BOOTSTRAP_PACKAGE'],
   ["E: You don't have enough free space in /m/var/cache/apt/archives/.", 'ENOSPC'],
   ['Write error - write (28: No space left on device)', 'ENOSPC'],
+  [
+    ' installed x package post-installation script subprocess returned error exit status 3',
+    'BOOTSTRAP_SCRIPT',
+  ],
 ])('%s means %s', (line, code) => {
   expect(diagnoseApt(['I: something', line])?.code).toBe(code)
 })

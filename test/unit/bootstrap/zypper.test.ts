@@ -6,7 +6,6 @@ import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { privateRepoFile } from '../../../src/bootstrap/rpm/repo-file.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
 import {
-  failedScripts,
   installCommand,
   readZypperLine,
   zyppConfiguration,
@@ -127,11 +126,6 @@ test.each([
   ["Retrieving repository 'OSS' metadata [.done]", { kind: 'step', text: 'index of OSS' }],
 ])('%s is progress', (line, event) => {
   expect(readZypperLine(line)).toMatchObject(event)
-})
-
-test('packages with a script that failed are named once', () => {
-  const line = 'warning: %post(a-1.0-1.noarch) scriptlet failed, exit status 3'
-  expect(failedScripts([line, 'x', line])).toEqual(['a-1.0-1.noarch'])
 })
 
 test.each([

@@ -40,7 +40,10 @@ test('a script that fails is told by its package or its hook', () => {
     'error: command failed to execute correctly',
   ])
     readLine(line)
-  expect(failedScripts).toEqual(['systemd', 'the hook “Updating linux initcpios”'])
+  expect(failedScripts).toEqual([
+    'the install script of systemd',
+    'the hook “Updating linux initcpios”',
+  ])
 })
 
 test.each([

@@ -166,3 +166,8 @@ test('Arch Linux ARM has its own layout, keys and name', () => {
     expect.objectContaining({ hint: 'there is only rolling' }),
   )
 })
+
+test('a URL that is none is told with the option that it came with', () => {
+  expect(() => plan({ mirror: 'nowhere' })).toThrow('--mirror=nowhere is no URL')
+  expect(() => plan({ repositories: ['own=nowhere'] })).toThrow('--repo=nowhere is no URL')
+})

@@ -8,7 +8,7 @@ import { planTree, type TreeRequest } from '../../../../src/bootstrap/plan.ts'
 import { dnfConfiguration } from '../../../../src/bootstrap/rpm/dnf-configuration.ts'
 import { strategiesOf } from '../../../../src/bootstrap/strategies.ts'
 import { diagnoseDnf } from '../../../../src/bootstrap/strategies/dnf-failures.ts'
-import { dnfCommand, readDnfLine } from '../../../../src/bootstrap/strategies/dnf.ts'
+import { dnfCommand, readDnfLine, unknownNames } from '../../../../src/bootstrap/strategies/dnf.ts'
 
 const host: BootstrapHost = {
   architecture: 'x86-64',
@@ -207,4 +207,23 @@ test.each([
   const found = diagnoseDnf(['+ dnf install nosuch', 'something', line])
   expect(found?.code).toBe(code)
   expect(found?.message).toContain(line.trim())
+})
+
+test('a URL that is none is told with the option that it came with, and copies of it are what dnf knows', () => {
+  expect(() => plan('fedora', { mirror: 'nowhere' })).toThrow('--mirror=nowhere is no URL')
+  expect(() => plan('fedora', { repositories: ['own=nowhere'] })).toThrow(
+    '--repo=nowhere is no URL',
+  )
+  const { archive } = plan('fedora', { mirror: 'copy:///m', repositories: ['own=copy:///r'] })
+  expect(archive.repositories.map(({ source }) => source.url)).toEqual([
+    'file:///r',
+    expect.stringMatching(/^file:\/\/\/m\/releases\//),
+    expect.stringMatching(/^file:\/\/\/m\/updates\//),
+  ])
+})
+
+test('names that nobody has are read from the words of both versions', () => {
+  expect(unknownNames('Error: Unable to find a match: a b')).toEqual(['a', 'b'])
+  expect(unknownNames('No match for argument: a')).toEqual(['a'])
+  expect(unknownNames('nothing provides a needed by b')).toEqual([])
 })
