@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { NspawnError } from '../errors.ts'
 import { readOsRelease } from '../images/os-release.ts'
-import { findInTree, readTreeFile } from './tree-path.ts'
+import { digestFiles } from './digest-files.ts'
+import type { Installer } from './installers/installer.ts'
 
 export interface BaseTree {
   readonly path: string
@@ -12,36 +13,52 @@ export interface BaseTree {
     readonly version: string | undefined
     readonly codename: string | undefined
   }
-  /** Digest of os-release, the package database and the package sources. */
+  /** Digest of os-release, the package database, and what says where packages come from. */
   readonly identity: string
 }
 
 /**
- * Describes the Debian tree at `path`.
+ * Describes the tree at `path`.
  *
- * @throws NspawnError `INVALID_TREE` when it has no apt or no package database
+ * @param installer its package manager; without one the os-release alone tells it from others
  */
-export async function describeDebianTree(path: string): Promise<BaseTree> {
+export async function describeTree(
+  path: string,
+  installer: Pick<Installer, 'database' | 'configuration'> | undefined,
+): Promise<BaseTree> {
   const release = readOsRelease(path) ?? {}
-  const status = await readTreeFile(path, 'var/lib/dpkg/status')
-  if (status === undefined || findInTree(path, 'usr/bin/apt-get') === undefined) {
-    throw new NspawnError(
-      'the tree has no apt and dpkg: Debian packages are built in trees of the Debian family',
-      {
-        code: 'INVALID_TREE',
-        operation: 'look at tree',
-        subject: path,
-        hint: 'make one with "tsnspawn-build create debian"',
-      },
-    )
-  }
-  const sources = (await readTreeFile(path, 'etc/apt/sources.list')) ?? ''
+  const { database = [], configuration = [] } = installer ?? {}
   const { ID: id, VERSION_ID: version, VERSION_CODENAME: codename } = release
+  const digests = await Promise.all([
+    digestFiles(path, database, { directories: 'names' }),
+    digestFiles(path, configuration, { directories: 'files' }),
+  ])
   return {
     path,
     os: { id, version, codename },
     identity: createHash('sha256')
-      .update([JSON.stringify(release), status, sources].join('\0'))
+      .update([JSON.stringify(release), ...digests].join('\0'))
       .digest('hex'),
   }
+}
+
+/**
+ * The tree at `path`, which must have a certain package manager.
+ *
+ * @param why what it is needed for, to end the sentence "the tree has no apt: …"
+ * @throws NspawnError `INVALID_TREE`
+ */
+export async function describeTreeWith(
+  path: string,
+  installer: Installer,
+  why: string,
+  hint: string,
+): Promise<BaseTree> {
+  if (installer.isIn(path)) return describeTree(path, installer)
+  throw new NspawnError(`the tree has no ${installer.id}: ${why}`, {
+    code: 'INVALID_TREE',
+    operation: 'look at tree',
+    subject: path,
+    hint,
+  })
 }

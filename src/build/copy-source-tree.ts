@@ -16,10 +16,11 @@ import {
   symlink,
 } from 'node:fs/promises'
 import { join } from 'node:path'
+import { throwIfCanceled } from '../errors.ts'
 import { hashFile } from '../hash-file.ts'
 
 /** Not part of a source package, as dpkg-source has it too. */
-const versionControl = new Set(['.git', '.hg', '.svn', '.bzr', 'CVS', '.jj'])
+const versionControlNames = new Set(['.git', '.hg', '.svn', '.bzr', 'CVS', '.jj'])
 
 export interface CopiedTree {
   readonly files: number
@@ -27,28 +28,36 @@ export interface CopiedTree {
   readonly sha256: string
 }
 
+export interface CopyWishes {
+  /** User and group id of everything copied. */
+  readonly owner: number
+  /** Whether version control's own directories come along. */
+  readonly versionControl: 'left-out' | 'copied'
+}
+
 /**
- * Copies regular files, directories and symbolic links (as links); anything else, and version
- * control's own directories, are left out. Modes become 755 or 644, times stay.
+ * Copies regular files, directories and symbolic links (as links); anything else is left out. Modes
+ * become 755 or 644, times stay.
  *
  * @param destination absolute; must not exist
- * @param owner user and group id of everything copied
  */
 export async function copySourceTree(
   source: string,
   destination: string,
-  owner: number,
+  { owner, versionControl }: CopyWishes,
+  signal?: AbortSignal,
 ): Promise<CopiedTree> {
   const digest = createHash('sha256')
   let files = 0
   const copy = async (path: string, from: string, to: string): Promise<void> => {
+    throwIfCanceled(signal, 'copying the source')
     const facts = await lstat(from)
     const note = (kind: string, content: string) => digest.update(`${kind} ${path}\0${content}\0`)
     if (facts.isDirectory()) {
       note('directory', '')
       await mkdir(to)
       for (const name of (await readdir(from)).toSorted()) {
-        if (!versionControl.has(name))
+        if (versionControl === 'copied' || !versionControlNames.has(name))
           await copy(`${path}/${name}`, join(from, name), join(to, name))
       }
       await chmod(to, 0o755)

@@ -8,7 +8,7 @@ import type { BuildRecord } from './record.ts'
 import type { Owner, ResultFile } from './results.ts'
 import type { BuildSession } from './session.ts'
 
-export type DriverId = 'debian'
+export type DriverId = 'debian' | 'command'
 
 /** What every build is told, whatever its family. */
 export interface BuildRequest {

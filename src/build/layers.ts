@@ -25,7 +25,7 @@ import { measureUsage } from '../images/usage.ts'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
-import { findInTree } from './tree-path.ts'
+import { digestFiles } from './digest-files.ts'
 
 /** Directories of an overlay's writable part; `work` holds one empty directory for each mount. */
 export interface Writable {
@@ -309,23 +309,14 @@ async function isSound(place: string, key: string): Promise<boolean> {
 
 async function readNote(place: string): Promise<LayerNote | undefined> {
   try {
-    return JSON.parse(await readFile(join(place, noteName), 'utf8')) as LayerNote
+    const note = JSON.parse(await readFile(join(place, noteName), 'utf8')) as Partial<LayerNote>
+    return note.databasePaths === undefined ? undefined : (note as LayerNote)
   } catch {
     // Missing or cut short: a layer that nobody finished.
     return undefined
   }
 }
 
-/** Of files their contents count, of directories the names in them; a layer may well have none of them. */
 async function databaseDigest(upper: string, paths: readonly string[]): Promise<string> {
-  const hash = createHash('sha256')
-  for (const path of paths) {
-    const found = findInTree(upper, path)
-    const facts = found === undefined ? undefined : await stat(found)
-    hash.update(`${path}\0`)
-    if (found === undefined || facts === undefined) continue
-    if (facts.isDirectory()) hash.update((await readdir(found)).toSorted().join('\0'))
-    else if (facts.isFile()) hash.update(await readFile(found))
-  }
-  return hash.digest('hex')
+  return digestFiles(upper, paths, { directories: 'names' })
 }

@@ -6,8 +6,8 @@
 import { createHash } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import {
-  chmod,
   chown,
+  lstat,
   stat,
   mkdir,
   open,
@@ -16,12 +16,13 @@ import {
   rm,
   type FileHandle,
 } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { missing } from '../read-if-there.ts'
 import { isLeftBehind, ownOwner } from '../owner.ts'
 
 export interface ResultFile {
+  /** Relative to the output directory; only results of commands lie in directories of their own. */
   readonly name: string
   readonly sizeBytes: number
   readonly sha256: string
@@ -60,6 +61,32 @@ export class ResultDirectory implements AsyncDisposable {
     return new ResultDirectory(handle)
   }
 
+  /** The same; `undefined` when a part is missing: the build wrote nothing there. */
+  static async openIfThere(root: string, path: string): Promise<ResultDirectory | undefined> {
+    try {
+      return await ResultDirectory.open(root, path)
+    } catch (error) {
+      const { cause } = error as { cause?: NodeJS.ErrnoException }
+      if (cause?.code === 'ENOENT') return undefined
+      throw error
+    }
+  }
+
+  /** Opens a directory in it. */
+  async enter(name: string): Promise<ResultDirectory> {
+    return new ResultDirectory(await openBelow(this.handle, name, O_RDONLY | O_DIRECTORY))
+  }
+
+  /** What lies there under a name; `removed` is overlay's mark for what the build has deleted. */
+  async kindOf(name: string): Promise<'file' | 'directory' | 'removed' | 'other'> {
+    // A name that is no UTF-8 is not found again.
+    const facts = await lstat(`/proc/self/fd/${this.handle.fd}/${name}`).catch(missing)
+    if (facts === undefined) return 'other'
+    if (facts.isFile()) return 'file'
+    if (facts.isDirectory()) return 'directory'
+    return facts.isCharacterDevice() && facts.rdev === 0 ? 'removed' : 'other'
+  }
+
   async names(): Promise<readonly string[]> {
     return (await readdir(`/proc/self/fd/${this.handle.fd}`)).toSorted()
   }
@@ -86,10 +113,12 @@ export class ResultDirectory implements AsyncDisposable {
    *   `CANCELED`, with half a file left to the caller
    */
   async copy(name: string, destination: string, signal?: AbortSignal): Promise<ResultFile> {
-    const { file } = await this.openFile(name)
+    const { file, facts } = await this.openFile(name)
     try {
-      const target = await open(destination, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644)
+      const target = await open(destination, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
       try {
+        // Nothing else of a mode counts: neither set-uid nor who else may write.
+        await target.chmod((facts.mode & 0o100) === 0 ? 0o644 : 0o755)
         const hash = createHash('sha256')
         let sizeBytes = 0
         for await (const chunk of file.createReadStream({
@@ -129,7 +158,7 @@ async function openBelow(directory: FileHandle, name: string, flags: number): Pr
     return await open(`/proc/self/fd/${directory.fd}/${name}`, flags | O_NOFOLLOW)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') throw bad('it is not there', name)
+    if (code === 'ENOENT') throw bad('it is not there', name, error)
     if (code === 'ELOOP' || code === 'ENOTDIR' || code === 'ENXIO')
       throw bad('it is no regular file or directory', name)
     throw error
@@ -198,18 +227,19 @@ export async function publishFiles(
   await removeStaleParts(to)
   const names = sources.flatMap((source) => source.names)
   const own = ownOwner()
-  const hidden = (name: string) => join(to, `.#${name}.${own}.part`)
+  const hidden = (name: string) => join(to, `.#${name.replaceAll('/', '#')}.${own}.part`)
   try {
     for (const { directory, names: here } of sources) {
-      await using source = await ResultDirectory.open(directory, '')
       for (const name of here) {
+        await using source = await ResultDirectory.open(directory, dirname(name))
         await rm(hidden(name), { force: true })
-        await source.copy(name, hidden(name), signal)
-        await chmod(hidden(name), 0o644)
+        await source.copy(basename(name), hidden(name), signal)
         if (owner !== undefined) await chown(hidden(name), owner.uid, owner.gid)
       }
     }
     throwIfCanceled(signal, 'copying the results')
+    for (const directory of new Set(names.map(dirname)))
+      await prepareOutputDirectory(join(to, directory), owner)
     for (const name of names) await rename(hidden(name), join(to, name))
     return names.map((name) => join(to, name))
   } catch (error) {
@@ -226,10 +256,11 @@ async function removeStaleParts(directory: string): Promise<void> {
   }
 }
 
-function bad(why: string, subject: string): NspawnError {
+function bad(why: string, subject: string, cause?: unknown): NspawnError {
   return new NspawnError(`cannot take a result: ${why}`, {
     code: 'BUILD_RESULTS',
     operation: 'collect results',
     subject,
+    cause,
   })
 }

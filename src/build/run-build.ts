@@ -78,9 +78,22 @@ async function carryOut(
   await recorder.phase('build', () => run.build())
   await recorder.phase('collect', async () => {
     buildLog.banner('collect results')
-    recorder.outputs = await run.collect()
+    const outputs = await run.collect()
+    for (const { name } of outputs) refuseOddName(name)
+    recorder.outputs = outputs
     for (const { name, sizeBytes, sha256 } of recorder.outputs)
       buildLog.line(`${sha256} ${sizeBytes} ${name}`)
+  })
+}
+
+/** Control characters would be taken for something else wherever names are listed; the others are ours. */
+function refuseOddName(name: string): void {
+  // eslint-disable-next-line no-control-regex
+  if (!/[\u0000-\u001f\u007f]/.test(name) && name !== logName && name !== recordName) return
+  throw new NspawnError(`the build succeeded, but a result cannot have this name`, {
+    code: 'BUILD_RESULTS',
+    operation: 'collect results',
+    subject: JSON.stringify(name),
   })
 }
 

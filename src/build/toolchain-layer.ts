@@ -2,12 +2,12 @@
  * The layer that all builds above one tree share: the tree brought up to date, with the packages that
  * every build of the family wants, the build user, and names for loopback.
  */
-import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Settings } from '../settings/settings.ts'
 import type { BaseTree } from './base-tree.ts'
 import { installerSettings, overlay, type ContainerFacts } from './containers.ts'
+import { digestFiles } from './digest-files.ts'
 import type { BuildRequest, Subject } from './driver.ts'
 import type { IndexIdentity, Installer, InstallerCommand } from './installers/installer.ts'
 import { layerKey, type Writable } from './layers.ts'
@@ -15,7 +15,6 @@ import { buildHostName } from './places.ts'
 import { prepareRoot } from './prepare-root.ts'
 import type { BuildLayer, BuildSession } from './session.ts'
 import type { Step } from './step-runner.ts'
-import { findInTree, listTreeDirectory, readTreeFile } from './tree-path.ts'
 
 export interface ToolchainWishes {
   /** Of the build user; not made. */
@@ -112,28 +111,8 @@ async function toolchainKey(
   const { path, identity } = base
   const { dev, ino } = await stat(path)
   // A layer's copy of an account file hides the tree's.
-  const accounts = ['etc/passwd', 'etc/group', 'etc/shadow', 'etc/gshadow']
-  const configuration = await digestFiles(path, [...accounts, ...installer.configuration])
-  const inputs = [path, dev, ino, identity, configuration, packages.toSorted(), indexes]
+  const names = ['etc/passwd', 'etc/group', 'etc/shadow', 'etc/gshadow']
+  const accounts = await digestFiles(path, names, { directories: 'names' })
+  const inputs = [path, dev, ino, identity, accounts, packages.toSorted(), indexes]
   return layerKey([`${installer.id} toolchain`, installer.version, ...inputs])
-}
-
-/** Of each file, and of the files in each directory, its digest; what is not there counts too. */
-async function digestFiles(
-  root: string,
-  paths: readonly string[],
-): Promise<readonly (readonly [string, string])[]> {
-  const names: string[] = []
-  for (const path of paths) {
-    const found = findInTree(root, path)
-    const isDirectory = found !== undefined && (await stat(found)).isDirectory()
-    const entries = isDirectory ? await listTreeDirectory(root, path) : undefined
-    names.push(...(entries?.map((name) => `${path}/${name}`) ?? [path]))
-  }
-  return Promise.all(
-    names.map(async (name) => {
-      const text = (await readTreeFile(root, name)) ?? ''
-      return [name, createHash('sha256').update(text).digest('hex')] as const
-    }),
-  )
 }

@@ -25,7 +25,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'build',
-    summary: 'build a source package in throw-away containers',
+    summary: 'build a source package, or any directory, in throw-away containers',
     load: () => import('./commands/build.ts'),
   },
   {

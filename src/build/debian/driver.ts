@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
-import { describeDebianTree } from '../base-tree.ts'
+import { describeTreeWith } from '../base-tree.ts'
 import type { BuildRequest, Driver, DriverRun, Subject } from '../driver.ts'
 import { apt } from '../installers/apt.ts'
 import type { Writable } from '../layers.ts'
@@ -34,7 +34,13 @@ export interface DebianBuild extends BuildRequest {
 
 export const debianDriver: Driver<DebianBuild> = {
   id: 'debian',
-  describeTree: describeDebianTree,
+  describeTree: (path) =>
+    describeTreeWith(
+      path,
+      apt,
+      'Debian packages are built in trees of the Debian family',
+      'make one with "tsnspawn-build create debian"',
+    ),
   begin: (session) => new DebianRun(session),
 }
 

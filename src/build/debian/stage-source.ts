@@ -179,7 +179,12 @@ async function stageDirectory(request: StageRequest, path: string): Promise<Stag
   const parent = join(request.layer, unpacked ? buildDirectory : sourceDirectory)
   await mkdir(parent, { recursive: true })
   log({ kind: 'step', text: `copying ${path}` })
-  const { sha256 } = await copySourceTree(path, join(parent, name), buildUserId)
+  const { sha256 } = await copySourceTree(
+    path,
+    join(parent, name),
+    { owner: buildUserId, versionControl: 'left-out' },
+    request.signal,
+  )
   if (unpacked) {
     log({
       kind: 'notice',

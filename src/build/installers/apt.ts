@@ -50,6 +50,9 @@ export function aptCommand(
 export const apt: Installer = {
   id: 'apt',
   version: 1,
+  isIn: (root) =>
+    findInTree(root, 'usr/bin/apt-get') !== undefined &&
+    findInTree(root, 'var/lib/dpkg/status') !== undefined,
   database: ['var/lib/dpkg/status'],
   configuration: [
     'var/lib/dpkg/arch',

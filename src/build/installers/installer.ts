@@ -32,6 +32,8 @@ export interface Installer {
   readonly id: InstallerId
   /** Grows whenever it fills layers in another way: older layers are not used then. */
   readonly version: number
+  /** Whether it is the package manager of the tree at `root`. */
+  isIn(root: string): boolean
   /** The package database, relative to the root: files, or directories of them. */
   readonly database: readonly string[]
   /** Files of the tree, and directories whose files, that decide what is installed from where. */

@@ -6,6 +6,7 @@ import type { BuildResult } from '../../build/driver.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
+import { commandFamily } from '../build/command.ts'
 import { debianFamily } from '../build/debian.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
 import type { CliContext, VerbModule } from '../context.ts'
@@ -13,7 +14,7 @@ import { collect } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
 
-const families: readonly BuildFamily[] = [debianFamily]
+const families: readonly BuildFamily[] = [debianFamily, commandFamily]
 
 interface BuildVerbOptions {
   readonly driver?: string
@@ -35,9 +36,9 @@ export const define: VerbModule['define'] = (command, run) => {
     )
     .argument(
       '<source>',
-      'a .dsc by path or URL, a directory with debian/, or NAME[=VERSION] of the archive',
+      'a .dsc by path or URL, a directory with debian/, or NAME[=VERSION] of the archive; with a command any directory',
     )
-    .argument('[command...]', 'after --')
+    .argument('[command...]', 'after --: what builds the directory, in place of its own packaging')
     .addOption(
       new Option('--driver <family>', 'whose source it is, where it could be of several').choices(
         families.map(({ driver }) => driver),
@@ -65,7 +66,7 @@ export const define: VerbModule['define'] = (command, run) => {
             'the shell would write between the events',
           )
         }
-        const family = familyOf(source, options.driver)
+        const family = familyOf(source, words, options.driver)
         const [foreign] = foreignOptions(command, family, families)
         if (foreign !== undefined) {
           throw usageError(
@@ -83,8 +84,13 @@ export const define: VerbModule['define'] = (command, run) => {
   )
 }
 
-function familyOf(source: string, asked: string | undefined): BuildFamily {
-  const candidates = asked === undefined ? recogniseSource(source, process.cwd()) : [asked]
+function familyOf(
+  source: string,
+  words: readonly string[],
+  asked: string | undefined,
+): BuildFamily {
+  const told = words.length > 0 ? ['command'] : recogniseSource(source, process.cwd())
+  const candidates = asked === undefined ? told : [asked]
   const found = families.filter(({ driver }) => candidates.includes(driver))
   const [family] = found
   if (family === undefined) {

@@ -1,0 +1,123 @@
+/** Runs any command in a copy of any directory, and hands out what it has declared as results. */
+import { chmod, chown, mkdir } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { NspawnError } from '../../errors.ts'
+import { describeTree } from '../base-tree.ts'
+import { copySourceTree } from '../copy-source-tree.ts'
+import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../driver.ts'
+import { installerOf } from '../installers.ts'
+import type { Installer } from '../installers/installer.ts'
+import { buildUserId, buildUserName } from '../places.ts'
+import { prepareRoot } from '../prepare-root.ts'
+import type { ResultFile } from '../results.ts'
+import { runBuild } from '../run-build.ts'
+import type { BuildSession } from '../session.ts'
+import { containerFacts, provideToolchain } from '../toolchain-layer.ts'
+import { collectMatching } from './collect.ts'
+import { homeDirectory, sourceDirectory } from './places.ts'
+import { planCommand, type CommandOptions } from './plan.ts'
+
+export interface CommandBuild extends BuildRequest {
+  /** Absolute path of a directory. */
+  readonly source: string
+  readonly options: CommandOptions
+}
+
+/**
+ * Runs the command and puts its results, with `build.log` and `build.json`, into the output directory.
+ *
+ * @throws NspawnError as `runBuild()`
+ */
+export async function buildCommand(build: CommandBuild): Promise<BuildResult> {
+  return runBuild(commandDriver, build)
+}
+
+const commandDriver: Driver<CommandBuild> = {
+  id: 'command',
+  describeTree: (path) => describeTree(path, installerOf(path)),
+  begin: (session) => new CommandRun(session),
+}
+
+class CommandRun implements DriverRun {
+  readonly subject: Subject
+  private readonly session: BuildSession<CommandBuild>
+  private readonly layers: string[] = []
+
+  constructor(session: BuildSession<CommandBuild>) {
+    this.session = session
+    this.subject = { name: basename(session.request.source) }
+  }
+
+  async fetch(): Promise<void> {
+    const { place, request, signal } = this.session
+    const { source } = request
+    const home = join(place.sources, homeDirectory)
+    await mkdir(home, { recursive: true })
+    await chmod(dirname(home), 0o755)
+    await chown(home, buildUserId, buildUserId)
+    const destination = join(place.sources, sourceDirectory)
+    const wishes = { owner: buildUserId, versionControl: 'copied' } as const
+    const { files, sha256 } = await copySourceTree(source, destination, wishes, signal)
+    this.session.note({ source: { origin: source, files, treeSha256: sha256 } })
+  }
+
+  async dependencies(): Promise<void> {
+    const { session, subject } = this
+    const { base, request, signal } = session
+    const { packages } = request.options
+    if (packages.length === 0) {
+      const { upper } = await session.layer({
+        kind: 'accounts',
+        key: undefined,
+        database: [],
+        fill: async (layer) => {
+          await prepareRoot(base.path, layer.upper, { home: homeDirectory })
+          return undefined
+        },
+      })
+      this.layers.push(upper)
+      return
+    }
+    const installer = requireInstaller(base.path)
+    const { upper } = await provideToolchain(session, installer, subject, {
+      home: homeDirectory,
+      packages,
+      indexes: await installer.currentIndexes(base.path, signal),
+    })
+    this.layers.push(upper)
+    session.note({ packages: await installer.installed([upper, base.path]) })
+  }
+
+  async unpack(): Promise<void> {
+    // The source is where it belongs since it was copied.
+  }
+
+  async build(): Promise<void> {
+    const { session, subject, layers } = this
+    const { request, place } = session
+    const step = planCommand({
+      ...containerFacts(session),
+      options: request.options,
+      layers: [request.tree, ...layers, place.sources],
+      build: place.build,
+      user: buildUserName,
+    })
+    await session.run(step, subject)
+  }
+
+  async collect(): Promise<readonly ResultFile[]> {
+    const { place, request, signal } = this.session
+    return collectMatching(place.build.upper, request.options.collect, place.results, signal)
+  }
+}
+
+function requireInstaller(tree: string): Installer {
+  const installer = installerOf(tree)
+  if (installer !== undefined) return installer
+  throw new NspawnError('the tree has no package manager that could install packages', {
+    code: 'INVALID_TREE',
+    operation: 'look at tree',
+    subject: tree,
+    hint: 'build in a tree that has what the command needs, without --package',
+  })
+}

@@ -1,0 +1,138 @@
+/** Commands in copies of directories: what they see, what is taken out, what is refused. */
+import { execa } from 'execa'
+import { lstat, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { buildCommand, type CommandBuild } from '../../../src/build/command/driver.ts'
+import { debianTree } from '../../fixtures/debian-tree.ts'
+import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { tsnspawnBuild } from '../../fixtures/programs.ts'
+import { buildNeeds, lacks } from '../../fixtures/requires.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+
+describe.skipIf(lacks(...buildNeeds))('a command build', () => {
+  let tree: string
+  beforeAll(async () => {
+    tree = await debianTree()
+  })
+
+  /** Runs shell lines in a copy of `work/source`. */
+  async function build(
+    work: string,
+    lines: readonly string[],
+    collect: readonly string[],
+    change: Partial<CommandBuild['options']> = {},
+  ) {
+    await mkdir(join(work, 'source'), { recursive: true })
+    return buildCommand({
+      tree,
+      source: join(work, 'source'),
+      outputDirectory: join(work, 'out'),
+      stateDirectory: join(work, 'state'),
+      options: {
+        jobs: 3,
+        network: 'none',
+        environment: {},
+        command: ['/bin/sh', '-ec', lines.join('\n')],
+        packages: [],
+        collect,
+        ...change,
+      },
+    })
+  }
+
+  const result = (work: string, name: string) => readFile(join(work, 'out', name), 'utf8')
+
+  test('hands out what it declared, in its directories, and leaves source, tree and host as they were', async () => {
+    await using work = await temporaryDirectory()
+    const scope = { machines: ['build-'], directories: [work.path] }
+    const before = await leftOvers(scope)
+    await mkdir(join(work.path, 'source/.git'), { recursive: true })
+    await writeFile(join(work.path, 'source/.git/HEAD'), 'ref: x\n')
+    await writeFile(join(work.path, 'source/name'), 'world\n')
+    const { files, record } = await build(
+      work.path,
+      [
+        'mkdir -p dist/deep; echo "hello $(cat name)" > dist/deep/greeting; cat .git/HEAD > dist/head',
+        'printf "#!/bin/sh\\n" > dist/program; chmod 4755 dist/program',
+        'echo changed > name; id -u > dist/uid; ls /sys/class/net > dist/links; echo "$HOME $MAKEFLAGS" > dist/env',
+        'touch "$HOME/writable" dist/left-out.tmp',
+      ],
+      ['dist/**', '!**/*.tmp'],
+    )
+    expect(files.map((path) => path.slice(work.path.length))).toEqual([
+      '/out/dist/deep/greeting',
+      '/out/dist/env',
+      '/out/dist/head',
+      '/out/dist/links',
+      '/out/dist/program',
+      '/out/dist/uid',
+    ])
+    expect(await result(work.path, 'dist/deep/greeting')).toBe('hello world\n')
+    expect(await result(work.path, 'dist/head')).toBe('ref: x\n')
+    expect(await result(work.path, 'dist/uid')).toBe('2000\n')
+    expect(await result(work.path, 'dist/links')).toBe('lo\n')
+    expect(await result(work.path, 'dist/env')).toBe('/build/home -j3\n')
+    expect((await stat(join(work.path, 'out/dist/program'))).mode & 0o7777).toBe(0o755)
+    expect((await stat(join(work.path, 'out/dist/uid'))).mode & 0o7777).toBe(0o644)
+    expect(record).toMatchObject({ driver: 'command', result: 'succeeded', source: { files: 2 } })
+    expect(await readFile(join(work.path, 'source/name'), 'utf8')).toBe('world\n')
+    await expect(lstat(join(tree, 'build'))).rejects.toMatchObject({ code: 'ENOENT' })
+    expect(await readdir(join(work.path, 'state/builds'))).toEqual([])
+    expect(await newLeftOvers(before, scope)).toEqual([])
+  })
+
+  test('takes files that it has changed, and not those that it has removed', async () => {
+    await using work = await temporaryDirectory()
+    await mkdir(join(work.path, 'source'))
+    for (const name of ['kept.txt', 'gone.txt', 'changed.txt'])
+      await writeFile(join(work.path, 'source', name), name)
+    const { files } = await build(work.path, ['rm gone.txt', 'echo more >> changed.txt'], ['*.txt'])
+    expect(files.map((path) => path.slice(work.path.length))).toEqual(['/out/changed.txt'])
+  })
+
+  test.each([
+    ['nothing of a declared name', 'true', 'wrote nothing of that name'],
+    ['a link', 'ln -s /etc/passwd result', 'no regular file'],
+    ['a fifo', 'mkfifo result', 'no regular file'],
+    ['a link above a result', 'ln -s /etc a', 'wrote nothing of that name', 'a/passwd'],
+    ['a name with a line break', 'touch "result\n"', 'cannot have this name', 'res*'],
+    ['a name of ours', 'touch build.log', 'cannot have this name', 'build.*'],
+  ])('is refused when it leaves %s', async (_what, line, message, pattern = 'result') => {
+    await using work = await temporaryDirectory()
+    const failure = build(work.path, [line], [pattern])
+    await expect(failure).rejects.toMatchObject({ code: 'BUILD_RESULTS' })
+    await expect(failure).rejects.toThrow(message)
+    expect((await readdir(join(work.path, 'out'))).toSorted()).toEqual(['build.json', 'build.log'])
+  })
+
+  test('has the packages that it asks for, from a layer that the next one shares', async () => {
+    await using work = await temporaryDirectory()
+    const once = () => build(work.path, ['hello > out'], ['out'], { packages: ['hello'] })
+    const first = await once()
+    expect(await result(work.path, 'out')).toBe('Hello, world!\n')
+    expect(first.record.packages).toContainEqual(expect.objectContaining({ name: 'hello' }))
+    const second = await once()
+    expect(second.record.steps.map(({ id }) => id)).toEqual(['build'])
+  })
+
+  test('by the program ends with the class of its failure', async () => {
+    await using work = await temporaryDirectory()
+    await mkdir(join(work.path, 'source'))
+    const run = (...words: string[]) => {
+      const [program, ...args] = tsnspawnBuild(
+        ...['--state-dir', join(work.path, 'state'), 'build', tree, ...words],
+      )
+      return execa(program, args, { cwd: work.path, reject: false })
+    }
+    const failed = await run('source', '-o', 'out', '--', 'sh', '-c', 'echo no luck; exit 3')
+    expect(failed.exitCode).toBe(1)
+    expect(failed.stderr).toContain('no luck')
+    const foreign = await run('source', '--profiles=nodoc', '--', 'true')
+    expect(foreign.exitCode).toBe(2)
+    expect(foreign.stderr).toContain('--profiles is for Debian packages')
+    const nothing = await run('source')
+    expect(nothing.exitCode).toBe(5)
+    expect(nothing.stderr).toContain('nothing that can be built')
+  })
+})
