@@ -21,7 +21,6 @@ export default defineRecipe({
     { name: '45', version: '45' },
     { name: '44', version: '44' },
     { name: '43', version: '43' },
-    { name: '42', version: '42' },
   ],
   // The newest one whose key hosts of other distributions have, with systemd.
   defaultRelease: '43',
@@ -39,7 +38,7 @@ export default defineRecipe({
       source: { kind: 'metalink', url: `${metalink}fedora-$releasever` },
       path: 'releases/$releasever/Everything/$basearch/os',
       role: 'base',
-      releases: ['45', '44', '43', '42'],
+      releases: ['45', '44', '43'],
     },
     {
       id: 'updates',
@@ -47,7 +46,7 @@ export default defineRecipe({
       source: { kind: 'metalink', url: `${metalink}updates-released-f$releasever` },
       path: 'updates/$releasever/Everything/$basearch',
       role: 'updates',
-      releases: ['45', '44', '43', '42'],
+      releases: ['45', '44', '43'],
     },
     {
       id: 'rawhide',

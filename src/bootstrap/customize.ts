@@ -9,6 +9,7 @@ import { customizationFailed } from './customize/failure.ts'
 import { runHooks } from './customize/hooks.ts'
 import { setLocale } from './customize/locale.ts'
 import { setUpNetwork } from './customize/network.ts'
+import { enabledUnits, keepEnabled } from './customize/presets.ts'
 import { readPassword, setPassword, type KnownPassword } from './customize/password.ts'
 import { addSshKeys, addUser, readPublicKeys } from './customize/users.ts'
 import { checkInputs, type Customization } from './customize/customization.ts'
@@ -43,6 +44,7 @@ export function readInputs(customization: Customization, templates: string): Sec
 export async function customizeTree(context: FinishingContext, secrets: Secrets): Promise<boolean> {
   const { files, tree, plan, templates } = context
   const { customization } = plan
+  const enabled = enabledUnits(files)
   for (const copy of customization.copies) copyIn(files, copy)
   if (customization.hostname !== undefined)
     files.write('/etc/hostname', `${customization.hostname}\n`)
@@ -57,6 +59,8 @@ export async function customizeTree(context: FinishingContext, secrets: Secrets)
     setAutologin(files, customization.autologin, join(templates, 'autologin'))
   if (customization.network !== 'none') await setUpNetwork(tree, files, customization.network)
   await runHooks(tree, files, plan, templates)
+  // Others have no first boot: their machine-id is empty.
+  if (plan.purpose === 'boot') keepEnabled(files, enabled)
   return customization.hooks.length > 0
 }
 

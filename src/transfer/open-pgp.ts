@@ -26,13 +26,16 @@ export interface JudgeOptions {
   readonly expiredKeys?: 'accept' | 'refuse' | undefined
 }
 
-/** The public keys of a file, binary or armoured. */
+/** The public keys of a file: binary, or armoured in any number of blocks with any text around them. */
 export async function readKeyring(path: string): Promise<Key[]> {
   const openpgp = await import('openpgp')
   try {
     const bytes = await readFile(path)
-    if (isArmoured(bytes)) return await openpgp.readKeys({ armoredKeys: bytes.toString('utf8') })
-    return await openpgp.readKeys({ binaryKeys: bytes })
+    if (isBinary(bytes)) return await openpgp.readKeys({ binaryKeys: bytes })
+    // Files of several keys are often made by putting armoured ones together, with words around them.
+    const blocks = bytes.toString('utf8').match(armouredKeys) ?? ['']
+    const keys = blocks.map((armoredKeys) => openpgp.readKeys({ armoredKeys }))
+    return (await Promise.all(keys)).flat()
   } catch (error) {
     throw unreadable(path, error)
   }
@@ -158,7 +161,7 @@ export async function withBinaryKeyrings<T>(
       const bytes = await readFile(path).catch((error: unknown) => {
         throw unreadable(path, error)
       })
-      if (!isArmoured(bytes)) {
+      if (isBinary(bytes)) {
         binary.push(path)
         continue
       }
@@ -172,8 +175,12 @@ export async function withBinaryKeyrings<T>(
   }
 }
 
-function isArmoured(bytes: Buffer): boolean {
-  return bytes.subarray(0, 5).toString() === '-----'
+const armouredKeys =
+  /^-----BEGIN PGP PUBLIC KEY BLOCK-----[\s\S]*?^-----END PGP PUBLIC KEY BLOCK-----/gm
+
+/** The first byte of a packet has its highest bit set, RFC 9580 §4.2. */
+function isBinary(bytes: Buffer): boolean {
+  return (bytes[0] ?? 0) >= 0x80
 }
 
 function unreadable(path: string, error: unknown): NspawnError {

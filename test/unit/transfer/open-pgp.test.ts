@@ -1,8 +1,9 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as openpgp from 'openpgp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { verifyClearsigned, verifyClearsignedByGpgv } from '../../../src/transfer/clearsign.ts'
+import { readKeyring } from '../../../src/transfer/open-pgp.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
 
@@ -49,6 +50,20 @@ const sign = async (names: readonly Name[]): Promise<string> =>
     signingKeys: names.map((name) => keys[name]),
     date: signedAt,
   })
+
+test('a keyring may be binary, or armoured blocks one after another with words between them', async () => {
+  const armoured = ['good', 'stranger'] as const
+  const text = armoured.map((name) => `uid ${name}\r\n\n${keys[name].toPublic().armor()}`).join('')
+  const path = join(directory.path, 'both.asc')
+  const ids = async () => (await readKeyring(path)).map((key) => key.getKeyID().toHex())
+  const expected = armoured.map((name) => keys[name].getKeyID().toHex())
+  writeFileSync(path, text)
+  expect(await ids()).toEqual(expected)
+  writeFileSync(path, Buffer.concat(armoured.map((name) => readFileSync(keyrings[name]!))))
+  expect(await ids()).toEqual(expected)
+  writeFileSync(path, 'no key at all\n')
+  await expect(ids()).rejects.toMatchObject({ code: 'BAD_KEYRING', subject: path })
+})
 
 describe.each([
   ['openpgp', verifyClearsigned, false],
