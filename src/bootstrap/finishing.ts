@@ -10,7 +10,6 @@ import { writeAptSources } from './finishing/apt-sources.ts'
 import { cleanPacmanKeyring, writePacmanConfiguration } from './finishing/pacman-configuration.ts'
 import { writeZypperRepositories } from './finishing/zypper-repositories.ts'
 import type { TreePlan } from './plan.ts'
-import { findDatabase, rebuildDatabase } from './rpm/database.ts'
 import type { TreeInMaking } from './run-in-tree.ts'
 import type { TreeFiles } from './tree-files.ts'
 
@@ -85,12 +84,9 @@ const items: Readonly<Record<FinishingItem, (context: FinishingContext) => void 
       cleanPacmanKeyring(files)
     },
 
-    async 'rpm-database'({ files, plan: { archive }, tree }) {
-      if (archive.family !== 'rpm') return
+    'rpm-database'({ files }) {
       // Nobody in the tree looks for one in root's home.
       files.remove('/root/.rpmdb')
-      const { format } = archive.database
-      if (findDatabase(files)?.format !== format) await rebuildDatabase(tree, files)
     },
 
     'zypper-repositories'({ files, plan }) {

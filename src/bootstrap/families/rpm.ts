@@ -4,7 +4,7 @@ import type { RpmArchive } from '../archives/rpm.ts'
 import { scriptsFailed } from '../failed-scripts.ts'
 import { findDatabase, queryPackages } from '../rpm/database.ts'
 import { scriptletWatch } from '../rpm/scriptlets.ts'
-import { runInTree } from '../run-in-tree.ts'
+import { runInTree, type TreeInMaking } from '../run-in-tree.ts'
 import type { TreeFiles } from '../tree-files.ts'
 import type { Family, InstalledPackage } from './family.ts'
 
@@ -29,30 +29,37 @@ export const rpm: Family<RpmArchive> = {
   },
 
   async installUpdates(tree, files) {
-    const command = updateCommand(files)
-    if (command === undefined) {
+    const commands = updateCommands(files)
+    if (commands === undefined) {
       throw new NspawnError('the tree has no package manager that could bring it up to date', {
         code: 'BOOTSTRAP_FAILED',
         hint: 'put dnf5, dnf or zypper into it with --include',
       })
     }
-    tree.context.log({ kind: 'step', text: command.join(' ') })
-    const { log } = tree
-    const operation = command.join(' ')
-    const scripts = scriptletWatch(() => undefined)
-    const { status } = await runInTree(tree, command, { network: 'host', onLine: scripts.readLine })
-    const step = 'cannot bring the tree up to date'
-    if (status === scriptFailed || scripts.failed.length > 0)
-      throw scriptsFailed(step, scripts.failed, { verb: 'update', operation, status, log })
-    if (updated.includes(status)) return
-    throw new NspawnError(`${step}: ${log.complaints().join('\n  ')}`, {
-      code: 'BOOTSTRAP_FAILED',
-      operation,
-      status,
-      log: log.path,
-      hint: 'the log has the words of the package manager',
-    })
+    for (const command of commands) await runManager(tree, command)
   },
+}
+
+async function runManager(
+  tree: TreeInMaking,
+  command: readonly [string, ...string[]],
+): Promise<void> {
+  const { log, context } = tree
+  const operation = command.join(' ')
+  context.log({ kind: 'step', text: operation })
+  const scripts = scriptletWatch(() => undefined)
+  const { status } = await runInTree(tree, command, { network: 'host', onLine: scripts.readLine })
+  const step = 'cannot bring the tree up to date'
+  if (status === scriptFailed || scripts.failed.length > 0)
+    throw scriptsFailed(step, scripts.failed, { verb: 'update', operation, status, log })
+  if (updated.includes(status)) return
+  throw new NspawnError(`${step}: ${log.complaints().join('\n  ')}`, {
+    code: 'BOOTSTRAP_FAILED',
+    operation,
+    status,
+    log: log.path,
+    hint: 'the log has the words of the package manager',
+  })
 }
 
 /** zypper says by 102 and 103 that something should be started again, see zypper(8), "EXIT CODES". */
@@ -61,14 +68,23 @@ const updated: readonly number[] = [0, 102, 103]
 /** The same: by 107, that a script of a package failed; no other package manager ends so. */
 const scriptFailed = 107
 
-/** A rolling distribution wants its packages as they are now, whatever they were before. */
-function updateCommand(files: TreeFiles): [string, ...string[]] | undefined {
+/**
+ * What is cached of indexes does not count: dnf takes them for good for hours, and zypper for as long as it was not told
+ * otherwise. A rolling distribution wants its packages as they are now, whatever they were before.
+ *
+ * @see dnf(8), zypper(8)
+ */
+function updateCommands(files: TreeFiles): readonly (readonly [string, ...string[]])[] | undefined {
   const has = (name: string) => files.stat(`/usr/bin/${name}`)?.isFile() === true
   for (const name of ['dnf5', 'dnf', 'microdnf'])
-    if (has(name)) return [name, '-y', ...(name === 'microdnf' ? [] : ['--refresh']), 'upgrade']
+    if (has(name)) return [[name, '-y', ...(name === 'microdnf' ? [] : ['--refresh']), 'upgrade']]
   if (!has('zypper')) return undefined
   const rolling = /^ID="?opensuse-tumbleweed/m.test(files.read('/etc/os-release') ?? '')
-  return ['zypper', '--non-interactive', rolling ? 'dist-upgrade' : 'update']
+  const zypper = (...words: readonly string[]) => ['zypper', '--non-interactive', ...words] as const
+  return [
+    zypper('refresh'),
+    zypper('--no-refresh', rolling ? 'dist-upgrade' : 'update', '--auto-agree-with-licenses'),
+  ]
 }
 
 /** Several versions of these are meant to be there, see "installonlypkgs" in dnf.conf(5). */

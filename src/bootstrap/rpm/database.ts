@@ -17,17 +17,17 @@ import { databaseMacros, queryEnvironment } from './home.ts'
 const directories = ['/usr/lib/sysimage/rpm', '/var/lib/rpm'] as const
 
 /** The file that each format keeps packages in. */
-const databaseFiles: readonly (readonly [RpmDatabase['format'], string])[] = [
-  ['sqlite', 'rpmdb.sqlite'],
-  ['ndb', 'Packages.db'],
-  ['bdb', 'Packages'],
-]
+export const databaseFiles: Readonly<Record<RpmDatabase['format'], string>> = {
+  sqlite: 'rpmdb.sqlite',
+  ndb: 'Packages.db',
+  bdb: 'Packages',
+}
 
 /** The database that the tree has, by its files; undefined when there is none. */
 export function findDatabase(files: TreeFiles): RpmDatabase | undefined {
   for (const path of directories) {
-    for (const [format, name] of databaseFiles) {
-      if (files.stat(`${path}/${name}`)?.isFile() === true) return { path, format }
+    for (const format of ['sqlite', 'ndb', 'bdb'] as const) {
+      if (files.stat(`${path}/${databaseFiles[format]}`)?.isFile() === true) return { path, format }
     }
   }
   return undefined
@@ -41,9 +41,9 @@ export function findDatabase(files: TreeFiles): RpmDatabase | undefined {
 export async function queryPackages(
   tree: TreeInMaking,
   files: TreeFiles,
-  { path }: RpmDatabase,
+  database: RpmDatabase,
 ): Promise<InstalledPackage[]> {
-  const lines = hasOwnRpm(files) ? await askInside(tree) : await askFromOutside(tree, path)
+  const lines = hasOwnRpm(files) ? await askInside(tree) : await askFromOutside(tree, database)
   return lines
     .map((line) => packageLine.exec(line))
     .filter((match) => match !== null)
@@ -68,7 +68,10 @@ async function askInside(tree: TreeInMaking): Promise<string[]> {
   throw unreadable(lines.slice(-3).join('\n  '))
 }
 
-async function askFromOutside({ root, context }: TreeInMaking, path: string): Promise<string[]> {
+async function askFromOutside(
+  { root, context }: TreeInMaking,
+  { path, format }: RpmDatabase,
+): Promise<string[]> {
   if (findProgram('rpm') === undefined) {
     throw unreadable(
       'there is no rpm in it, and none on this host',
@@ -76,7 +79,7 @@ async function askFromOutside({ root, context }: TreeInMaking, path: string): Pr
     )
   }
   const [program, ...options] = query
-  const macros = databaseMacros(path).flatMap((macro) => ['--define', macro])
+  const macros = databaseMacros(path, format).flatMap((macro) => ['--define', macro])
   const { stdout } = await runProgram(
     'cannot read the package database of the new tree',
     isolated([program, ...macros, '--root', root, ...options]),
@@ -87,26 +90,6 @@ async function askFromOutside({ root, context }: TreeInMaking, path: string): Pr
     },
   )
   return stdout.split('\n')
-}
-
-/**
- * Has the tree's rpm write the database anew, in the format that it is used to: tools of the host wrote another.
- *
- * @throws NspawnError `BOOTSTRAP_FAILED`
- */
-export async function rebuildDatabase(tree: TreeInMaking, files: TreeFiles): Promise<void> {
-  const { log } = tree
-  const { status } = hasOwnRpm(files)
-    ? await runInTree(tree, ['rpm', '--rebuilddb'], { network: 'none' })
-    : { status: undefined }
-  if (status === 0) return
-  throw new NspawnError('the new tree cannot take over its package database', {
-    code: 'BOOTSTRAP_FAILED',
-    operation: 'rpm --rebuilddb',
-    status,
-    log: log.path,
-    ...(status === undefined ? { hint: 'put rpm into the tree with --include' } : {}),
-  })
 }
 
 function hasOwnRpm(files: TreeFiles): boolean {

@@ -24,14 +24,16 @@ export interface RpmEnvironment extends Readonly<Record<string, string>> {
  * Makes the home for filling a tree.
  *
  * @param directory absolute; is made
+ * @param format that the database is written in
  * @returns variables to run the tools with
  */
 export function makeRpmHome(
   directory: string,
   { archive, purpose, signatures }: TreePlan<RpmArchive>,
+  format: RpmDatabase['format'],
 ): RpmEnvironment {
   return writeMacros(directory, [
-    ...databaseMacros(archive.database.path).map((macro) => `%${macro}`),
+    ...databaseMacros(archive.database.path, format).map((macro) => `%${macro}`),
     // They are mounted meanwhile, and take no owner or mode.
     '%_netsharedpath /proc:/sys',
     // A machine of somebody's own may speak any language; what only runs commands has no use for them.
@@ -42,14 +44,12 @@ export function makeRpmHome(
 }
 
 /**
- * Definitions of macros that say where the database is. No other format can be written by all the tools: a tree that
- * has another one gets it from its own rpm.
+ * Definitions of macros that say where the database is, in the tree, and in which format.
  *
- * @param path of the database, in the tree
  * @see rpm's macros file, "_db_backend"
  */
-export function databaseMacros(path: RpmDatabase['path']): string[] {
-  return [`_dbpath ${path}`, '_db_backend sqlite']
+export function databaseMacros(path: RpmDatabase['path'], format: RpmDatabase['format']): string[] {
+  return [`_dbpath ${path}`, `_db_backend ${format}`]
 }
 
 function writeMacros(directory: string, lines: readonly string[]): RpmEnvironment {

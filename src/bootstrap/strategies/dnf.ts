@@ -9,6 +9,7 @@ import { rpm } from '../families/rpm.ts'
 import { linkFromPool } from '../package-cache.ts'
 import type { TreePlan } from '../plan.ts'
 import { dnfConfiguration, type DnfVersion } from '../rpm/dnf-configuration.ts'
+import { handOverDatabase, writableFormat } from '../rpm/database-format.ts'
 import { makeRpmHome } from '../rpm/home.ts'
 import { rpmKeyObstacle, writeRpmKeys } from '../rpm/keys.ts'
 import { notInRepositories } from '../rpm/package-names.ts'
@@ -52,7 +53,8 @@ function strategyOf(program: Program): Strategy<RpmArchive> {
 
     async fill(plan, run) {
       const { paths, tools } = run
-      const environment = makeRpmHome(join(paths.temporary, 'home'), plan)
+      const format = await writableFormat(plan, run)
+      const environment = makeRpmHome(join(paths.temporary, 'home'), plan, format)
       const keys = await writeRpmKeys(plan, { hasFile: existsSync }, join(paths.temporary, 'keys'))
       const places = dnfPlaces(paths)
       for (const directory of [places.log, places.nothing]) mkdirSync(directory)
@@ -75,12 +77,14 @@ function strategyOf(program: Program): Strategy<RpmArchive> {
         if (unknown.length === 0 || (error as NspawnError).code === 'CANCELED') throw error
         throw await notInRepositories(program, unknown, paths.packages, run.log)
       }
-      if (scripts.failed.length === 0) return
-      throw scriptsFailed(`cannot make a tree with ${program}`, scripts.failed, {
-        verb: 'create',
-        operation: program,
-        log: run.log,
-      })
+      if (scripts.failed.length > 0) {
+        throw scriptsFailed(`cannot make a tree with ${program}`, scripts.failed, {
+          verb: 'create',
+          operation: program,
+          log: run.log,
+        })
+      }
+      await handOverDatabase(plan, run, format, environment)
     },
 
     readLine: readDnfLine,

@@ -7,6 +7,7 @@ import type { LogEvent } from '../../log.ts'
 import type { RpmArchive } from '../archives/rpm.ts'
 import { scriptsFailed } from '../failed-scripts.ts'
 import type { TreePlan } from '../plan.ts'
+import { handOverDatabase, writableFormat } from '../rpm/database-format.ts'
 import { makeRpmHome } from '../rpm/home.ts'
 import { rpmKeyObstacle, writeRpmKeys } from '../rpm/keys.ts'
 import { notInRepositories } from '../rpm/package-names.ts'
@@ -41,12 +42,14 @@ export const zypper: Strategy<RpmArchive> = {
   async fill(plan, run) {
     const { paths, tools } = run
     const places = zypperPlaces(paths)
+    const format = await writableFormat(plan, run)
+    const environment = {
+      ...makeRpmHome(join(paths.temporary, 'home'), plan, format),
+      ZYPP_CONF: places.configuration,
+      ZYPP_LOGFILE: places.log,
+    }
     const options: ToolOptions = {
-      environment: {
-        ...makeRpmHome(join(paths.temporary, 'home'), plan),
-        ZYPP_CONF: places.configuration,
-        ZYPP_LOGFILE: places.log,
-      },
+      environment,
       apiFileSystems: 'mounted',
       emulated: plan.execution === 'emulated',
     }
@@ -65,13 +68,15 @@ export const zypper: Strategy<RpmArchive> = {
     const scripts = scriptletWatch(readZypperLine)
     const { status } = await install(plan, run, { ...options, readLine: scripts.readLine })
     if (plan.exclude.length > 0) new TreeFiles(paths.tree).remove(locksFile)
-    if (status !== scriptFailed && scripts.failed.length === 0) return
-    throw scriptsFailed('cannot make a tree with zypper', scripts.failed, {
-      verb: 'create',
-      operation: 'zypper',
-      status,
-      log: run.log,
-    })
+    if (status === scriptFailed || scripts.failed.length > 0) {
+      throw scriptsFailed('cannot make a tree with zypper', scripts.failed, {
+        verb: 'create',
+        operation: 'zypper',
+        status,
+        log: run.log,
+      })
+    }
+    await handOverDatabase(plan, run, format, environment)
   },
 
   readLine: readZypperLine,

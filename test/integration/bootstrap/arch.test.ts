@@ -6,12 +6,11 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTree, planCreate, type CreatedTree } from '../../../src/bootstrap/create.ts'
-import { familyOf } from '../../../src/bootstrap/families.ts'
 import type { TreeManifest } from '../../../src/bootstrap/manifest.ts'
 import type { TreeRequest } from '../../../src/bootstrap/plan.ts'
-import { ToolLog } from '../../../src/bootstrap/tool-log.ts'
-import { TreeFiles } from '../../../src/bootstrap/tree-files.ts'
+import { updateTree } from '../../../src/bootstrap/update.ts'
 import type { NspawnError } from '../../../src/errors.ts'
+import { findImage } from '../../../src/images/discover.ts'
 import { silent, type LogEvent, type LogSink } from '../../../src/log.ts'
 import { makeGpgSigner, type GpgSigner } from '../../fixtures/gpg-signer.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
@@ -215,37 +214,52 @@ describe.skipIf(missing)('create arch', () => {
   )
 
   test(
-    'the tree’s own pacman installs updates that its keys vouch for, and no others',
+    'update installs what the keys of the tree vouch for; whatever fails leaves the tree as it was',
     { timeout: slow },
     async () => {
       await using room = await makeRoom()
       await using server = await serveRepositories(room, [...treeSet, 'hello-1'])
-      const request = { mirror: server.origin, include: ['hello'] }
-      const made = await create(room, request)
-      const update = async () => {
-        const context = room.context(silent)
-        const log = new ToolLog(join(room.state, 'update.log'))
-        const plan = await planCreate(full(request), room.machines)
-        const tree = { root: made.path, log, context }
-        await familyOf(plan).installUpdates(tree, new TreeFiles(made.path), plan)
+      const made = await create(room, { mirror: server.origin, include: ['hello'] })
+      const hello = () => readFileSync(join(made.path, 'usr/share/hello'), 'utf8')
+      const update = (mode: 'apply' | 'preview' = 'apply') =>
+        updateTree(findImage(made.name, room.machines)!, mode, room.context(silent))
+      const publish = async (spec: Partial<PacmanPackageSpec>, by: Signs = signer) => {
+        const path = await buildPacmanPackage(room.path, { name: 'hello', ...spec })
+        await new PacmanRepository(server.core, 'core', by).add(path)
+        server.refresh()
       }
-      const repository = new PacmanRepository(server.core, 'core', signer)
-      await repository.add(built.get('hello-2')!)
-      server.refresh()
-      await update()
-      expect(readFileSync(join(made.path, 'usr/share/hello'), 'utf8')).toBe('2\n')
-
-      using stranger = makeGpgSigner(room.path, 'stranger')
-      const three = await buildPacmanPackage(room.path, {
-        name: 'hello',
-        version: '3',
-        files: { 'usr/share/hello': '3\n' },
+      const version = (text: string) => ({
+        version: text,
+        files: { 'usr/share/hello': `${text}\n` },
       })
-      await new PacmanRepository(server.core, 'core', stranger).add(three)
-      server.refresh()
-      await expect(update()).rejects.toMatchObject({ code: 'BOOTSTRAP_SIGNATURE' })
-      expect(readFileSync(join(made.path, 'usr/share/hello'), 'utf8')).toBe('2\n')
-      expect(existsSync(join(made.path, 'var/lib/pacman/db.lck'))).toBe(false)
+
+      await publish(version('2'))
+      const changes = [{ name: 'hello', architecture: 'any', from: '1-1', to: '2-1' }]
+      expect((await update('preview')).changes).toEqual(changes)
+      expect(hello()).toBe('1\n')
+      expect((await update()).changes).toEqual(changes)
+      expect(hello()).toBe('2\n')
+      expect(readdirSync(join(made.path, 'var/cache/pacman/pkg'))).toEqual([])
+      expect((await update()).changes).toEqual([])
+
+      const { ino } = statSync(made.path)
+      const fails = async (code: string, words: string) => {
+        await expect(update()).rejects.toMatchObject({
+          code,
+          message: expect.stringContaining(words) as string,
+          log: join(room.state, `logs/update-${made.name}.log`),
+        })
+        expect(statSync(made.path).ino).toBe(ino)
+        expect(hello()).toBe('2\n')
+        expect(existsSync(join(made.path, 'var/lib/pacman/db.lck'))).toBe(false)
+        expect(readdirSync(room.machines)).toEqual([made.name])
+      }
+      const install = 'post_upgrade() { return 3; }\n'
+      await publish({ ...version('3'), install })
+      await fails('BOOTSTRAP_SCRIPT', 'the install script of hello failed')
+      using stranger = makeGpgSigner(room.path, 'stranger')
+      await publish(version('4'), stranger)
+      await fails('BOOTSTRAP_SIGNATURE', '')
     },
   )
 

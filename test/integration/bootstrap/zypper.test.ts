@@ -19,6 +19,7 @@ import {
   rpmMirror,
   rpmMirrorNeeds,
   type RpmMirror,
+  type RpmMirrorSpec,
   type RpmRepositorySpec,
   type RpmSpec,
 } from '../../fixtures/rpm-repository.ts'
@@ -44,15 +45,17 @@ interface Published {
   readonly updates?: readonly RpmSpec[]
   /** Another repository, at `own`. */
   readonly own?: RpmRepositorySpec
+  readonly database?: RpmMirrorSpec['database']
 }
 
 /** A mirror with a system and these packages. */
-function mirrorOf({ how, updates, own }: Published = {}): Promise<RpmMirror> {
+function mirrorOf({ how, updates, own, database }: Published = {}): Promise<RpmMirror> {
   const plain = how === undefined && updates === undefined && own === undefined
   const wanted = plain ? packages : [hello]
   return rpmMirror({
     distribution: { id: 'opensuse-leap', version: release },
     provides: names,
+    ...(database === undefined ? {} : { database }),
     repositories: {
       [pathOf('repo-oss')]: { packages: ['system', ...wanted], ...how },
       [pathOf('update-oss')]: { packages: updates ?? [] },
@@ -200,6 +203,29 @@ describe.skipIf(missing)('openSUSE with zypper', () => {
     },
   )
 
+  test.skipIf(lacks('program:mmdebstrap'))(
+    'an rpm of the tree that knows another database than the host’s has it all the same',
+    { timeout: slow },
+    async () => {
+      await using dir = await temporaryDirectory()
+      const mirror = await mirrorOf({ database: { format: 'ndb' } })
+      const tree = await create(dir.path, mirror, { include: ['hello'] })
+      expect(packagesOf(tree)).toEqual(['hello-1.0-1', ...system])
+      const database = join(tree.path, 'usr/lib/sysimage/rpm')
+      expect(
+        readdirSync(database)
+          .filter((name) => !name.startsWith('.'))
+          .toSorted(),
+      ).toEqual(['Index.db', 'Packages.db'])
+      const ask = ['rpm', '-q', 'hello', 'gpg-pubkey']
+      const { stdout, stderr } = await execa('chroot', [tree.path, ...ask])
+      expect(stdout).toMatch(/^hello-1\.0-1\.noarch\ngpg-pubkey-\w+-\w+$/)
+      expect(stderr).toBe('')
+      // openSUSE's rpm cannot read what the host's has written, and was never shown it.
+      expect(readFileSync(tree.log, 'utf8')).not.toContain('Found SQLITE')
+    },
+  )
+
   test('updates are in it, unless they are left out', { timeout: slow }, async () => {
     await using dir = await temporaryDirectory()
     const mirror = await mirrorOf({ updates: [{ ...hello, version: '2.0' }] })
@@ -341,6 +367,19 @@ describe.skipIf(missing)('openSUSE with zypper', () => {
       'BOOTSTRAP_SUITE',
       'tiny-shell',
       { routes: (routes) => void delete routes[fileOf(routes, 'tiny-shell')] },
+    ],
+    'half an index': [
+      'BOOTSTRAP_MIRROR',
+      'primary.xml.gz',
+      {
+        routes: (routes) => {
+          const bytes = routes[fileOf(routes, 'primary.xml.gz')] as Buffer
+          routes[fileOf(routes, 'primary.xml.gz')] = (_request, response) => {
+            response.writeHead(200, { 'content-length': bytes.length })
+            response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy())
+          }
+        },
+      },
     ],
     'a mirror that is not there': [
       'BOOTSTRAP_MIRROR',

@@ -11,14 +11,14 @@ async function macros(plan: Partial<TreePlan<RpmArchive>>): Promise<string[]> {
   const home = join(directory.path, 'home')
   const archive = { database: { path: '/usr/lib/sysimage/rpm', format: 'ndb' } }
   const whole = { archive, purpose: 'command', signatures: 'required', ...plan }
-  expect(makeRpmHome(home, whole as TreePlan<RpmArchive>)).toEqual({
+  expect(makeRpmHome(home, whole as TreePlan<RpmArchive>, 'sqlite')).toEqual({
     HOME: home,
     RPM_FORCE_DEBIAN: '1',
   })
   return readFileSync(join(home, '.rpmmacros'), 'utf8').trim().split('\n')
 }
 
-test('the database goes to where the tree looks for it, in the format that every tool writes', async () => {
+test('the database goes to where the tree looks for it, in the format that the tool writes', async () => {
   const lines = await macros({})
   expect(lines).toContain('%_dbpath /usr/lib/sysimage/rpm')
   expect(lines).toContain('%_db_backend sqlite')
