@@ -1,20 +1,25 @@
 /**
  * Files of a tree, named as they are called inside it. Links may be absolute and must not lead out onto
- * the host, so every path is resolved beneath the tree.
+ * the host, so every path is resolved beneath the tree. Whoever's packages ran in it may have put anything in the place
+ * of a file: pipes that nobody ever writes to, nodes of the host's devices, more than fits into memory.
  */
 import {
   chmodSync,
+  closeSync,
+  constants,
   lchownSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
   type Stats,
 } from 'node:fs'
 import { join, posix } from 'node:path'
+import { NspawnError } from '../errors.ts'
+import { removeTree } from '../images/remove-tree.ts'
 import { resolveInRoot } from '../images/resolve-in-root.ts'
 
 /** Numbers of a user and a group of the tree. */
@@ -22,6 +27,9 @@ export interface Owner {
   readonly uid: number
   readonly gid: number
 }
+
+/** In bytes; the package databases that are one file take a few megabytes. */
+const READ_MAX = 64 * 1024 ** 2
 
 /** Nobody else changes the tree meanwhile; it is in the making. */
 export class TreeFiles {
@@ -47,10 +55,19 @@ export class TreeFiles {
     return lstatSync(this.resolve(inner, last), { throwIfNoEntry: false })
   }
 
-  /** The text at `inner`, or undefined when there is no file. */
+  /**
+   * The text at `inner`, or undefined when nothing is there.
+   *
+   * @throws NspawnError `BOOTSTRAP_VERIFY` for what is no file, or too large for what is read so
+   */
   read(inner: string): string | undefined {
     try {
-      return readFileSync(this.resolve(inner), 'utf8')
+      const path = this.resolve(inner)
+      const facts = lstatSync(path)
+      checkFile(inner, facts)
+      if (facts.size > READ_MAX)
+        throw strange(inner, `is too large to be read: ${facts.size} bytes`)
+      return readFileSync(path, 'utf8')
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
@@ -58,12 +75,33 @@ export class TreeFiles {
     }
   }
 
-  /** Writes a file; directories on the way are made, and an existing file keeps owner and links. */
+  /**
+   * Writes a file; directories on the way are made, and an existing file keeps owner and links.
+   *
+   * @throws NspawnError `BOOTSTRAP_VERIFY` when something else than a file is there
+   */
   write(inner: string, content: string | Uint8Array, mode = 0o644): void {
     const path = this.resolve(inner)
+    const there = lstatSync(path, { throwIfNoEntry: false })
+    if (there !== undefined) checkFile(inner, there)
     mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
     writeFileSync(path, content, { mode })
     chmodSync(path, mode)
+  }
+
+  /**
+   * Opens a file to read a part of it.
+   *
+   * @returns undefined when nothing is there
+   * @throws NspawnError `BOOTSTRAP_VERIFY` for what is no file
+   */
+  open(inner: string): (Disposable & { readonly fd: number }) | undefined {
+    const path = this.resolve(inner)
+    const facts = lstatSync(path, { throwIfNoEntry: false })
+    if (facts === undefined) return undefined
+    checkFile(inner, facts)
+    const fd = openSync(path, constants.O_RDONLY)
+    return { fd, [Symbol.dispose]: () => closeSync(fd) }
   }
 
   /**
@@ -88,7 +126,7 @@ export class TreeFiles {
   link(target: string, inner: string): void {
     const path = this.resolve(inner, 'keep')
     mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
-    rmSync(path, { recursive: true, force: true })
+    this.remove(inner)
     symlinkSync(target, path)
   }
 
@@ -99,7 +137,8 @@ export class TreeFiles {
 
   /** Removes what is at `inner` (a link itself, a directory with all in it); nothing there is fine. */
   remove(inner: string): void {
-    rmSync(this.resolve(inner, 'keep'), { recursive: true, force: true })
+    const path = this.resolve(inner, 'keep')
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) removeTree(path)
   }
 
   /** Removes what is in the directory `inner`, but for names that `keep` wants. */
@@ -117,4 +156,17 @@ export class TreeFiles {
       throw error
     }
   }
+}
+
+function checkFile(inner: string, facts: Stats): void {
+  if (!facts.isFile()) throw strange(inner, 'is no file')
+}
+
+function strange(inner: string, why: string): NspawnError {
+  return new NspawnError(`${inner} of the tree ${why}`, {
+    code: 'BOOTSTRAP_VERIFY',
+    operation: 'open',
+    subject: inner,
+    hint: 'a package has put it there; make the tree without that package',
+  })
 }

@@ -1,5 +1,5 @@
 /** A tree is published only when it is what the plan promised, and could run. */
-import { closeSync, openSync, readSync } from 'node:fs'
+import { readSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import { readOsRelease } from '../images/os-release.ts'
 import { mountsBelow } from '../images/remove-tree.ts'
@@ -71,17 +71,9 @@ const elfMachines: Readonly<Record<Architecture, number>> = {
 
 function checkShell(files: TreeFiles, architecture: Architecture): void {
   const header = Buffer.alloc(20)
-  let fd: number
-  try {
-    fd = openSync(files.resolve('/bin/sh'), 'r')
-  } catch {
-    throw wrong('the new tree has no /bin/sh')
-  }
-  try {
-    readSync(fd, header, 0, header.length, 0)
-  } finally {
-    closeSync(fd)
-  }
+  using shell = files.open('/bin/sh')
+  if (shell === undefined) throw wrong('the new tree has no /bin/sh')
+  readSync(shell.fd, header, 0, header.length, 0)
   if (header.toString('latin1', 0, 4) !== '\u007FELF')
     throw wrong('/bin/sh of the new tree is no program')
   // EI_DATA: 1 is little, 2 is big endian.

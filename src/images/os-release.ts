@@ -1,5 +1,5 @@
 /** What operating system a tree holds, and whether it holds one at all. */
-import { readFileSync, statSync } from 'node:fs'
+import { lstatSync, readFileSync, statSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import { resolveInRoot } from './resolve-in-root.ts'
 
@@ -43,18 +43,23 @@ function unquote(word: string): string {
   return value
 }
 
+/** In bytes; what is larger was not written to be read. */
+const SIZE_MAX = 1 << 20
+
 const osReleasePaths = ['/etc/os-release', '/usr/lib/os-release']
 
 /**
- * Reads the os-release file of the tree at `root`; symlinks resolve inside the tree.
+ * Reads the os-release file of the tree at `root`; symlinks resolve inside the tree. What is no file, or larger than any
+ * such file is, counts as none.
  *
  * @returns undefined when there is none
  */
 export function readOsRelease(root: string): OsRelease | undefined {
   for (const path of osReleasePaths) {
     const found = resolveIfThere(root, path)
-    if (found !== undefined && statSync(found).isFile())
-      return parseOsRelease(readFileSync(found, 'utf8'))
+    if (found === undefined) continue
+    const facts = lstatSync(found)
+    if (facts.isFile() && facts.size <= SIZE_MAX) return parseOsRelease(readFileSync(found, 'utf8'))
   }
   return undefined
 }

@@ -273,11 +273,16 @@ class Installation {
   /** For trees that are made without the network. */
   private async keepIndexes(): Promise<void> {
     const { paths } = this.run
+    const files = new TreeFiles(paths.tree)
     for (const repository of this.plan.archive.repositories) {
       if (isLocal(repository) || this.plan.network === 'forbidden') continue
-      const index = join(paths.tree, 'var/lib/pacman/sync', `${repository.name}.db`)
-      for (const ending of ['', '.sig'].filter((one) => existsSync(index + one)))
-        await copyFile(index + ending, join(paths.packages, cachedIndexName(repository) + ending))
+      for (const ending of ['', '.sig']) {
+        // Scripts of packages have run since it was fetched.
+        const index = `/var/lib/pacman/sync/${repository.name}.db${ending}`
+        if (files.stat(index)?.isFile() !== true) continue
+        const kept = join(paths.packages, cachedIndexName(repository) + ending)
+        await copyFile(files.resolve(index), kept)
+      }
     }
   }
 }
