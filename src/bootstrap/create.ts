@@ -102,7 +102,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
     const files = new TreeFiles(stage.tree)
     const tree = { root: stage.tree, log, context, users: plan.users }
     let tools: Readonly<Record<string, string>> = {}
-    const cache = context.cache === 'off' ? undefined : await openTreeCache(plan, context)
+    const cache = context.cache === 'off' ? undefined : await openTreeCache(plan, strategy, context)
     if (await cache?.take(stage.tree)) {
       const text = 'the same tree was made before: taking a copy of it'
       log.add(text)

@@ -2,6 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import type { Archive } from './archives/archive.ts'
 import type { StrategyPaths } from './strategy.ts'
+import { trustedFiles } from './trusted-files.ts'
 
 export interface NamedPlaces {
   readonly written: readonly string[]
@@ -20,11 +21,10 @@ export function namedPlaces(paths: StrategyPaths, archive: Archive): NamedPlaces
 
 /** What the user names lies on the host. */
 export function namedKeyrings(archive: Archive): string[] {
-  if (archive.family !== 'apt') return archive.keyring === undefined ? [] : [archive.keyring]
-  const beside = archive.repositories.flatMap(({ trust }) =>
-    trust.kind === 'keyring' ? [trust.path] : [],
-  )
-  return [...(archive.keyringFrom === 'option' ? [archive.keyring] : []), ...beside]
+  const here = { hasFile: existsSync }
+  return trustedFiles(archive, here, here)
+    .filter(({ namedBy }) => namedBy === 'user')
+    .map(({ path }) => path)
 }
 
 /** Directories of local mirrors, and the keyrings that the user named. */

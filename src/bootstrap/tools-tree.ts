@@ -59,6 +59,11 @@ export function toolsTreeRequest(packages: readonly string[]): TreeRequest & { n
   }
 }
 
+/** Where that tree is. */
+export function toolsTreePath(machinesDirectory: string, packages: readonly string[]): string {
+  return join(machinesDirectory, toolsTreeRequest(packages).name)
+}
+
 export interface ToolsTreeMaker {
   /** Makes the tree of a request in the machines directory; another one of the name is replaced. */
   readonly make: (request: TreeRequest) => Promise<unknown>
@@ -77,7 +82,7 @@ export async function toolsTree(
   run: ToolRun,
   maker: ToolsTreeMaker,
 ): Promise<ToolPlace> {
-  const tree = join(maker.machinesDirectory, toolsTreeRequest(packages).name)
+  const tree = toolsTreePath(maker.machinesDirectory, packages)
   await provide(tree, packages, plan, run, maker)
   const files = new TreeFiles(tree)
   const directories = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin']

@@ -16,11 +16,18 @@ import { lockImage, type ImageLock } from '../images/lock.ts'
 import { stageImage } from '../images/new-image.ts'
 import { removeImage } from '../images/remove-image.ts'
 import { ownVersion } from '../version.ts'
-import { archiveIdentity } from './archives/identity.ts'
+import { archiveState, type ArchiveState } from './archives/identity.ts'
 import type { CreateContext } from './create-context.ts'
 import type { TreePlan } from './plan.ts'
+import type { Strategy } from './strategy.ts'
+import { toolsTreePath } from './tools-tree.ts'
+import { TreeFiles } from './tree-files.ts'
+import { trustedFiles } from './trusted-files.ts'
 
-/** An archive must not be able to keep a tree from its updates for longer, by serving the same index again and again. */
+/**
+ * An archive must not be able to keep a tree from its updates for longer, by serving the same index again and again. Only
+ * those of apt say themselves how long an index holds.
+ */
 const maxAgeMs = 7 * 24 * 3600 * 1000
 
 /** So many are kept; the oldest go first. */
@@ -39,21 +46,23 @@ export interface TreeCache {
   keep(tree: string): Promise<void>
 }
 
-/** The cache for what the plan makes; undefined when the archive's state cannot be told. */
+/** The cache for what the plan makes; undefined when the archive's state cannot be told, or is one of the past. */
 export async function openTreeCache(
   plan: TreePlan,
+  strategy: Strategy,
   context: CreateContext,
 ): Promise<TreeCache | undefined> {
-  const identity = await archiveIdentity(plan, context.signal)
-  if (identity === undefined) return undefined
+  const state = await archiveState(plan, context.signal)
+  if (state === undefined || hasEnded(state, plan)) return undefined
   const { machinesDirectory: directory, log, signal } = context
-  const key = await treeKey(plan, identity)
-  const name = `${namePrefix}${plan.recipe}-${key.slice(0, 16)}`
-  const path = join(directory, name)
+  const nameNow = async () =>
+    treeName(plan, state.identity, await trustedKeys(plan, strategy, directory))
+  const name = await nameNow()
   return {
     async take(target) {
       const kept = keptTrees(directory).find((image) => image.name === name)
       if (kept === undefined || ageMs(kept) > maxAgeMs) return false
+      const path = join(directory, kept.name)
       const lock = tryLock(path)
       if (lock === undefined) return false
       try {
@@ -66,9 +75,12 @@ export async function openTreeCache(
 
     async keep(tree) {
       // What was fetched in the meantime may be of another state than what was asked before.
-      if ((await archiveIdentity(plan, signal)) !== identity) return
+      if ((await archiveState(plan, signal))?.identity !== state.identity) return
+      // So may keys be; a tree of tools, and those in it, may have been made only now.
+      const current = await nameNow()
+      if (current === undefined || (name !== undefined && name !== current)) return
       try {
-        await store(tree, directory, name, context)
+        await store(tree, directory, current, context)
         await dropOld(directory, context)
       } catch (error) {
         if (!(error instanceof NspawnError) || error.code === 'CANCELED') throw error
@@ -77,6 +89,12 @@ export async function openTreeCache(
       }
     },
   }
+}
+
+/** Whoever makes the tree then refuses the archive, and says why. */
+function hasEnded({ validUntilMs }: ArchiveState, { archive }: TreePlan): boolean {
+  if (archive.family === 'apt' && archive.outdated === 'accepted') return false
+  return validUntilMs < Date.now()
 }
 
 /** Undefined when somebody replaces the tree, or has removed it: then another one is made, as if there were none. */
@@ -127,13 +145,46 @@ function ageMs({ createdMs }: Image): number {
   return createdMs === undefined ? Infinity : Date.now() - createdMs
 }
 
-async function treeKey(plan: TreePlan, identity: string): Promise<string> {
-  const { archive } = plan
-  const beside = archive.family === 'apt' ? archive.repositories : []
-  const keyrings = [
-    ...(archive.keyring === undefined ? [] : [archive.keyring]),
-    ...beside.flatMap(({ trust }) => (trust.kind === 'keyring' ? [trust.path] : [])),
-  ]
+/**
+ * What the files with keys hold at this moment, by their paths; undefined when they lie in a tree of tools that is still
+ * to be made.
+ */
+async function trustedKeys(
+  { archive, signatures }: TreePlan,
+  { place, toolPackages = [] }: Strategy,
+  machinesDirectory: string,
+): Promise<readonly string[] | undefined> {
+  if (signatures === 'ignored') return []
+  const host = { hasFile: existsSync, resolve: (path: string) => path }
+  const programs =
+    place === 'tools tree' ? filesOfTools(toolsTreePath(machinesDirectory, toolPackages)) : host
+  if (programs === undefined) return undefined
+  return Promise.all(
+    trustedFiles(archive, programs, host).map(async (file) => {
+      const files = file.place === 'host' ? host : programs
+      const hash = files.hasFile(file.path) ? await hashFile(files.resolve(file.path)) : 'absent'
+      return `${file.path} ${hash}`
+    }),
+  )
+}
+
+function filesOfTools(
+  tree: string,
+): { hasFile(path: string): boolean; resolve(path: string): string } | undefined {
+  if (!existsSync(tree)) return undefined
+  const files = new TreeFiles(tree)
+  return {
+    hasFile: (path) => files.stat(path)?.isFile() === true,
+    resolve: (path) => files.resolve(path),
+  }
+}
+
+function treeName(
+  plan: TreePlan,
+  identity: string,
+  keys: readonly string[] | undefined,
+): string | undefined {
+  if (keys === undefined) return undefined
   const content = {
     identity,
     program: ownVersion(),
@@ -150,10 +201,9 @@ async function treeKey(plan: TreePlan, identity: string): Promise<string> {
     users: plan.users,
     sourceDateEpoch: plan.sourceDateEpoch,
     strategy: plan.strategy,
-    archive,
-    keys: await Promise.all(
-      keyrings.filter((path) => existsSync(path)).map((path) => hashFile(path)),
-    ),
+    archive: plan.archive,
+    keys,
   }
-  return createHash('sha256').update(JSON.stringify(content)).digest('hex')
+  const key = createHash('sha256').update(JSON.stringify(content)).digest('hex')
+  return `${namePrefix}${plan.recipe}-${key.slice(0, 16)}`
 }

@@ -14,15 +14,22 @@ interface Top {
   readonly part?: RegExp
 }
 
+/** The state of an archive. */
+export interface ArchiveState {
+  /** SHA-256 over the tops of all indexes that a tree is made from. */
+  readonly identity: string
+  /** Milliseconds since 1970 at which the first of the indexes ends; Infinity where none says so. */
+  readonly validUntilMs: number
+}
+
 /**
- * SHA-256 over the tops of all indexes that a tree is made from; undefined where an archive cannot be asked, or is
- * asked by way of lists of mirrors that say something else each time. Nothing is verified here: whoever makes the
- * tree does that.
+ * Asks the archive for its state; undefined where it cannot be asked, or is asked by way of lists of mirrors that say
+ * something else each time. Nothing is verified here: whoever makes the tree does that.
  */
-export async function archiveIdentity(
+export async function archiveState(
   { archive, release, packageArchitecture, network }: TreePlan,
   signal: AbortSignal | undefined,
-): Promise<string | undefined> {
+): Promise<ArchiveState | undefined> {
   const tops = indexTops(archive, release, packageArchitecture)
   if (tops === undefined || network === 'forbidden') return undefined
   try {
@@ -38,15 +45,30 @@ export async function archiveIdentity(
         })
         const found = part === undefined ? text : part.exec(text)?.[0]
         if (found === undefined) throw new Error(`nothing to tell ${url} by`)
-        return createHash('sha256').update(found).digest('hex')
+        return {
+          hash: createHash('sha256').update(found).digest('hex'),
+          untilMs: archive.family === 'apt' ? validUntil(text) : Infinity,
+        }
       }),
     )
-    return createHash('sha256').update(parts.join()).digest('hex')
+    const hashes = parts.map(({ hash }) => hash)
+    return {
+      identity: createHash('sha256').update(hashes.join()).digest('hex'),
+      validUntilMs: Math.min(...parts.map(({ untilMs }) => untilMs)),
+    }
   } catch {
     signal?.throwIfAborted()
     // Whoever makes the tree will meet the same, and say it better.
     return undefined
   }
+}
+
+/** Of a Release file, signed or not; what is no date has ended. */
+function validUntil(text: string): number {
+  const said = /^Valid-Until:[ \t]*(.*)$/im.exec(text)?.[1]
+  if (said === undefined) return Infinity
+  const time = Date.parse(said)
+  return Number.isNaN(time) ? -Infinity : time
 }
 
 function indexTops(archive: Archive, release: string, architecture: string): Top[] | undefined {

@@ -9,6 +9,7 @@ import {
   chmod,
   copyFile,
   mkdir,
+  open,
   readdir,
   readFile,
   rename,
@@ -52,6 +53,11 @@ export function findKeyring(
   return keyringDirectories
     .map((directory) => `${directory}/${distributionKeys.name}.gpg`)
     .find((path) => hasFile(path))
+}
+
+/** Files with what else is to be known of the keys of a keyring: which to trust, and which no longer. */
+export function besideKeyring(keyring: string): string[] {
+  return ['trusted', 'revoked'].map((what) => keyring.replace(/(\.gpg)?$/, `-${what}`))
 }
 
 /** Why packages could not be checked here. */
@@ -164,8 +170,8 @@ async function keptKeyring(
   { tools, context }: StrategyRun,
 ): Promise<string> {
   const main = archive.keyring ?? findKeyring(archive, tools)!
-  const beside = ['trusted', 'revoked'].map((what) => main.replace(/(\.gpg)?$/, `-${what}`))
-  const files = archive.keyring === undefined ? beside.filter((path) => tools.hasFile(path)) : []
+  const beside = archive.keyring === undefined ? besideKeyring(main) : []
+  const files = beside.filter((path) => tools.hasFile(path))
   const { stdout } = await tools.run(['sha256sum', main, ...files])
   const mark = createHash('sha256').update(stdout).digest('hex').slice(0, 16)
   const name = archive.keyring === undefined ? archive.distributionKeys.name : 'named'
@@ -174,7 +180,7 @@ async function keptKeyring(
   return join(context.stateDirectory, 'cache', 'keyrings', `${name}-${month}-${mark}`)
 }
 
-/** Whole or not at all. */
+/** Whole or not at all, also after a power cut: what has the name is on the disk. */
 async function keep(directory: string, kept: string): Promise<void> {
   const parent = dirname(kept)
   await mkdir(parent, { recursive: true, mode: 0o700 })
@@ -187,11 +193,23 @@ async function keep(directory: string, kept: string): Promise<void> {
   const incoming = join(parent, `.${randomBytes(6).toString('hex')}`)
   try {
     await copyKeyring(directory, incoming)
+    for (const name of await readdir(incoming)) await sync(join(incoming, name))
+    await sync(incoming)
     await rename(incoming, kept)
+    await sync(parent)
   } catch (error) {
     await rm(incoming, { recursive: true, force: true })
     const { code } = error as NodeJS.ErrnoException
     // Another run was first.
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error
+  }
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
 }

@@ -93,6 +93,12 @@ export async function writeRpmKeys(
   })
 }
 
+/** Files of this host that have the keys of the distribution, as far as it has them. */
+export function rpmKeyFiles({ keys }: Pick<RpmArchive, 'keys'>, host: Files): string[] {
+  const places = keys.map((key) => placeOf(key, host)).filter((place) => place !== undefined)
+  return [...new Set(places.map(({ path }) => path))]
+}
+
 /** Where this host has the key; what is meant for it by name comes before what has many. */
 function placeOf({ file, user }: RpmKey, host: Files): KeyPlace | undefined {
   const own = ownKeys.map((directory) => join(directory, basename(file)))

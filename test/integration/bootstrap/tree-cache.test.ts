@@ -1,10 +1,14 @@
 /** The same tree made again is a copy of the one before, and never of anything else. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createTree, planCreate } from '../../../src/bootstrap/create.ts'
 import type { TreeRequest } from '../../../src/bootstrap/plan.ts'
-import type { LogEvent } from '../../../src/log.ts'
+import { loadRecipe } from '../../../src/bootstrap/recipes.ts'
+import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
+import { toolsTreePath } from '../../../src/bootstrap/tools-tree.ts'
+import { openTreeCache } from '../../../src/bootstrap/tree-cache.ts'
+import { silent, type LogEvent } from '../../../src/log.ts'
 import { aptArchive, buildDeb, type Deb } from '../../fixtures/apt-archive.ts'
 import { debianArchitecture } from '../../fixtures/binary-archive.ts'
 import { lacks } from '../../fixtures/requires.ts'
@@ -129,6 +133,26 @@ describe.skipIf(missing)('a tree that is made again', () => {
     expect((await readdir(machines)).filter((name) => name.startsWith('.tree-'))).toHaveLength(2)
   })
 
+  test('is not taken when the archive no longer vouches for its index, unless that is accepted', async () => {
+    await using directory = await temporaryDirectory()
+    const machines = await room(directory)
+    const days = 24 * 3600 * 1000
+    const until = new Date(Date.now() + 2 * days).toUTCString()
+    const release = [`Valid-Until: ${until}`]
+    const options = { suite: 'trixie', architecture, release }
+    await using server = await serve(await aptArchive(debs, signer, options))
+    const mirror = `${server.origin}/debian`
+    const accepted = { outdated: 'accepted' } as const
+    await create(machines, mirror, { name: 'a' })
+    await create(machines, mirror, { name: 'b', ...accepted })
+    const real = Date.now
+    vi.spyOn(Date, 'now').mockImplementation(() => real() + 3 * days)
+    await expect(create(machines, mirror, { name: 'c' })).rejects.toMatchObject({
+      code: 'BOOTSTRAP_MIRROR',
+    })
+    expect((await create(machines, mirror, { name: 'd', ...accepted })).copied).toBe(true)
+  })
+
   test('is made anew after a week, and the old copy goes', async () => {
     await using directory = await temporaryDirectory()
     await using server = await archive(debs)
@@ -143,5 +167,48 @@ describe.skipIf(missing)('a tree that is made again', () => {
     const kept = (await readdir(machines)).filter((name) => name.startsWith('.tree-'))
     // Its own was replaced; to this clock that one is old as well, and the next will take both away.
     expect(kept.length).toBeLessThanOrEqual(1)
+  })
+})
+
+describe.skipIf(lacks('root'))('a tree whose keys lie in a tree of tools', () => {
+  test('is taken while those keys are the same', async () => {
+    await using directory = await temporaryDirectory()
+    const machines = await room(directory)
+    const index = join(directory.path, 'mirror/core/os/x86_64')
+    await mkdir(index, { recursive: true })
+    await writeFile(join(index, 'core.db'), 'an index')
+    await mkdir(join(directory.path, 'mirror/extra/os/x86_64'), { recursive: true })
+    await writeFile(join(directory.path, 'mirror/extra/os/x86_64/extra.db'), 'another')
+    const request = { recipe: 'arch', name: 'a', mirror: join(directory.path, 'mirror') }
+    const plan = await planCreate({ ...request, via: 'tools:pacman' }, machines)
+    const strategy = strategiesOf(await loadRecipe('arch')).find(({ id }) => id === plan.strategy)!
+    const context = {
+      machinesDirectory: machines,
+      stateDirectory: join(directory.path, 'state'),
+      log: silent,
+    }
+    const made = join(directory.path, 'made')
+    await mkdir(join(made, 'usr'), { recursive: true })
+    const target = join(directory.path, 'target')
+    const take = async () => {
+      await rm(target, { recursive: true, force: true })
+      await mkdir(target)
+      return (await openTreeCache(plan, strategy, context))!.take(target)
+    }
+    const tools = toolsTreePath(machines, strategy.toolPackages!)
+    const keyrings = join(tools, 'usr/share/keyrings')
+    const cache = (await openTreeCache(plan, strategy, context))!
+    expect(await cache.take(target)).toBe(false)
+    // As if it had been made by the way.
+    await mkdir(keyrings, { recursive: true })
+    await writeFile(join(keyrings, 'archlinux.gpg'), 'keys')
+    await cache.keep(made)
+    expect(await take()).toBe(true)
+    await writeFile(join(keyrings, 'archlinux-revoked'), 'one of them')
+    expect(await take()).toBe(false)
+    await rm(join(keyrings, 'archlinux-revoked'))
+    expect(await take()).toBe(true)
+    await writeFile(join(keyrings, 'archlinux.gpg'), 'other keys')
+    expect(await take()).toBe(false)
   })
 })
