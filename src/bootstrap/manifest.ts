@@ -53,6 +53,13 @@ export function updateManifest(path: string, packages: readonly InstalledPackage
   writeWhole(path, { ...manifest, packages, updatedAt: new Date().toISOString() })
 }
 
+/** Whom scripts of packages ran as when the tree was made; `host` where nothing is known of it. */
+export function usersOfManifest(path: string): TreePlan['users'] {
+  if (!existsSync(path)) return 'host'
+  const { plan } = JSON.parse(readFileSync(path, 'utf8')) as { plan: Partial<TreePlan> }
+  return plan.users ?? 'host'
+}
+
 function writeWhole(path: string, content: unknown): void {
   const temporary = `${path}.${process.pid}`
   writeFileSync(temporary, withoutPasswords(JSON.stringify(content, null, 2)) + '\n')

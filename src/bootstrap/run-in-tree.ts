@@ -1,6 +1,8 @@
 /** Programs of the new tree itself, in a container of it: package managers, and what finishes a tree. */
+import { statSync } from 'node:fs'
 import { ephemeralMachineName } from '../images/names.ts'
 import { runContainer, type ContainerOutcome } from '../runtime/client.ts'
+import { isForeign } from '../runtime/id-map.ts'
 import { defaultSettings, type Settings } from '../settings/settings.ts'
 import type { CreateContext } from './create-context.ts'
 import type { ToolLog } from './tool-log.ts'
@@ -12,13 +14,19 @@ export interface TreeInMaking {
   readonly log: ToolLog
   readonly context: CreateContext
   /** What `CommandInTree` says of it goes before. */
-  readonly users?: CommandInTree['users']
+  readonly users?: TreeUsers
 }
+
+/**
+ * Whom programs run as. `private`: a range of users of its own, that what they write does not belong to; `owners`: the
+ * range that the tree's files belong to.
+ */
+export type TreeUsers = 'host' | 'private' | 'owners'
 
 export interface CommandInTree {
   readonly network: 'host' | 'none'
-  /** `private`: a range of users of its own, that what it writes does not belong to; default is the tree's, else `host`. */
-  readonly users?: 'host' | 'private'
+  /** Default is the tree's, else `host`. */
+  readonly users?: TreeUsers
   /** Added to what every package manager gets. */
   readonly environment?: Readonly<Record<string, string>>
   /** Secrets, by the name of their file in $CREDENTIALS_DIRECTORY. */
@@ -40,10 +48,22 @@ export interface HostBind {
   readonly access?: 'read-only' | 'read-write'
 }
 
-/** The tree is mounted with its ids mapped, so that it goes on to belong to the host's root. */
-const privateUsers: Pick<Settings, 'privateUsers' | 'ownership'> = {
-  privateUsers: { mode: 'pick' },
-  ownership: 'map',
+/** Settings of a container of the tree at `root` for these users. */
+export function usersOfContainer(
+  root: string,
+  users: TreeUsers,
+): Partial<Pick<Settings, 'privateUsers' | 'ownership'>> {
+  switch (users) {
+    case 'host':
+      return {}
+    case 'private':
+      // Mounted with its ids mapped, the tree goes on to belong to the host's root.
+      return { privateUsers: { mode: 'pick' }, ownership: 'map' }
+    case 'owners':
+      return isForeign(statSync(root).uid)
+        ? { privateUsers: { mode: 'pick' }, ownership: 'foreign' }
+        : { privateUsers: { mode: 'owner' }, ownership: 'off' }
+  }
 }
 
 /**
@@ -80,7 +100,7 @@ export async function runInTree(
       source: { kind: 'value', base64: Buffer.from(text).toString('base64') },
     })),
     startMode: 'stub-init',
-    ...(users === 'private' ? privateUsers : {}),
+    ...usersOfContainer(root, users),
     suppressSync: true,
     privateNetwork: network === 'none',
     register: 'no',

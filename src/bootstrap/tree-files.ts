@@ -34,9 +34,13 @@ const READ_MAX = 64 * 1024 ** 2
 /** Nobody else changes the tree meanwhile; it is in the making. */
 export class TreeFiles {
   readonly root: string
+  /** On disk, user and group 0 of the tree are these. */
+  private readonly base: number
 
-  constructor(root: string) {
+  /** @param base where the ids of a tree begin that belongs to the users of containers */
+  constructor(root: string, base = 0) {
     this.root = root
+    this.base = base
   }
 
   /**
@@ -84,8 +88,9 @@ export class TreeFiles {
     const path = this.resolve(inner)
     const there = lstatSync(path, { throwIfNoEntry: false })
     if (there !== undefined) checkFile(inner, there)
-    mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
+    this.makeWay(path)
     writeFileSync(path, content, { mode })
+    if (there === undefined) this.own(path)
     chmodSync(path, mode)
   }
 
@@ -111,7 +116,7 @@ export class TreeFiles {
    */
   makeDirectory(inner: string, mode: number, owner?: Owner): void {
     const path = this.resolve(inner)
-    mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
+    this.makeWay(path)
     try {
       mkdirSync(path, { mode })
     } catch (error) {
@@ -119,20 +124,21 @@ export class TreeFiles {
       return
     }
     chmodSync(path, mode)
-    if (owner !== undefined) lchownSync(path, owner.uid, owner.gid)
+    this.own(path, owner)
   }
 
   /** Makes a link that reads `target`, in the place of what is at `inner`. */
   link(target: string, inner: string): void {
     const path = this.resolve(inner, 'keep')
-    mkdirSync(posix.dirname(path), { recursive: true, mode: 0o755 })
+    this.makeWay(path)
     this.remove(inner)
     symlinkSync(target, path)
+    this.own(path)
   }
 
   /** Gives what is at `inner` to somebody; a link is followed. */
-  giveTo({ uid, gid }: Owner, inner: string): void {
-    lchownSync(this.resolve(inner), uid, gid)
+  giveTo(owner: Owner, inner: string): void {
+    this.own(this.resolve(inner), owner)
   }
 
   /** Removes what is at `inner` (a link itself, a directory with all in it); nothing there is fine. */
@@ -155,6 +161,19 @@ export class TreeFiles {
       if (code === 'ENOENT' || code === 'ENOTDIR') return []
       throw error
     }
+  }
+
+  /** Makes the directories that lead to a host path which `resolve()` gave. */
+  private makeWay(path: string): void {
+    const last = posix.dirname(path)
+    const first = mkdirSync(last, { recursive: true, mode: 0o755 })
+    if (first === undefined) return
+    for (let made = last; made.length >= first.length; made = posix.dirname(made)) this.own(made)
+  }
+
+  private own(path: string, { uid, gid }: Owner = { uid: 0, gid: 0 }): void {
+    if (this.base + uid === 0 && this.base + gid === 0) return
+    lchownSync(path, this.base + uid, this.base + gid)
   }
 }
 

@@ -9,6 +9,7 @@ import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { startCopyThreads } from '../images/copy-threads.ts'
 import type { Image } from '../images/discover.ts'
 import { fillTree } from '../images/fill-tree.ts'
+import { ID_RANGE_LENGTH } from '../images/id-range.ts'
 import { lockImage } from '../images/lock.ts'
 import { checkNewImage, stageImage } from '../images/new-image.ts'
 import { phase } from '../log.ts'
@@ -17,8 +18,8 @@ import type { CreateContext } from './create-context.ts'
 import { withHostResolver } from './customize/resolver.ts'
 import { familyOfTree } from './families.ts'
 import type { Family, InstalledPackage } from './families/family.ts'
-import { manifestPath, updateManifest } from './manifest.ts'
-import type { TreeInMaking } from './run-in-tree.ts'
+import { manifestPath, updateManifest, usersOfManifest } from './manifest.ts'
+import type { TreeInMaking, TreeUsers } from './run-in-tree.ts'
 import { treeImage } from './stage.ts'
 import { ToolLog } from './tool-log.ts'
 import { TreeFiles } from './tree-files.ts'
@@ -53,6 +54,14 @@ export async function updateTree(
 ): Promise<UpdatedTree> {
   const began = performance.now()
   const path = updatablePath(image)
+  const { uid: owner } = statSync(path)
+  const manifest = manifestPath(
+    context.stateDirectory,
+    context.machinesDirectory,
+    image.path,
+    image.name,
+  )
+  const users: TreeUsers = owner === 0 ? usersOfManifest(manifest) : 'owners'
   const target = treeImage(path, 'replace')
   checkNewImage(target)
   const umask = process.umask(0o022)
@@ -68,25 +77,21 @@ export async function updateTree(
     await phase(sink, `copying ${image.name}`, () =>
       fillTree(path, stage.path, { log: sink, signal, startThreads: startCopyThreads }),
     )
-    const files = new TreeFiles(stage.path)
-    const tree = { root: stage.path, log, context }
+    const files = new TreeFiles(stage.path, owner)
+    const tree = { root: stage.path, log, context, users }
     const { packages, changes } = await phase(sink, `updating ${image.name}`, () =>
       upgrade(tree, files, image.name),
     )
     if (mode === 'apply' && changes.length > 0) {
       await phase(sink, 'checking and publishing', async () => {
-        await tryTree(stage.path, context)
+        await tryTree(stage.path, context, users === 'owners' ? 'owners' : 'private')
         // Before the lock is let go: from there to the new tree's name nothing waits.
         const program = ['sync', '--file-system', stage.path] as const
         await runProgram('cannot write the updated tree to disk', program, { signal })
         throwIfCanceled(signal, 'updating a tree')
         lock.release()
         await stage.publish()
-        const { stateDirectory, machinesDirectory } = context
-        updateManifest(
-          manifestPath(stateDirectory, machinesDirectory, image.path, image.name),
-          packages,
-        )
+        updateManifest(manifest, packages)
       })
     }
     const durationMs = Math.round(performance.now() - began)
@@ -120,12 +125,13 @@ function updatablePath({ name, path, type, access, vendor }: Image): string {
       `lift the mark with tsnspawn-build read-only ${name} no`,
     )
   const real = realpathSync(path)
-  const { uid } = statSync(real)
-  if (uid === 0) return real
+  const { uid, gid } = statSync(real)
+  // Where the range of a container begins, as --private-users= has it.
+  if (uid === gid && uid % ID_RANGE_LENGTH === 0) return real
   throw refuse(
-    `it belongs to user ${uid}, for containers with users of their own`,
+    `it belongs to user ${uid} and group ${gid}, which no container's root is`,
     'NOT_SUPPORTED',
-    `run the package manager in it: tsnspawn-build run --persist -U ${name} -- …`,
+    'give it to root, or to the users of a container with tsnspawn --private-users-ownership=chown',
   )
 }
 

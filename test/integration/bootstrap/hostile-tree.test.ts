@@ -52,6 +52,10 @@ const attacks = {
     'p=d; i=0; while [ $i -lt 1900 ]; do p=$p/d; i=$((i+1)); done; mkdir -p $p',
     'mkdir /var/tmp/fixed; chattr +i /var/tmp/fixed || true',
   ],
+  'last-check': [
+    "echo '#!/bin/sh' > /usr/bin/true",
+    "echo 'read inside outside count < /proc/self/uid_map; [ $outside != 0 ]' >> /usr/bin/true",
+  ],
   oddities: [
     'mkfifo /srv-pipe; mknod /srv-null c 1 3; truncate -s 1T /srv-sparse',
     'ln -s TRAP /srv-link',
@@ -158,6 +162,11 @@ describe.skipIf(missing)('a tree after packages that mean harm', () => {
       expect(readdirSync(join(path, 'var/tmp'))).toEqual([])
     },
   )
+
+  test('is tried as nobody that the host knows', { timeout: slow }, async () => {
+    const { path } = await make('last-check')
+    expect(readdirSync(join(path, 'usr/bin'))).toContain('true')
+  })
 
   test.each(['tar', 'raw'])(
     'is delivered with pipes, nodes and holes as they are (%s)',

@@ -1,6 +1,7 @@
 /** Upgrades of a real Debian tree, from small archives that the tests make and sign. */
 import { execa } from 'execa'
 import {
+  chownSync,
   copyFileSync,
   existsSync,
   readdirSync,
@@ -20,7 +21,7 @@ import { aptArchive, buildDeb, type DebSpec } from '../../fixtures/apt-archive.t
 import { debianArchitecture } from '../../fixtures/binary-archive.ts'
 import { copyDebianTree } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
-import { tsnspawnBuild } from '../../fixtures/programs.ts'
+import { tsnspawn, tsnspawnBuild } from '../../fixtures/programs.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { makeSigner, type Signer } from '../../fixtures/signing.ts'
 import { temporaryDirectory, type TemporaryDirectory } from '../../fixtures/temporary.ts'
@@ -176,6 +177,50 @@ describe.skipIf(missing)('update', () => {
     },
   )
 
+  const tellUsers = { scripts: { postinst: ['cat /proc/self/uid_map > /usr/share/users'] } }
+  const toldUsers = () => readFileSync(join(box(), 'usr/share/users'), 'utf8').trim().split(/\s+/)
+
+  test(
+    'scripts run in a user namespace where those did that the tree was made with',
+    { timeout: slow },
+    async () => {
+      await publish(greeter('6.0', tellUsers))
+      await update('apply')
+      expect(toldUsers()).toEqual(['0', '0', '4294967295'])
+      await mkdir(join(state(), 'manifests'), { recursive: true })
+      const manifest = join(state(), 'manifests/box.json')
+      writeFileSync(manifest, JSON.stringify({ plan: { users: 'private' } }))
+      await publish(greeter('7.0', tellUsers))
+      await update('apply')
+      expect(toldUsers()[1]).not.toBe('0')
+      expect(statSync(join(box(), 'usr/share/users')).uid).toBe(0)
+      await rm(manifest)
+    },
+  )
+
+  test(
+    'a tree of users of a container is updated as those, and all in it goes on to be theirs',
+    { timeout: slow },
+    async () => {
+      await execa('cp', ['--archive', box(), join(dir.path, 'aside')])
+      const base = 0x2b30000
+      const [program, ...words] = tsnspawn(
+        ...['-q', '-D', box(), '--register=no', '--keep-unit', '--timezone=off'],
+        ...[`--private-users=${base}`, '--private-users-ownership=chown', 'true'],
+      )
+      await execa(program, words)
+      expect(statSync(box()).uid).toBe(base)
+      await publish(greeter('8.0', tellUsers))
+      expect((await update('apply')).changes).toHaveLength(1)
+      expect(toldUsers()).toEqual(['0', String(base), '65536'])
+      const strangers = ['-not', '-uid', `+${base - 1}`, '-o', '-not', '-gid', `+${base - 1}`]
+      const { stdout } = await execa('find', [box(), ...strangers])
+      expect(stdout).toBe('')
+      await rm(box(), { recursive: true })
+      await execa('mv', [join(dir.path, 'aside'), box()])
+    },
+  )
+
   test('nothing is done to what is in use, read-only or no tree', { timeout: slow }, async () => {
     const image = findImage('box', machines())!
     const lock = lockImage(box(), 'shared')
@@ -188,6 +233,10 @@ describe.skipIf(missing)('update', () => {
     await expect(refused({ access: 'read-only' })).rejects.toMatchObject({ code: 'EROFS' })
     await expect(refused({ type: 'raw' })).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
     await expect(refused({ path: '/' })).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
+    const foreign = join(machines(), 'foreign')
+    await mkdir(foreign)
+    chownSync(foreign, 1000, 1000)
+    await expect(refused({ path: foreign })).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
     const empty = join(machines(), 'empty')
     await mkdir(join(empty, 'etc'), { recursive: true })
     await expect(updateTree(findImage('empty', machines())!, 'apply', context())).rejects.toThrow(
