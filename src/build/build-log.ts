@@ -3,14 +3,22 @@ import { closeSync, openSync, writeSync } from 'node:fs'
 
 const keptLines = 20
 
+/** What is printed beyond it is no longer kept: a log shall not fill the disk. */
+const defaultLimitBytes = 256 * 1024 ** 2
+
 export class BuildLog implements Disposable {
   private readonly fd: number
   private open = true
   private tail: string[] = []
+  private leftBytes: number
 
-  /** @param path absolute; must not exist */
-  constructor(path: string) {
+  /**
+   * @param path absolute; must not exist
+   * @param limitBytes of output; banners and notes come after it all the same
+   */
+  constructor(path: string, limitBytes: number = defaultLimitBytes) {
     this.fd = openSync(path, 'wx', 0o644)
+    this.leftBytes = limitBytes
   }
 
   /** Starts a step: its name, the time and what is executed. The tail starts afresh. */
@@ -24,7 +32,12 @@ export class BuildLog implements Disposable {
 
   /** One line of output. */
   line(text: string): void {
-    this.write(`${text}\n`)
+    const bytes = Buffer.byteLength(text) + 1
+    const fits = bytes <= this.leftBytes
+    if (fits) this.write(`${text}\n`)
+    else if (this.leftBytes > 0)
+      this.note('the log has grown too large: lines are left out from here')
+    this.leftBytes = fits ? this.leftBytes - bytes : 0
     this.tail.push(text)
     if (this.tail.length > keptLines) this.tail.shift()
   }

@@ -3,8 +3,13 @@
  * a layer, and the build user without one, who builds above all layers. Pure, so that it can be shown
  * and tested.
  */
-import { defaultSettings, type CustomMount, type Settings } from '../settings/settings.ts'
-import type { BuildOptions } from './driver.ts'
+import {
+  defaultSettings,
+  type CustomMount,
+  type ResourceControl,
+  type Settings,
+} from '../settings/settings.ts'
+import type { BuildLimits, BuildOptions } from './driver.ts'
 import type { Writable } from './layers.ts'
 
 /** What the containers of one build share. */
@@ -32,7 +37,7 @@ export interface BuilderContainer {
   readonly user: string
   readonly directory: string
   readonly environment: Readonly<Record<string, string>>
-  readonly options: Pick<BuildOptions, 'network' | 'environment'>
+  readonly options: Pick<BuildOptions, 'network' | 'environment' | 'limits'>
 }
 
 /** Nothing of the caller's. */
@@ -85,6 +90,7 @@ export function builderSettings(
     root,
     user,
     workingDirectory: directory,
+    resourceControl: options.limits && resourceControl(options.limits),
     environment: pairs({
       ...baseEnvironment,
       LOGNAME: user,
@@ -95,6 +101,12 @@ export function builderSettings(
     }),
     ...(online ? hostNetwork(facts) : { privateNetwork: true, resolvConf: 'off' }),
   }
+}
+
+/** Undefined where nothing is limited: groups of control are not made for nothing. */
+function resourceControl({ memoryBytes, tasks, cpus }: BuildLimits): ResourceControl | undefined {
+  const limits = [memoryBytes, tasks, cpus]
+  return limits.every((one) => one === undefined) ? undefined : { memoryBytes, tasks, cpus }
 }
 
 function commonSettings(

@@ -3,6 +3,7 @@
  * results, failures, clean-up) is the engine's, in `run-build.ts`, and the same for all.
  */
 import type { LogSink } from '../log.ts'
+import type { ResourceControl } from '../settings/settings.ts'
 import type { BaseTree } from './base-tree.ts'
 import type { BuildRecord } from './record.ts'
 import type { Owner, ResultFile } from './results.ts'
@@ -42,6 +43,13 @@ export interface BuildOptions {
   readonly network: 'none' | 'host'
   /** More variables for the build, `NAME` → value. */
   readonly environment: Readonly<Record<string, string>>
+  /** For each container that runs code of the source; the default is none. */
+  readonly limits?: BuildLimits | undefined
+}
+
+export interface BuildLimits extends ResourceControl {
+  /** A step that prints nothing for so long is ended. */
+  readonly silenceMs?: number | undefined
 }
 
 /**

@@ -142,6 +142,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
       log: this.emit,
       signal: this.signal,
       deadlineMs: this.deadlineMs,
+      silenceMs: this.request.options.limits?.silenceMs,
       shellOnFailure: this.request.shellOnFailure === true,
     }
   }

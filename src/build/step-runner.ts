@@ -31,6 +31,8 @@ export interface StepContext {
   readonly signal: AbortSignal | undefined
   /** On the clock of `performance.now()`. */
   readonly deadlineMs: number
+  /** A step that prints nothing for so long is ended. */
+  readonly silenceMs: number | undefined
   /** Open a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure: boolean
 }
@@ -56,18 +58,18 @@ export async function runStep(
   buildLog.banner(step.title, settings.command)
   log({ kind: 'step', text: step.title })
   const began = performance.now()
-  let outcome: ContainerOutcome | undefined
+  let outcome: StepOutcome | undefined
   try {
     outcome = await runInContainer(settings, context, onLine)
   } finally {
-    const ended = outcome !== undefined && !outcome.timedOut ? { status: outcome.status } : {}
+    const ended = outcome !== undefined && !outcome.timedOut && !outcome.silent
     recorder.steps.push({
       id: step.id,
       title: step.title,
       command: settings.command,
       user: settings.user ?? 'root',
       network: settings.privateNetwork ? 'loopback' : 'host',
-      ...ended,
+      ...(ended ? { status: outcome!.status } : {}),
       seconds: seconds(performance.now() - began),
     })
   }
@@ -75,34 +77,92 @@ export async function runStep(
     const hint = 'give it more with --timeout'
     throw failure({ ...step, hint }, context, 'TIMEOUT', ': the time limit ran out', undefined)
   }
+  if (outcome.silent) {
+    const hint = 'is it waiting for something? there is no input; allow more with --silence'
+    throw failure(
+      { ...step, hint },
+      context,
+      'TIMEOUT',
+      ': it has printed nothing for too long',
+      undefined,
+    )
+  }
   buildLog.note(`exit status ${outcome.status} after ${seconds(outcome.durationMs)} s`)
-  if (outcome.status === 0) return
-  const error = isDiskFull(step, context)
-    ? failure({ ...step, hint: fullHint }, context, 'ENOSPC', ': the disk is full', outcome.status)
-    : failure(step, context, step.failure, '', outcome.status)
+  const [hit] = outcome.limitHits
+  if (outcome.status === 0) {
+    // Whoever was ended for it may have been one of many that were tried.
+    if (hit !== undefined) log({ kind: 'warning', text: `${step.title}: ${limitWords[hit]}` })
+    return
+  }
+  const error =
+    hit !== undefined
+      ? failure(
+          { ...step, hint: limitHint },
+          context,
+          limitCodes[hit],
+          `: ${limitWords[hit]}`,
+          outcome.status,
+        )
+      : isDiskFull(step, context)
+        ? failure(
+            { ...step, hint: fullHint },
+            context,
+            'ENOSPC',
+            ': the disk is full',
+            outcome.status,
+          )
+        : failure(step, context, step.failure, '', outcome.status)
   if (context.shellOnFailure) await openShell(settings, context)
   throw error
+}
+
+const limitWords = {
+  memory: 'the memory limit was hit, and the kernel ended a process for it',
+  tasks: 'the limit of processes was hit',
+} as const
+const limitCodes = { memory: 'LIMIT_MEMORY', tasks: 'LIMIT_TASKS' } as const
+const limitHint = 'allow more with --memory or --tasks, or build less at once with --jobs'
+
+interface StepOutcome extends Pick<
+  ContainerOutcome,
+  'status' | 'timedOut' | 'durationMs' | 'limitHits'
+> {
+  /** It was ended because it had printed nothing for too long. */
+  readonly silent: boolean
 }
 
 async function runInContainer(
   settings: Settings,
   context: StepContext,
   onLine?: StepListener,
-): Promise<ContainerOutcome> {
-  const { buildLog, log, signal, deadlineMs } = context
-  const leftMs = deadlineMs - performance.now()
+): Promise<StepOutcome> {
+  const { buildLog, log, signal, deadlineMs, silenceMs } = context
+  const began = performance.now()
+  const leftMs = deadlineMs - began
   await makeWorkDirectory(settings)
-  return runContainer({
-    settings,
-    stdio: 'lines',
-    onLine: (line, stream) => {
-      buildLog.line(line)
-      log({ kind: 'output', stream, line })
-      onLine?.(line, stream)
-    },
-    signal,
-    timeoutMs: leftMs === Infinity ? undefined : Math.max(1, leftMs),
-  })
+  const quiet = new AbortController()
+  const timer = silenceMs === undefined ? undefined : setTimeout(() => quiet.abort(), silenceMs)
+  try {
+    const outcome = await runContainer({
+      settings,
+      stdio: 'lines',
+      onLine: (line, stream) => {
+        timer?.refresh()
+        buildLog.line(line)
+        log({ kind: 'output', stream, line })
+        onLine?.(line, stream)
+      },
+      signal: signal === undefined ? quiet.signal : AbortSignal.any([signal, quiet.signal]),
+      timeoutMs: leftMs === Infinity ? undefined : Math.max(1, leftMs),
+    })
+    return { ...outcome, silent: false }
+  } catch (error) {
+    if (!quiet.signal.aborted || signal?.aborted === true) throw error
+    const durationMs = performance.now() - began
+    return { status: 255, timedOut: false, durationMs, limitHits: [], silent: true }
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** The same container, with a shell on the caller's terminal instead of the program that failed. */

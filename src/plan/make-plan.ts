@@ -127,13 +127,14 @@ export function makePlan(
     passedDescriptors: facts.passedDescriptors,
     notifyReady: settings.notifyReady,
     keepUnit: settings.keepUnit,
-    registration: planRegistration(settings),
+    registration: planRegistration(settings, facts),
     quiet: settings.quiet,
   }
   return { plan, warnings }
 }
 
-function planRegistration(settings: Settings): RegistrationPlan {
+function planRegistration(settings: Settings, facts: HostFacts): RegistrationPlan {
+  const limits = limitsBySystemd(settings, facts)
   const inits = { command: 'payload', 'stub-init': 'stub', boot: 'tree' } as const
   return {
     mode: settings.register,
@@ -141,10 +142,23 @@ function planRegistration(settings: Settings): RegistrationPlan {
     init: inits[settings.startMode],
     id: settings.uuid,
     slice: settings.slice ?? 'machine.slice',
-    scope: asksForScope(settings) ? 'required' : 'optional',
-    properties: settings.properties,
+    scope: asksForScope(settings) || limits.length > 0 ? 'required' : 'optional',
+    properties: [...settings.properties, ...limits],
   }
 }
+
+/** Where systemd owns the only hierarchy, limits are properties of a scope (systemd.resource-control(5)). */
+function limitsBySystemd({ resourceControl }: Settings, facts: HostFacts): readonly string[] {
+  if (resourceControl === undefined || !systemdLimits(facts)) return []
+  const { memoryBytes, tasks, cpus } = resourceControl
+  return [
+    ...(memoryBytes === undefined ? [] : [`MemoryMax=${memoryBytes}`, 'MemorySwapMax=0']),
+    ...(tasks === undefined ? [] : [`TasksMax=${tasks}`]),
+    ...(cpus === undefined ? [] : [`CPUQuota=${Math.round(cpus * 100)}%`]),
+  ]
+}
+
+const systemdLimits = ({ systemd, cgroup }: HostFacts) => systemd && cgroup.layout === 'unified'
 
 const asksForScope = ({ slice, properties, keepUnit }: Settings) =>
   !keepUnit && (slice !== undefined || properties.length > 0)
@@ -332,7 +346,7 @@ function planCgroup(settings: Settings, facts: HostFacts): CgroupPlan {
   return {
     host: layout,
     // An init that rules over control groups must not rule over those of the caller.
-    group: settings.keepUnit && settings.startMode !== 'boot' ? 'caller' : 'own',
+    group: keepsGroup(settings, layout) ? 'caller' : 'own',
     container:
       unifiedCgroup === true
         ? 'unified'
@@ -341,7 +355,17 @@ function planCgroup(settings: Settings, facts: HostFacts): CgroupPlan {
           : 'by-tree',
     namespace: namespaces && settings.tuning.cgroupNamespace,
     hierarchies,
+    limits: systemdLimits(facts) ? undefined : settings.resourceControl,
   }
+}
+
+/** In a unified hierarchy limits need a group of the container's own. */
+function keepsGroup(
+  { keepUnit, startMode, resourceControl }: Settings,
+  layout: HostFacts['cgroup']['layout'],
+): boolean {
+  const limited = resourceControl !== undefined && layout === 'unified'
+  return keepUnit && startMode !== 'boot' && !limited
 }
 
 function decideConsole(settings: Settings, facts: HostFacts): ContainerPlan['console'] {

@@ -11,6 +11,7 @@ import type {
   Ownership,
   PivotRoot,
   ResolvConfMode,
+  ResourceControl,
   TimezoneMode,
 } from '../settings/settings.ts'
 import type { HostUser } from './bind-users.ts'
@@ -195,6 +196,8 @@ export interface CgroupPlan {
   readonly container: 'unified' | 'as-host' | 'by-tree'
   readonly namespace: boolean
   readonly hierarchies: readonly CgroupHierarchy[]
+  /** Undefined: none, or systemd sets them. */
+  readonly limits: ResourceControl | undefined
 }
 
 /** What others are told of the machine while it runs. */

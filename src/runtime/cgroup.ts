@@ -5,19 +5,13 @@
  * Groups are named after the machine and the owner (pid and start time); those of dead owners are removed by the
  * next run.
  */
-import {
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs'
+import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
-import { isOwnerAlive, ownOwner, parseOwner } from '../owner.ts'
+import { ownOwner } from '../owner.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
+import { removeGroup, removeStaleBelow } from './cgroup-tree.ts'
+import { limitGroup } from './resource-control.ts'
 import { makeScope } from './scope.ts'
 
 const delegated = [
@@ -61,44 +55,56 @@ export interface LeaderCare {
 }
 
 /**
- * Moves the leader into a fresh group of each tracking hierarchy, delegated to the container's root.
+ * Moves the leader into a fresh group of each tracking hierarchy, delegated to the container's root. In a unified
+ * hierarchy these have the container's limits, too.
  *
  * @param scope `own` makes one below the caller's; `given`: a service manager has put the leader into one, which it
  *   takes away itself
+ * @returns the groups
  */
 export function placeLeader(
   plan: ContainerPlan,
   leader: number,
   scope: 'own' | 'given',
   { cleanup, controller }: LeaderCare,
-): void {
-  if (plan.cgroup.group === 'caller') return
+): readonly string[] {
+  if (plan.cgroup.group === 'caller') return []
   if (scope === 'own' && plan.registration.scope === 'required')
     makeScope(plan, leader, controller())
   else if (scope === 'own') return placeBelowCaller(plan, leader, cleanup)
   return placeInScope(plan, leader)
 }
 
-function placeBelowCaller(plan: ContainerPlan, leader: number, cleanup: CleanupStack): void {
+function placeBelowCaller(
+  plan: ContainerPlan,
+  leader: number,
+  cleanup: CleanupStack,
+): readonly string[] {
+  const groups: string[] = []
+  const { limits, host } = plan.cgroup
   for (const parent of ownGroups(plan.cgroup.host)) {
-    removeStale(parent)
+    removeStaleBelow(parent)
     const group = join(parent, `tsnspawn-${plan.machine}.${ownOwner()}.scope`)
     try {
       mkdirSync(group)
     } catch (error) {
       // A host that did not delegate its tree to us: the container stays in the caller's group.
       const { code } = error as NodeJS.ErrnoException
-      if (code === 'EROFS' || code === 'EACCES' || code === 'EPERM') continue
-      throw error
+      const denied = code === 'EROFS' || code === 'EACCES' || code === 'EPERM'
+      if (!denied || (limits !== undefined && host === 'unified')) throw error
+      continue
     }
     cleanup.defer(`control group ${group}`, () => removeGroup(group))
+    if (limits !== undefined && host === 'unified') limitGroup(group, limits)
     fillGroup(group, plan, leader)
+    groups.push(group)
   }
+  return groups
 }
 
 /** Removes what dead runs left below the caller's groups. */
 export function removeStaleGroups(layout: ContainerPlan['cgroup']['host']): void {
-  for (const parent of ownGroups(layout)) removeStale(parent)
+  for (const parent of ownGroups(layout)) removeStaleBelow(parent)
 }
 
 /** The caller's group in each tracking hierarchy. */
@@ -110,14 +116,17 @@ function ownGroups(layout: ContainerPlan['cgroup']['host']): string[] {
   })
 }
 
-function placeInScope(plan: ContainerPlan, leader: number): void {
+function placeInScope(plan: ContainerPlan, leader: number): readonly string[] {
+  const groups: string[] = []
   const given = readFileSync(`/proc/${leader}/cgroup`, 'latin1')
   for (const { root, line } of trackingHierarchies(plan.cgroup.host)) {
     const path = line.exec(given)?.[1]
     // Beside systemd's own hierarchy, the unified one of an older layout may not be its business.
-    if (path !== undefined && path.endsWith('.scope') && existsSync(join(root, path)))
-      fillGroup(join(root, path), plan, leader)
+    if (path === undefined || !path.endsWith('.scope') || !existsSync(join(root, path))) continue
+    fillGroup(join(root, path), plan, leader)
+    groups.push(join(root, path))
   }
+  return groups
 }
 
 function fillGroup(group: string, plan: ContainerPlan, leader: number): void {
@@ -131,27 +140,5 @@ function delegate(group: string, owner: number): void {
   chownSync(group, owner, owner)
   for (const name of delegated) {
     if (existsSync(join(group, name))) chownSync(join(group, name), owner, owner)
-  }
-}
-
-/** Removes an empty group and the empty ones below; a group that still has processes stays. */
-function removeGroup(group: string): void {
-  for (const entry of readdirSync(group, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeGroup(join(group, entry.name))
-  }
-  rmdirSync(group)
-}
-
-function removeStale(parent: string): void {
-  for (const name of readdirSync(parent)) {
-    const owner = /^tsnspawn-.*\.(\d+-\d+)\.scope$/.exec(name)?.[1]
-    if (owner === undefined) continue
-    const parsed = parseOwner(owner)
-    if (parsed === undefined || isOwnerAlive(parsed)) continue
-    try {
-      removeGroup(join(parent, name))
-    } catch {
-      // Somebody still lives in it, or another run was faster.
-    }
   }
 }

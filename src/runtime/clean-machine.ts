@@ -5,6 +5,7 @@ import { lockImage } from '../images/lock.ts'
 import { machineNameForRoot } from '../images/names.ts'
 import type { Settings } from '../settings/settings.ts'
 import { removeStaleGroups } from './cgroup.ts'
+import { removeStaleLimits } from './resource-control.ts'
 import { requireRoot, type ContainerContext } from './container.ts'
 import { gatherHostFacts } from './host.ts'
 import { TEMPORARY_DIRECTORY } from './made-host-changes.ts'
@@ -20,7 +21,9 @@ export async function cleanMachine(settings: Settings, context: ContainerContext
   const lock = settings.tuning.lockImages ? lockImage(path, 'exclusive') : undefined
   try {
     removeStalePropagateDirectories(machine)
-    removeStaleGroups(gatherHostFacts(context).cgroup.layout)
+    const { layout, hierarchies } = gatherHostFacts(context).cgroup
+    removeStaleGroups(layout)
+    removeStaleLimits(hierarchies)
     for (const directory of [dirname(path), TEMPORARY_DIRECTORY]) {
       removeStaleEphemerals(directory, context.log)
     }

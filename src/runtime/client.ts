@@ -22,6 +22,7 @@ import { madeHostChanges } from './made-host-changes.ts'
 import { prepareContainer } from './prepare.ts'
 import type { ContainerAnswer, ContainerOrder, ContainerRequest } from './protocol.ts'
 import { gatherSecrets, type ContainerSecrets } from './secrets.ts'
+import type { LimitHit } from './resource-control.ts'
 import type { ContainerEnd } from './supervisor.ts'
 import { openSupervisor } from './zygote-client.ts'
 import { admitLayerAgain } from './overlay.ts'
@@ -56,6 +57,8 @@ export interface ContainerOutcome {
   readonly durationMs: number
   /** What all processes of the container used together, its set-up included; undefined when it was killed. */
   readonly usage: ResourceUsage | undefined
+  /** Limits of `resourceControl` at which the kernel ended a process, or refused to make one. */
+  readonly limitHits: readonly LimitHit[]
   /** What was captured; empty strings unless `stdio` is `capture`. */
   readonly stdout: string
   readonly stderr: string
@@ -63,6 +66,8 @@ export interface ContainerOutcome {
 
 /** How long a container may take to end before it is killed. */
 const END_GRACE_MS = 10_000
+/** Longer lines of output are handed on in pieces. */
+const LONGEST_LINE = 64 * 1024
 /** How long output may come after the end, from processes that have left the container. */
 const OUTPUT_GRACE_MS = 1000
 
@@ -100,6 +105,7 @@ export async function runContainer(run: ContainerRun): Promise<ContainerOutcome>
     timedOut,
     durationMs: performance.now() - began,
     usage: end?.kind === 'ended' ? end.usage : undefined,
+    limitHits: end?.kind === 'ended' ? end.limitHits : [],
     ...output.captured,
   }
 }
@@ -228,7 +234,7 @@ class Output {
       socket.setEncoding('utf8')
       socket.on('data', (text: string) => void (this.captured[stream] += text))
     } else {
-      const lines = new LineSplitter((line) => onLine?.(line, stream))
+      const lines = new LineSplitter((line) => onLine?.(line, stream), LONGEST_LINE)
       socket.on('data', (bytes: Buffer) => lines.write(bytes))
       socket.on('end', () => lines.end())
     }

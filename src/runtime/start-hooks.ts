@@ -5,6 +5,7 @@ import type { ContainerPlan } from '../plan/plan.ts'
 import { placeLeader } from './cgroup.ts'
 import type { Registration } from './registration.ts'
 import { ScopeController } from './scope-controller.ts'
+import { limitHits, limitLeader } from './resource-control.ts'
 import type { ServiceManager } from './service-manager.ts'
 import type { SupervisorOptions } from './supervisor.ts'
 
@@ -20,29 +21,36 @@ export interface StartContext {
 export function startHooks(
   plan: ContainerPlan,
   { registration, manager, log, cleanup }: StartContext,
-): Pick<SupervisorOptions, 'serviceManager' | 'onLeader' | 'onStarted' | 'alsoWatched'> {
-  const scope = new ScopeController(log)
-  cleanup.defer('connection to the bus', () => scope.close())
+): Pick<
+  SupervisorOptions,
+  'serviceManager' | 'onLeader' | 'onStarted' | 'alsoWatched' | 'limitHits'
+> {
+  const bus = new ScopeController(log)
+  cleanup.defer('connection to the bus', () => bus.close())
   // Without a signal that asks it to end, systemd's own SIGTERM is as good as any.
-  const controller = () => (plan.killSignal === undefined ? undefined : scope.connect())
+  const controller = () => (plan.killSignal === undefined ? undefined : bus.connect())
+  let groups: readonly string[] = []
   return {
     serviceManager: (...fields) => {
       manager(...fields)
       if (fields.includes('READY=1')) registration?.ready()
     },
-    onLeader: (pid) =>
-      placeLeader(plan, pid, registration?.adopt(pid, controller) ?? 'own', {
-        cleanup,
-        controller,
-      }),
+    onLeader: (pid) => {
+      const scope = registration?.adopt(pid, controller) ?? 'own'
+      groups = [
+        ...placeLeader(plan, pid, scope, { cleanup, controller }),
+        ...limitLeader(plan, pid, cleanup),
+      ]
+    },
+    limitHits: () => limitHits(groups),
     onStarted: () => registration?.started(),
     alsoWatched: [
       {
         get fd() {
-          return scope.fd
+          return bus.fd
         },
         onEvents: (supervisor) => {
-          if (scope.isAsked()) supervisor.onSignal('SIGTERM')
+          if (bus.isAsked()) supervisor.onSignal('SIGTERM')
         },
       },
     ],

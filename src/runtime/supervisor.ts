@@ -28,13 +28,19 @@ import { NotifySocket } from './notify.ts'
 import { runOuterChild } from './outer-child.ts'
 import type { ContainerSecrets } from './secrets.ts'
 import type { ServiceManager, Watchdog } from './service-manager.ts'
+import type { LimitHit } from './resource-control.ts'
 import { readinessFor } from './signal-readiness.ts'
 import type { SignalInbox } from './signals.ts'
 import { runSoleChild } from './sole-child.ts'
 
 export type ContainerEnd =
   /** The leader ended by itself, or by what we passed on to it. */
-  | { readonly kind: 'ended'; readonly reason: ExitReason; readonly usage: ResourceUsage }
+  | {
+      readonly kind: 'ended'
+      readonly reason: ExitReason
+      readonly usage: ResourceUsage
+      readonly limitHits: readonly LimitHit[]
+    }
   /** We killed it: escape sequence, SIGTERM or SIGINT without a kill signal, or a second one. */
   | { readonly kind: 'killed'; readonly by: 'escape' | 'signal' }
 
@@ -49,6 +55,8 @@ export interface SupervisorOptions {
   readonly watchdog?: Watchdog | undefined
   /** Called with the leader's pid when its namespaces exist and before it goes on: cgroups, registration. */
   readonly onLeader: (pid: number) => void
+  /** Which limits of its control group were hit so far; called when the leader has ended. */
+  readonly limitHits: () => readonly LimitHit[]
   /** Called when the payload takes over. */
   readonly onStarted: () => void
   /** What else to wait for meanwhile: who asked for the container may have something to say. */
@@ -365,7 +373,8 @@ export class Supervisor {
         hint: 'run again with --debug to see the last step',
       })
     }
-    return { kind: 'ended', reason: last.reason, usage: last.usage }
+    const { reason, usage } = last
+    return { kind: 'ended', reason, usage, limitHits: this.options.limitHits() }
   }
 
   /** Any child that has ended, orphans of the container included, but the outer child, which has a turn of its own. */

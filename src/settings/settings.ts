@@ -124,6 +124,16 @@ export interface Tuning {
   readonly seccomp: 'on' | 'log' | 'off'
 }
 
+/** Limits that all processes of a container share (systemd.resource-control(5)). */
+export interface ResourceControl {
+  /** Memory and swap together. */
+  readonly memoryBytes?: number | undefined
+  /** Processes and threads. */
+  readonly tasks?: number | undefined
+  /** Processors' worth of time: `1.5`. */
+  readonly cpus?: number | undefined
+}
+
 export interface Settings {
   readonly root: RootSource
   /** `--template=`: the tree that `root` is copied from when it does not exist yet. */
@@ -150,6 +160,8 @@ export interface Settings {
   readonly keepUnit: boolean
   readonly slice: string | undefined
   readonly properties: readonly string[]
+  /** Set through systemd where it owns the control groups, else on groups of ours; there is no option for it. */
+  readonly resourceControl: ResourceControl | undefined
   readonly privateUsers: PrivateUsers
   readonly ownership: Ownership
   readonly privateNetwork: boolean
@@ -217,6 +229,7 @@ export function defaultSettings(): Settings {
     keepUnit: false,
     slice: undefined,
     properties: [],
+    resourceControl: undefined,
     privateUsers: { mode: 'no' },
     ownership: 'off',
     privateNetwork: false,

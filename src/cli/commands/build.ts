@@ -2,7 +2,7 @@
 import { Option } from 'commander'
 import { availableParallelism } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
-import type { BuildResult } from '../../build/driver.ts'
+import type { BuildLimits, BuildResult } from '../../build/driver.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
@@ -10,7 +10,7 @@ import { commandFamily } from '../build/command.ts'
 import { debianFamily } from '../build/debian.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
 import type { CliContext, VerbModule } from '../context.ts'
-import { collect } from '../option-values.ts'
+import { collect, sizeInBytes } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
 
@@ -23,6 +23,10 @@ interface BuildVerbOptions {
   readonly network?: boolean
   readonly setenv?: string[]
   readonly timeout?: string
+  readonly silence?: string
+  readonly memory?: string
+  readonly tasks?: string
+  readonly cpus?: string
   readonly keep?: boolean
   readonly fresh?: boolean
   readonly shellOnFailure?: boolean
@@ -52,6 +56,10 @@ export const define: VerbModule['define'] = (command, run) => {
     )
     .option('-E, --setenv <NAME=VALUE>', 'a variable for the build; may be repeated', collect)
     .option('--timeout <span>', 'end the build after so long: 90, 30min, 2h')
+    .option('--silence <span>', 'end a step that prints nothing for so long')
+    .option('--memory <size>', 'what the processes of the build may use together: 4G')
+    .option('--tasks <n>', 'how many processes and threads the build may have')
+    .option('--cpus <n>', "processors' worth of time that the build may take: 1.5")
     .option('--fresh', 'install toolchain and dependencies anew, for this build alone')
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-on-failure', 'open a shell where the build failed')
@@ -119,6 +127,7 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
       jobs: options.jobs === undefined ? availableParallelism() : jobs(options.jobs),
       network: options.network === true ? ('host' as const) : ('none' as const),
       environment: variables(options.setenv ?? []),
+      limits: limits(options),
     },
     timeoutMs: options.timeout === undefined ? undefined : spanMs(options.timeout),
     owner: invokingUser(),
@@ -129,6 +138,21 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
     signal: context.signal,
     log: context.log,
   }
+}
+
+function limits({ silence, memory, tasks, cpus }: BuildVerbOptions): BuildLimits {
+  return {
+    silenceMs: silence === undefined ? undefined : spanMs(silence),
+    memoryBytes: sizeInBytes(memory, '--memory'),
+    tasks: tasks === undefined ? undefined : positive(tasks, '--tasks', /^[1-9]\d{0,6}$/),
+    cpus: cpus === undefined ? undefined : positive(cpus, '--cpus', /^\d{1,4}(\.\d{1,3})?$/),
+  }
+}
+
+function positive(text: string, option: string, shape: RegExp): number {
+  const number = Number(text)
+  if (!shape.test(text) || !(number > 0)) throw usageError(`${option}=${text} is no number of them`)
+  return number
 }
 
 function describe({ name, version, files, logPath, recordPath, record }: BuildResult): string {

@@ -4,6 +4,7 @@ import { lstat, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { buildCommand, type CommandBuild } from '../../../src/build/command/driver.ts'
+import { describeError, type NspawnError } from '../../../src/errors.ts'
 import { debianTree } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
@@ -114,6 +115,71 @@ describe.skipIf(lacks(...buildNeeds))('a command build', () => {
     expect(first.record.packages).toContainEqual(expect.objectContaining({ name: 'hello' }))
     const second = await once()
     expect(second.record.steps.map(({ id }) => id)).toEqual(['build'])
+  })
+
+  describe('that goes too far', () => {
+    const ended = async (
+      line: string,
+      limits: NonNullable<CommandBuild['options']['limits']>,
+    ): Promise<NspawnError> => {
+      await using work = await temporaryDirectory()
+      return await build(work.path, [line], [], { limits }).then(
+        () => Promise.reject(new Error('the build succeeded')),
+        (error: unknown) => error as NspawnError,
+      )
+    }
+    // Perl is in every Debian tree, and takes what it is told to.
+    const hog = `perl -e '$x = "x" x (300 * 1024 * 1024); sleep 1'`
+
+    test('with memory is told so, and nothing else dies', async () => {
+      const error = await ended(hog, { memoryBytes: 128 * 1024 ** 2 })
+      expect(error).toMatchObject({ code: 'LIMIT_MEMORY' })
+      expect(describeError(error)).toContain('the memory limit was hit')
+    })
+
+    test('with processes is told so', async () => {
+      const line = 'for i in $(seq 100); do sleep 5 & done; wait'
+      expect(await ended(line, { tasks: 40 })).toMatchObject({ code: 'LIMIT_TASKS' })
+    })
+
+    test('in silence is ended, unless it keeps on saying something', async () => {
+      expect(await ended('echo once; sleep 100', { silenceMs: 1500 })).toMatchObject({
+        code: 'TIMEOUT',
+      })
+      await using work = await temporaryDirectory()
+      const line = 'for i in 1 2 3 4; do sleep 0.4; echo $i; done'
+      await build(work.path, [line], [], { limits: { silenceMs: 1500 } })
+    })
+
+    test('within its limits is left alone, and its processor time is what it was given', async () => {
+      await using work = await temporaryDirectory()
+      const limits = { memoryBytes: 1024 ** 3, tasks: 100, cpus: 0.5 }
+      const { files } = await build(work.path, [hog, 'touch done'], ['done'], { limits })
+      expect(files).toHaveLength(1)
+    })
+
+    test('leaves no group of control behind', async () => {
+      await using work = await temporaryDirectory()
+      const scope = { machines: ['build-'], directories: [work.path] }
+      const before = await leftOvers(scope)
+      await build(work.path, ['true'], [], {
+        limits: { memoryBytes: 1024 ** 3, tasks: 50, cpus: 1 },
+      })
+      expect(await newLeftOvers(before, scope)).toEqual([])
+    })
+  })
+
+  test.each([
+    ['that waits for input gets its end', 'cat; echo over > out'],
+    ['that leaves a daemon behind takes it along', '(sleep 1000 &) ; echo over > out'],
+    [
+      'that prints one endless line is none the worse',
+      'head -c 30000000 /dev/zero; echo over > out',
+    ],
+  ])('%s', async (_what, line) => {
+    await using work = await temporaryDirectory()
+    await build(work.path, [line], ['out'])
+    expect(await result(work.path, 'out')).toBe('over\n')
   })
 
   test('by the program ends with the class of its failure', async () => {

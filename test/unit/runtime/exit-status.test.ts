@@ -7,11 +7,13 @@ const exited = (status: number): ContainerEnd => ({
   kind: 'ended',
   reason: { kind: 'exited', status },
   usage,
+  limitHits: [],
 })
 const signaled = (signal: number): ContainerEnd => ({
   kind: 'ended',
   reason: { kind: 'signaled', signal },
   usage,
+  limitHits: [],
 })
 
 describe('the exit status', () => {

@@ -30,3 +30,12 @@ test('the last line needs no end, and no line is made up', () => {
   expect(linesOf(Buffer.from('a\n'))).toEqual(['a'])
   expect(linesOf()).toEqual([])
 })
+
+test('a line that does not end comes in pieces', () => {
+  const seen: string[] = []
+  const lines = new LineSplitter((line) => seen.push(line), 4)
+  lines.write(Buffer.from('123456789'))
+  expect(seen).toEqual(['1234', '5678'])
+  lines.write(Buffer.from('\n12\n'))
+  expect(seen).toEqual(['1234', '5678', '9', '12'])
+})
