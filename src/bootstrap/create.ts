@@ -2,24 +2,31 @@
  * `create`: a recipe becomes a tree. Resolve, preflight, stage, bootstrap, finish, verify, publish; until
  * the last step nothing is to be seen under the tree's name.
  */
-import { existsSync, renameSync, statfsSync, writeFileSync } from 'node:fs'
+import { renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { randomSuffix } from '../images/random-suffix.ts'
 import { phase, type LogSink } from '../log.ts'
-import { packageDirectory } from '../paths.ts'
 import type { Recipe } from '../recipe.ts'
+import { withoutPasswords } from '../url-secrets.ts'
 import type { CreateContext } from './create-context.ts'
-import { checkDelivery, prepareDelivery } from './delivery.ts'
-import { customizeTree, readInputs } from './customize.ts'
+import { customizeTree } from './customize.ts'
+import { prepareDelivery } from './delivery.ts'
 import { familyOf } from './families.ts'
 import { finishTree, tidyTree } from './finishing.ts'
 import { inspectHost, type BootstrapHost } from './host.ts'
-import { manifestPath, writeManifest } from './manifest.ts'
+import { manifestPath, treeLogPath, writeManifest } from './manifest.ts'
 import { isWorthKeeping, linkFromPool, packagePool, returnToPool } from './package-cache.ts'
 import { planTree, type TreePlan, type TreeRequest } from './plan.ts'
+import {
+  checkKeyring,
+  checkPlan,
+  freeBytes,
+  leftToTheArchive,
+  spaceHint,
+  templatesDirectory,
+} from './preflight.ts'
 import { loadRecipe } from './recipes.ts'
 import { settleTree } from './same-again.ts'
 import { makeStage } from './stage.ts'
@@ -55,6 +62,7 @@ export async function planCreate(
   request: TreeRequest,
   machinesDirectory: string,
 ): Promise<TreePlan> {
+  if (request.keyring !== undefined) checkKeyring(request.keyring)
   const recipe = await loadRecipe(request.recipe)
   const output = { currentDirectory: process.cwd(), ...request.output }
   return planTree(
@@ -67,6 +75,23 @@ export async function planCreate(
 }
 
 /**
+ * Refuses what `createTree()` would refuse before it begins, and changes nothing.
+ *
+ * @returns what only the archive will tell, and what else will be needed, in words
+ * @throws NspawnError as `createTree()` before it begins
+ */
+export async function checkCreate(plan: TreePlan, machinesDirectory: string): Promise<string[]> {
+  const recipe = await loadRecipe(plan.recipeFile ?? plan.recipe)
+  checkPlan(plan, strategyOf(plan, recipe), inspectHost(), machinesDirectory)
+  const root = process.getuid?.() === 0 ? [] : ['making it needs root']
+  return [...root, ...leftToTheArchive(plan, recipe)]
+}
+
+function strategyOf(plan: TreePlan, recipe: Recipe): Strategy {
+  return strategiesOf(recipe).find(({ id }) => id === plan.strategy)!
+}
+
+/**
  * Makes the tree that `plan` describes.
  *
  * @throws NspawnError `IMAGE_EXISTS`, `NOT_ROOT`, `CANCELED`, `ENOSPC`, `BOOTSTRAP_…`; nothing is left then
@@ -75,10 +100,19 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   const began = performance.now()
   const host = inspectHost()
   const recipe = await loadRecipe(plan.recipeFile ?? plan.recipe)
-  const strategy = strategiesOf(recipe).find(({ id }) => id === plan.strategy)!
-  preflight(plan, strategy, host, context.machinesDirectory)
-  const templates = join(packageDirectory(fileURLToPath(import.meta.url)), 'templates')
-  const secrets = readInputs(plan.customization, templates)
+  const strategy = strategyOf(plan, recipe)
+  if (process.getuid?.() !== 0) {
+    throw new NspawnError('making a tree needs root', {
+      code: 'NOT_ROOT',
+      hint: 'run it with sudo',
+    })
+  }
+  const secrets = checkPlan(plan, strategy, host, context.machinesDirectory)
+  const templates = templatesDirectory()
+  context.log({
+    kind: 'notice',
+    text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${withoutPasswords(plan.archive.mirror)}`,
+  })
   const timingsMs: Record<string, number> = {}
   const timed = (name: string, title: string, work: () => Promise<void>) =>
     phase(context.log, title, async () => {
@@ -89,11 +123,14 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   // Services of a tree made under a tight umask cannot read its files.
   const umask = process.umask(0o022)
   const cleanup = new CleanupStack()
+  let told: ToolLog | undefined
   try {
-    const log = new ToolLog(join(context.stateDirectory, 'logs', `create-${plan.name}.log`))
-    cleanup.defer('log', () => log.close())
     let delivered = false
     const delivery = prepareDelivery(plan, cleanup, context)
+    // Not before the name is ours: the log of somebody else's work would be put aside.
+    const log = new ToolLog(treeLogPath(context, 'create', plan.destination, plan.name))
+    cleanup.defer('log', () => log.close())
+    told = log
     const stage = makeStage(delivery.tree, delivery.directory)
     cleanup.defer('failed tree', () => {
       if (plan.failed === 'keep' && !delivered && context.signal?.aborted !== true)
@@ -160,64 +197,16 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       log: log.path,
       durationMs: Math.round(performance.now() - began),
     }
+  } catch (error) {
+    throw told?.failure(error) ?? error
   } finally {
     process.umask(umask)
     await cleanup.releaseAll()
   }
 }
 
-function preflight(
-  plan: TreePlan,
-  strategy: Strategy,
-  host: BootstrapHost,
-  machinesDirectory: string,
-): void {
-  if (process.getuid?.() !== 0) {
-    throw new NspawnError('making a tree needs root', {
-      code: 'NOT_ROOT',
-      hint: 'run it with sudo',
-    })
-  }
-  const isolates = strategy.programs.length > 0 && strategy.place !== 'tools tree'
-  for (const program of isolates ? ['setpriv', 'unshare'] : []) {
-    if (host.findProgram(program) !== undefined) continue
-    throw new NspawnError(`${program} is not installed`, {
-      code: 'BOOTSTRAP_IMPOSSIBLE',
-      hint: 'install the package util-linux',
-    })
-  }
-  checkDelivery(plan)
-  // The tree of an archive is made there, too.
-  const place = plan.output.form === 'tar' ? machinesDirectory : plan.destination
-  const free = freeBytes(place)
-  // Without tools of others it is known what is needed, once the packages are chosen.
-  if (strategy.programs.length > 0 && free < leastFreeBytes) {
-    throw new NspawnError(
-      `only ${megabytes(free)} MB are free for ${place}, and a tree needs ${megabytes(leastFreeBytes)} or more`,
-      { code: 'ENOSPC', hint: spaceHint },
-    )
-  }
-}
-
-/** The smallest tree, its packages and the archive's index, while all three are there. */
-const leastFreeBytes = 300_000_000
-
 /** What is left when a program has just failed to write. */
 const exhaustedBytes = 4_000_000
-
-const spaceHint = 'free some space, or put the machines directory elsewhere with --machines-dir'
-
-/** Space for root's files on the file system that `path` is on, or will be. */
-function freeBytes(path: string): number {
-  let directory = path
-  while (!existsSync(directory)) directory = dirname(directory)
-  const { bavail, bsize } = statfsSync(directory)
-  return bavail * bsize
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1_000_000).toFixed(0)
-}
 
 async function bootstrap(
   plan: TreePlan,

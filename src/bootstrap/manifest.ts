@@ -1,8 +1,9 @@
-/** The story of a tree: what was planned, what made it, what is in it, how long it took. */
+/** The story of a tree: what was planned, what made it, what is in it, how long it took; and where its logs lie. */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { withoutPasswords } from '../url-secrets.ts'
+import type { CreateContext } from './create-context.ts'
 import type { InstalledPackage } from './families/family.ts'
 import { planHash, type TreePlan } from './plan.ts'
 
@@ -33,9 +34,23 @@ export function manifestPath(
   tree: string,
   name: string,
 ): string {
-  const mark = createHash('sha256').update(tree).digest('hex').slice(0, 8)
-  const file = tree === join(machinesDirectory, name) ? name : `${name}@${mark}`
-  return join(stateDirectory, 'manifests', `${file}.json`)
+  return join(stateDirectory, 'manifests', `${storyName(machinesDirectory, tree, name)}.json`)
+}
+
+/** Where the log of what was done to a tree lies, told apart as manifests are. */
+export function treeLogPath(
+  { stateDirectory, machinesDirectory }: CreateContext,
+  verb: 'create' | 'update',
+  tree: string,
+  name: string,
+): string {
+  return join(stateDirectory, 'logs', `${verb}-${storyName(machinesDirectory, tree, name)}.log`)
+}
+
+/** Trees of one name in several places, and archives of one, are told by a mark of where they are. */
+function storyName(machinesDirectory: string, tree: string, name: string): string {
+  if (tree === join(machinesDirectory, name)) return name
+  return `${name}@${createHash('sha256').update(tree).digest('hex').slice(0, 8)}`
 }
 
 /** Writes the manifest whole or not at all. */
@@ -66,7 +81,8 @@ function writeWhole(path: string, content: unknown): void {
   renameSync(temporary, path)
 }
 
-function withoutHashes(plan: TreePlan): unknown {
+/** A plan as others may see it: of a password only where it comes from. */
+export function withoutHashes(plan: TreePlan): object {
   const bare = ({ kind }: { readonly kind: string }) => ({ kind })
   const { customization } = plan
   return {

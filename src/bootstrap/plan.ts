@@ -288,7 +288,7 @@ function chooseStrategy(
       throw impossible(`${via} cannot make this tree: ${obstacle.reason}`, obstacle.hint)
     return { strategy: strategy.id, strategyReason: 'asked for with --via' }
   }
-  const passed: string[] = []
+  const passed: { id: string; reason: string }[] = []
   let hint: string | undefined
   for (const strategy of strategies) {
     const obstacle = obstacleOf(strategy, draft, host)
@@ -296,13 +296,31 @@ function chooseStrategy(
       const reason =
         passed.length === 0
           ? 'first choice of the recipe'
-          : `next choice, since ${passed.join('; ')}`
+          : `next choice, since ${groupReasons(passed).join('; ')}`
       return { strategy: strategy.id, strategyReason: reason }
     }
-    passed.push(`${strategy.id}: ${obstacle.reason}`)
+    passed.push({ id: strategy.id, reason: obstacle.reason })
     hint ??= obstacle.hint
   }
-  throw impossible(`no strategy can make this tree on this host: ${passed.join('; ')}`, hint)
+  const [first, ...others] = groupReasons(passed)
+  const [common] = passed
+  throw impossible(
+    others.length === 0 && common !== undefined
+      ? `no strategy can make this tree on this host: ${common.reason}`
+      : `no strategy can make this tree on this host:\n  ${[first, ...others].join('\n  ')}`,
+    hint,
+  )
+}
+
+/** Each reason once, behind all that have it: `dnf5, dnf: there is no key`. */
+export function groupReasons(
+  passed: readonly { readonly id: string; readonly reason: string }[],
+): string[] {
+  const reasons = new Set(passed.map(({ reason }) => reason))
+  return [...reasons].map((reason) => {
+    const ids = passed.filter((one) => one.reason === reason).map(({ id }) => id)
+    return `${ids.join(', ')}: ${reason}`
+  })
 }
 
 function obstacleOf(

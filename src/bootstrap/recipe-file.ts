@@ -9,6 +9,12 @@ import type { z } from 'zod'
 import { NspawnError } from '../errors.ts'
 import type { Recipe } from '../recipe.ts'
 
+export interface OwnRecipeFile {
+  readonly recipe: Recipe
+  /** What it extends. */
+  readonly base: Recipe
+}
+
 /**
  * @param path absolute
  * @param load finds the recipe that this one extends
@@ -17,7 +23,7 @@ import type { Recipe } from '../recipe.ts'
 export async function readRecipeFile(
   path: string,
   load: (id: string) => Promise<Recipe>,
-): Promise<Recipe> {
+): Promise<OwnRecipeFile> {
   const text = readText(path)
   const said = extname(path) === '.json' ? parseJson(path, text) : await importModule(path)
   if (typeof said !== 'object' || said === null || Array.isArray(said))
@@ -25,11 +31,13 @@ export async function readRecipeFile(
   const parent = 'extends' in said ? said.extends : undefined
   if (typeof parent !== 'string') {
     throw wrong(
-      `${path}: the field extends is missing`,
+      'extends' in said
+        ? `${path}:${lineOf(text, ['extends'])}: extends: it takes the name of a recipe`
+        : `${path}: the field extends is missing`,
       "it names the recipe that this one is different from, as in extends: 'debian'",
     )
   }
-  const base = await load(parent)
+  const base = await parentOf(path, text, parent, load)
   const { recipeSchemas } = await import('./recipe-schema.ts')
   const checked = recipeSchemas[base.family].safeParse(said)
   if (!checked.success) throw wrong(firstIssue(path, text, checked.error.issues[0]!))
@@ -43,9 +51,28 @@ export async function readRecipeFile(
     ...(customize === undefined ? {} : { customize }),
   }
   const { releases, defaultRelease } = recipe as Recipe
-  if (releases.some(({ name }) => name === defaultRelease)) return recipe as Recipe
+  if (releases.some(({ name }) => name === defaultRelease))
+    return { recipe: recipe as Recipe, base }
   const names = releases.map(({ name }) => name).join(', ')
-  throw wrong(`${path}: the default release ${defaultRelease} is none of ${names}`)
+  const where = lineOf(text, ['defaultRelease'])
+  throw wrong(
+    `${path}:${where}: defaultRelease: the default release ${defaultRelease} is none of ${names}`,
+  )
+}
+
+/** The recipe that one extends; a name that none has is told with where it stands. */
+async function parentOf(
+  path: string,
+  text: string,
+  id: string,
+  load: (id: string) => Promise<Recipe>,
+): Promise<Recipe> {
+  try {
+    return await load(id)
+  } catch (error) {
+    if (!(error instanceof NspawnError) || error.code !== 'RECIPE_UNKNOWN') throw error
+    throw wrong(`${path}:${lineOf(text, ['extends'])}: extends: ${error.message}`, error.hint)
+  }
 }
 
 function readText(path: string): string {
@@ -88,10 +115,16 @@ async function importModule(path: string): Promise<unknown> {
   }
 }
 
-/** The field, what is wrong with it, and the line that its name is in. */
+/** The field, what is wrong with it, and where. */
 function firstIssue(path: string, text: string, issue: z.core.$ZodIssue): string {
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : []
   const keys = [...issue.path, ...unknown].map(String)
+  const what = unknown.length > 0 ? 'there is no such field' : issue.message
+  return `${path}:${lineOf(text, keys)}: ${keys.join('.')}: ${what}`
+}
+
+/** The line that the last of nested fields is in, as far as it is written out. */
+function lineOf(text: string, keys: readonly string[]): number {
   let at = 0
   for (const key of keys.filter((one) => !/^\d+$/.test(one))) {
     const next = text
@@ -100,8 +133,7 @@ function firstIssue(path: string, text: string, issue: z.core.$ZodIssue): string
     if (next < 0) break
     at += next
   }
-  const what = unknown.length > 0 ? 'there is no such field' : issue.message
-  return `${path}:${lineAt(text, at)}: ${keys.join('.')}: ${what}`
+  return lineAt(text, at)
 }
 
 function lineAt(text: string, position: number): number {

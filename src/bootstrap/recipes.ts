@@ -26,7 +26,15 @@ export const recipeIds: readonly string[] = Object.keys(builtIn)
  * @throws NspawnError `RECIPE_UNKNOWN`, `RECIPE_WRONG`
  */
 export async function loadRecipe(id: string): Promise<Recipe> {
-  return isRecipePath(id) ? readRecipeFile(resolve(id), loadBuiltIn) : loadBuiltIn(id)
+  return (await loadWithBase(id)).recipe
+}
+
+/** The same, with the recipe that one of a user's extends. */
+export async function loadWithBase(
+  id: string,
+): Promise<{ readonly recipe: Recipe; readonly base: Recipe | undefined }> {
+  if (isRecipePath(id)) return readRecipeFile(resolve(id), loadBuiltIn)
+  return { recipe: await loadBuiltIn(id), base: undefined }
 }
 
 async function loadBuiltIn(id: string): Promise<Recipe> {

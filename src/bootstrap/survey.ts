@@ -2,11 +2,16 @@
 import type { Architecture } from '../recipe.ts'
 import { canExecute, inspectHost } from './host.ts'
 import { draftTree, emulatorHint, type Obstacle } from './plan.ts'
-import { loadRecipe, recipeIds } from './recipes.ts'
+import { recipeChanges } from './recipe-changes.ts'
+import { loadWithBase, recipeIds } from './recipes.ts'
 import { strategiesOf } from './strategies.ts'
 
 export interface RecipeSurvey {
   readonly id: string
+  /** The recipe that one of a user's says what it changes of. */
+  readonly extends?: string
+  /** What it changes, in words, by field. */
+  readonly changes: readonly string[]
   readonly title: string
   readonly releases: readonly { readonly name: string; readonly names: readonly string[] }[]
   readonly defaultRelease: string
@@ -22,14 +27,14 @@ export interface RecipeSurvey {
 }
 
 /**
- * @param ids recipes to look at; none means all
- * @throws NspawnError `RECIPE_UNKNOWN`
+ * @param ids recipes to look at, or paths of own ones; none means all
+ * @throws NspawnError `RECIPE_UNKNOWN`, `RECIPE_WRONG`
  */
 export async function surveyRecipes(ids: readonly string[]): Promise<RecipeSurvey[]> {
   const host = inspectHost()
   return Promise.all(
     (ids.length === 0 ? recipeIds : ids).map(async (id) => {
-      const recipe = await loadRecipe(id)
+      const { recipe, base } = await loadWithBase(id)
       const known = Object.keys(recipe.architectures) as Architecture[]
       const architecture = known.find((one) => one === host.architecture) ?? known[0]!
       // Drafted as if it could run, so that the rest can be told.
@@ -45,7 +50,9 @@ export async function surveyRecipes(ids: readonly string[]): Promise<RecipeSurve
         return { id: strategy.id, obstacle: obstacle?.reason, hint: obstacle?.hint }
       })
       return {
-        id,
+        id: recipe.id,
+        ...(base === undefined ? {} : { extends: base.id }),
+        changes: base === undefined ? [] : recipeChanges(base, recipe),
         title: recipe.title,
         releases: recipe.releases.map(({ name, version, aliases }) => ({
           name,

@@ -1,6 +1,7 @@
-/** All output of a wrapped tool, line by line in a file; the last lines and the errors stay at hand. */
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs'
+/** All output of a wrapped tool, line by line in a file; the last lines and the errors stay at hand. The log of the time before is kept as `….old`. */
+import { closeSync, lstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { describeError, NspawnError } from '../errors.ts'
 import { withoutPasswords } from '../url-secrets.ts'
 
 /** Enough for apt's longest list of complaints. */
@@ -14,6 +15,8 @@ export class ToolLog {
 
   constructor(path: string) {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === true)
+      renameSync(path, `${path}.old`)
     this.path = path
     this.fd = openSync(path, 'w', 0o644)
   }
@@ -37,6 +40,24 @@ export class ToolLog {
       /^(E: |Err:|dpkg: error|[Ee]rror: |==> ERROR: )/.test(line),
     )
     return (errors.length > 0 ? errors : this.lines).slice(-5)
+  }
+
+  /** The error that ended what is told here, with the way to this log; its words come last in it. */
+  failure(error: unknown): unknown {
+    if (!(error instanceof NspawnError) || error.code === 'CANCELED') return error
+    for (let e: unknown = error; e instanceof NspawnError; e = e.cause)
+      if (e.log !== undefined) return error
+    this.add(`E: ${describeError(error)}`)
+    const { message, code, operation, subject, status, hint, cause } = error
+    return new NspawnError(message, {
+      code,
+      operation,
+      subject,
+      status,
+      hint,
+      cause,
+      log: this.path,
+    })
   }
 
   close(): void {

@@ -3,7 +3,6 @@
  * place in one step when it is whole: whatever fails or is killed, the old tree is as it was.
  */
 import { realpathSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { startCopyThreads } from '../images/copy-threads.ts'
@@ -18,7 +17,7 @@ import type { CreateContext } from './create-context.ts'
 import { withHostResolver } from './customize/resolver.ts'
 import { familyOfTree } from './families.ts'
 import type { Family, InstalledPackage } from './families/family.ts'
-import { manifestPath, updateManifest, usersOfManifest } from './manifest.ts'
+import { manifestPath, treeLogPath, updateManifest, usersOfManifest } from './manifest.ts'
 import type { TreeInMaking, TreeUsers } from './run-in-tree.ts'
 import { treeImage } from './stage.ts'
 import { ToolLog } from './tool-log.ts'
@@ -66,10 +65,12 @@ export async function updateTree(
   checkNewImage(target)
   const umask = process.umask(0o022)
   const cleanup = new CleanupStack()
+  let told: ToolLog | undefined
   try {
-    const log = new ToolLog(join(context.stateDirectory, 'logs', `update-${image.name}.log`))
-    cleanup.defer('log', () => log.close())
     const stage = stageImage({ ...target, top: 'caller' }, cleanup, context.log)
+    const log = new ToolLog(treeLogPath(context, 'update', image.path, image.name))
+    cleanup.defer('log', () => log.close())
+    told = log
     // Nobody writes to what is copied; throw-away containers of it may go on.
     const lock = lockImage(path, 'shared')
     cleanup.defer(`lock of ${path}`, lock.release)
@@ -96,6 +97,8 @@ export async function updateTree(
     }
     const durationMs = Math.round(performance.now() - began)
     return { name: image.name, path: image.path, changes, log: log.path, durationMs }
+  } catch (error) {
+    throw told?.failure(error) ?? error
   } finally {
     process.umask(umask)
     await cleanup.releaseAll()

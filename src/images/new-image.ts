@@ -20,7 +20,7 @@ import { isImageName } from './names.ts'
 import { mountsBelow } from './remove-tree.ts'
 import { sideFilesBeside, sideFileSuffixes, type SideFileSuffix } from './side-files.ts'
 import { joinPool } from './space.ts'
-import { makeTreeTop } from './tree-top.ts'
+import { checkSubvolumes, makeTreeTop } from './tree-top.ts'
 
 const NAME_MAX = 200
 
@@ -94,12 +94,13 @@ export function newImagePath({ directory, name, kind }: NewImage): string {
  * Whether the image can be made: its name is valid, and free or may be replaced. Asked before anything is
  * done, and asked again by `stageImage()`.
  *
- * @throws NspawnError `USAGE` for a name, `IMAGE_EXISTS`, or `EBUSY` when the image to be replaced is in
- *   use or something is mounted there
+ * @throws NspawnError `USAGE` for a name, `IMAGE_EXISTS`, `NOT_SUPPORTED` where there are no subvolumes, or `EBUSY` when
+ *   the image to be replaced is in use or something is mounted there
  */
 export function checkNewImage(image: NewImage): void {
   const { directory, name, kind, existing } = image
   checkNewName(name)
+  if (image.top === 'subvolume') checkSubvolumes(directory)
   const path = newImagePath(image)
   const other = kind === 'disk' ? join(directory, name) : join(directory, `${name}.raw`)
   if (existsSync(other)) {

@@ -1,5 +1,6 @@
 /** The top directory of a tree that will live on: on btrfs a subvolume, so that copies of it are snapshots. */
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { NspawnError } from '../errors.ts'
 import { createSubvolume } from '../sys/btrfs.ts'
 
@@ -21,9 +22,29 @@ export function makeTreeTop(path: string, kind: 'any' | 'subvolume' = 'any'): vo
       throw new NspawnError('cannot make a subvolume', {
         code: 'EOPNOTSUPP',
         subject: path,
-        hint: 'subvolumes need btrfs; a directory can be made anywhere',
+        hint: subvolumeHint,
       })
     }
     mkdirSync(path, { mode: 0o755 })
   }
+}
+
+const subvolumeHint = 'subvolumes need btrfs; a directory can be made anywhere'
+
+/** BTRFS_SUPER_MAGIC of <linux/magic.h>. */
+const btrfsMagic = 0x9123683e
+
+/**
+ * Whether subvolumes can be made below `directory`, which may not be there yet.
+ *
+ * @throws NspawnError `NOT_SUPPORTED`
+ */
+export function checkSubvolumes(directory: string): void {
+  let there = directory
+  while (!existsSync(there)) there = dirname(there)
+  if (statfsSync(there).type === btrfsMagic) return
+  throw new NspawnError(`cannot make a subvolume in ${directory}`, {
+    code: 'NOT_SUPPORTED',
+    hint: subvolumeHint,
+  })
 }

@@ -2,7 +2,7 @@
 import { runInTree, type TreeInMaking } from '../run-in-tree.ts'
 import type { TreeFiles } from '../tree-files.ts'
 import { customizationFailed } from './failure.ts'
-import { isBuiltIn } from './locale-name.ts'
+import { isBuiltIn, normalizedLocale } from './locale-name.ts'
 
 /** @see locale.conf(5), locale-gen(8) */
 export async function setLocale(
@@ -18,17 +18,12 @@ export async function setLocale(
   if (files.stat('/etc/default/locale') !== undefined) files.write('/etc/default/locale', text)
 }
 
-/** As `locale -a` writes it: no dashes in the name of the character set, and small letters. */
-function normalized(locale: string): string {
-  return locale.replace(/\.[^@]*/, (set) => set.replaceAll('-', '').toLowerCase())
-}
-
 async function hasLocale(tree: TreeInMaking, files: TreeFiles, locale: string): Promise<boolean> {
   if (files.stat('/usr/bin/locale') === undefined) return false
   const there = new Set<string>()
-  const onLine = (line: string) => there.add(normalized(line.trim()))
+  const onLine = (line: string) => there.add(normalizedLocale(line.trim()))
   await runInTree(tree, ['locale', '-a'], { network: 'none', onLine })
-  return there.has(normalized(locale))
+  return there.has(normalizedLocale(locale))
 }
 
 async function generate(tree: TreeInMaking, files: TreeFiles, locale: string): Promise<void> {
@@ -43,8 +38,9 @@ async function generate(tree: TreeInMaking, files: TreeFiles, locale: string): P
   }
   const supported = files.read('/usr/share/i18n/SUPPORTED')?.split('\n') ?? []
   const line =
-    supported.find((one) => one.split(/[\s/]/)[0] === locale) ??
-    (supported.length === 0 ? `${locale} ${locale.split('.')[1] ?? 'ISO-8859-1'}` : undefined)
+    supported.find(
+      (one) => normalizedLocale(one.split(/[\s/]/)[0]!) === normalizedLocale(locale),
+    ) ?? (supported.length === 0 ? `${locale} ${locale.split('.')[1] ?? 'ISO-8859-1'}` : undefined)
   if (line === undefined) {
     throw customizationFailed(
       `the tree knows no locale called ${locale}`,

@@ -33,8 +33,8 @@ export function parsePassword(option: string, text: string, directory: string): 
     return { kind: 'file', path: resolve(directory, text.slice(1)) }
   if (hashed.test(text)) return { kind: 'hashed', hash: text }
   throw usageError(
-    `${option} takes locked, empty, credential, @FILE, or a password that is hashed already`,
-    "make a hash with 'openssl passwd -6' or 'mkpasswd', or put the password into a file",
+    `${option} takes no password in clear, which is seen by everybody who lists processes: give locked, empty, credential, @FILE, or a hash`,
+    "put the password into a file only you can read and name it as @FILE, or hash it with 'openssl passwd -6' or 'mkpasswd'",
   )
 }
 

@@ -1,8 +1,9 @@
 /** `create RECIPE [NAME]` */
 import { resolve } from 'node:path'
-import { createTree, planCreate } from '../../bootstrap/create.ts'
+import { checkCreate, createTree, planCreate } from '../../bootstrap/create.ts'
 import { outputForms, STANDARD_OUTPUT } from '../../bootstrap/output.ts'
 import type { Customization } from '../../bootstrap/customize/customization.ts'
+import { withoutHashes } from '../../bootstrap/manifest.ts'
 import { planHash, type TreePlan, type TreeRequest } from '../../bootstrap/plan.ts'
 import { readSourceDateEpoch } from '../../bootstrap/same-again.ts'
 import { usageError } from '../../errors.ts'
@@ -115,14 +116,12 @@ export const define: VerbModule['define'] = (command, run) => {
           throw usageError('--json needs standard output for itself', 'give the name of a file')
         const plan = await planCreate(request(recipe, name, options), context.machinesDirectory)
         if (options.dryRun === true) {
-          const shown = { ...plan, planHash: planHash(plan) }
-          context.result(JSON.parse(withoutPasswords(JSON.stringify(shown))), describePlan(plan))
+          const notes = await checkCreate(plan, context.machinesDirectory)
+          const shown = { ...withoutHashes(plan), planHash: planHash(plan), notes }
+          const text = [describePlan(plan), ...notes.map((note) => row('note', note))].join('\n')
+          context.result(JSON.parse(withoutPasswords(JSON.stringify(shown))), text)
           return 0
         }
-        context.log({
-          kind: 'notice',
-          text: `${plan.destination}: ${plan.strategy} (${plan.strategyReason}), from ${withoutPasswords(plan.archive.mirror)}`,
-        })
         const cache = options.cache ? 'on' : 'off'
         const tree = await createTree(plan, { ...context, cache })
         const ready = `${tree.name} is ready: ${tree.packages} packages in ${seconds(tree.durationMs)}`
@@ -220,7 +219,11 @@ function describePlan(plan: TreePlan): string {
     ['then', plan.finishing.join(', ')],
     ...customizationRows(plan.customization),
   ]
-  return rows.map(([what, value]) => `${`${what}:`.padEnd(14)}${value}`).join('\n')
+  return rows.map(([what, value]) => row(what, value)).join('\n')
+}
+
+function row(what: string, value: string): string {
+  return `${`${what}:`.padEnd(14)}${value}`
 }
 
 const nouns = { directory: 'tree', subvolume: 'tree', tar: 'file', raw: 'disk' } as const

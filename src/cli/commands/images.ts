@@ -21,14 +21,18 @@ interface ImagesOptions extends ListOutput {
 export const define: VerbModule['define'] = (command, run) => {
   addListOptions(command)
   command
-    .option('-a, --all', 'hidden images too, and the host as .host')
+    .option(
+      '-a, --all',
+      'hidden images too, and the host as .host, unless --machines-dir says where to look',
+    )
     .option('--no-usage', 'do not measure trees: faster')
     .action((options: ImagesOptions) =>
       run(async (context) => {
         checkListOutput(options)
         const all = options.all === true
         const images = [
-          ...(all ? [hostImage()] : []),
+          // It is one of those of the host, not of a directory that was chosen.
+          ...(all && context.machinesOverride === undefined ? [hostImage()] : []),
           ...listImages({ hidden: all, override: context.machinesOverride }),
         ]
         const rows = await Promise.all(images.map((image) => describe(image, options.usage)))

@@ -1,12 +1,13 @@
 /** The forms in which `create` delivers a tree, made from a small archive of the test's own. */
 import { execa } from 'execa'
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTree, planCreate, type CreatedTree } from '../../../src/bootstrap/create.ts'
+import { treeLogPath } from '../../../src/bootstrap/manifest.ts'
 import type { OutputRequest } from '../../../src/bootstrap/output.ts'
 import type { TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { findImage } from '../../../src/images/discover.ts'
@@ -187,7 +188,7 @@ describe.skipIf(missing)('create', { timeout: 90_000 }, () => {
     // Where the tests' own directory is on btrfs there are some.
     if (execFileSync('stat', ['-fc', '%T', dir.path], { encoding: 'utf8' }).trim() === 'btrfs')
       return
-    await expect(make(dir.path, wish)).rejects.toMatchObject({ code: 'EOPNOTSUPP' })
+    await expect(make(dir.path, wish)).rejects.toMatchObject({ code: 'NOT_SUPPORTED' })
     expect(readdirSync(dir.path)).toEqual([])
   })
 
@@ -202,8 +203,12 @@ describe.skipIf(missing)('create', { timeout: 90_000 }, () => {
     'leaves nothing under its name when it is killed (%s)',
     async (form) => {
       await using dir = await temporaryDirectory()
-      const output = ['--output', form, '--output-file', join(dir.path, `tree.${form}`)]
-      const log = join(scratch.path, 'state/logs/create-tree.log')
+      const file = join(dir.path, `tree.${form}`)
+      const output = ['--output', form, '--output-file', file]
+      const stateDirectory = join(scratch.path, 'state')
+      const places = { machinesDirectory: dir.path, stateDirectory, log: silent }
+      const log = treeLogPath(places, 'create', file, 'tree')
+      mkdirSync(dirname(log), { recursive: true })
       writeFileSync(log, '', { flag: 'a' })
       const [program, ...args] = commandLine(dir.path, '--include', 'sleeper', ...output)
       const running = execa(program, args, { reject: false, buffer: false })
@@ -212,7 +217,7 @@ describe.skipIf(missing)('create', { timeout: 90_000 }, () => {
       running.kill('SIGKILL')
       await running
       expect(readdirSync(dir.path).filter((name) => !name.startsWith('.#'))).toEqual([])
-      await make(dir.path, { output: { form, file: join(dir.path, `tree.${form}`) } })
+      await make(dir.path, { output: { form, file } })
       expect(readdirSync(dir.path)).toEqual([`tree.${form}`])
     },
   )

@@ -62,8 +62,12 @@ test.each([
   ],
   ['{"id": "a"}', 'the field extends is missing'],
   ['[]', 'a recipe is an object'],
-  ['{"extends": "debain", "id": "a"}', 'there is no recipe called "debain"'],
-  ['{"extends":"debian","id":"a","defaultRelease":"x"}', 'the default release x is none of sid'],
+  ['{"id": "a",\n"extends": "debain"}', 'own.json:2: extends: there is no recipe called "debain"'],
+  ['{"id": "a",\n"extends": 5}', 'own.json:2: extends: it takes the name of a recipe'],
+  [
+    '{"extends":"debian","id":"a",\n"defaultRelease":"x"}',
+    ':2: defaultRelease: the default release x is none of sid',
+  ],
 ])('%s is refused with file and line', async (text, message) => {
   writeFileSync(at('own.json'), text)
   await expect(loadRecipe(at('own.json'))).rejects.toThrow(message)

@@ -43,7 +43,7 @@ test('a user’s password is locked, empty or the hash that was given', async ()
 })
 
 test('a password in clear is refused', () => {
-  expect(() => parsePassword('--root-password=', 'secret', '/')).toThrow('hashed already')
+  expect(() => parsePassword('--root-password=', 'secret', '/')).toThrow('no password in clear')
 })
 
 test('a file may hold a hash or the password itself', () => {

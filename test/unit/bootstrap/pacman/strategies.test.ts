@@ -160,7 +160,7 @@ test('Arch Linux ARM has its own layout, keys and name', () => {
   expect(made.archive.repositories.map(({ name }) => name)).toEqual(['core', 'extra', 'alarm'])
   // Debian's packages have no keys of it, so a tree of tools is no help.
   expect(() => plan({ architecture: 'arm64' }, archarm)).toThrow(
-    /no strategy.*tools:pacman: .*no keys/,
+    /no strategy can make this tree on this host: this host has no keys/,
   )
   expect(() => plan({ architecture: 'arm64', release: '2026/11/01' }, archarm)).toThrow(
     expect.objectContaining({ hint: 'there is only rolling' }),

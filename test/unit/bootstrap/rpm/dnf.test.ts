@@ -54,7 +54,7 @@ test('keys are those of the host, so a tree of tools cannot do without them eith
   expect(() => plan('rockylinux', {}, { hasFile })).toThrow(
     expect.objectContaining({
       code: 'BOOTSTRAP_IMPOSSIBLE',
-      message: expect.stringContaining('tools:dnf: this host has no key of the distribution'),
+      message: expect.stringContaining('on this host: this host has no key of the distribution'),
       hint: expect.stringContaining('--keyring'),
     }),
   )
