@@ -1,0 +1,123 @@
+/**
+ * Runs the tests: first those that need no root, then the others in lanes beside each other, one file at a
+ * time in each. A lane is a mount namespace with a /tmp, a /var/tmp and runtime files of its own, so that no
+ * test sees what one of the other lane leaves for a moment. Arguments go to vitest, in one lane.
+ *
+ * Out: what vitest says, each line with its lane; last what was skipped, and one line that counts.
+ */
+import { execa } from 'execa'
+import { createInterface } from 'node:readline'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { testDirectory } from '../test/fixtures/debian-tree.ts'
+
+interface Lane {
+  readonly name: string
+  readonly words: readonly string[]
+}
+
+const first: Lane = { name: 'unit', words: ['--project', 'unit'] }
+
+/** Of about the same length; files of one lane share what is dear to make. */
+const lanes: readonly Lane[] = [
+  { name: 'bootstrap', words: ['test/integration/bootstrap'] },
+  {
+    name: 'rest',
+    words: [
+      ...['build', 'fixtures', 'images', 'machines', 'runtime', 'sys', 'transfer'].map(
+        (room) => `test/integration/${room}`,
+      ),
+      ...['test/parity', 'test/e2e'],
+    ],
+  },
+]
+
+const ownPlaces = `
+set -e
+mkdir -p /run/tsnspawn "$1/run" "$1/tmp" "$1/var-tmp/$(basename "$2")"
+chmod 1777 "$1/tmp" "$1/var-tmp"
+mount --bind "$2" "$1/var-tmp/$(basename "$2")"
+mount --bind "$1/run" /run/tsnspawn
+mount --bind "$1/tmp" /tmp
+[ "$(dirname "$2")" != /var/tmp ] || mount --rbind "$1/var-tmp" /var/tmp
+shift 2
+exec "$@"
+`
+
+interface Report {
+  readonly numPassedTests: number
+  readonly numFailedTests: number
+  readonly numPendingTests: number
+  readonly numTodoTests: number
+  readonly testResults: readonly {
+    readonly name: string
+    readonly status: string
+    readonly assertionResults: readonly { readonly status: string }[]
+  }[]
+}
+
+const vitest = ['npx', 'vitest', 'run', '--config', 'test/vitest.config.ts']
+
+/** Runs one lane to its end; undefined when vitest did not come to a report. */
+async function runLane(lane: Lane, place: string, isolated: boolean): Promise<Report | undefined> {
+  const path = join(place, `${lane.name}.json`)
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${path}`]
+  const command = [...vitest, ...reporters, ...lane.words]
+  const wrapped = isolated
+    ? [
+        ...['unshare', '--mount', '--propagation', 'private', 'sh', '-c', ownPlaces, 'lane'],
+        ...[join(place, lane.name), testDirectory, ...command],
+      ]
+    : command
+  const [program = 'npx', ...args] = wrapped
+  const run = execa(program, args, { reject: false, stdin: 'ignore', all: true, buffer: false })
+  for await (const line of createInterface({ input: run.all })) console.log(`${lane.name}: ${line}`)
+  await run
+  return readFile(path, 'utf8').then(
+    (text) => JSON.parse(text) as Report,
+    () => undefined,
+  )
+}
+
+/** Says how the run ended. Files that could not be loaded count as failures; a lane without tests is one too. */
+function count(reports: readonly (Report | undefined)[]): number {
+  const whole = reports.filter((report) => report !== undefined)
+  const unloadable = whole.flatMap(({ testResults }) =>
+    testResults.filter(
+      ({ status, assertionResults }) =>
+        status === 'failed' && !assertionResults.some((test) => test.status === 'failed'),
+    ),
+  )
+  for (const { name } of unloadable) console.log(`failed as a whole: ${name}`)
+  const sum = (of: (report: Report) => number) => whole.reduce((all, one) => all + of(one), 0)
+  const skipped = sum((report) => report.numPendingTests + report.numTodoTests)
+  if (skipped > 0) console.log(`${skipped} skipped`)
+  const lost = reports.filter(
+    (report) => report === undefined || report.numPassedTests === 0,
+  ).length
+  if (lost > 0) console.log(`${lost} lanes ended without a result`)
+  const failed = sum((report) => report.numFailedTests) + unloadable.length + lost
+  console.log(`${sum((report) => report.numPassedTests)} passed, ${failed} failed`)
+  return failed > 0 ? 1 : 0
+}
+
+// A terminal's Ctrl-C reaches the lanes too; they end, and then so do we.
+process.on('SIGINT', () => {})
+
+const words = process.argv.slice(2)
+if (words.length > 0) {
+  const [program = 'npx', ...args] = [...vitest, ...words]
+  const { exitCode } = await execa(program, args, { reject: false, stdio: 'inherit' })
+  process.exitCode = exitCode ?? 1
+} else {
+  await mkdir(testDirectory, { recursive: true })
+  const place = await mkdtemp(join(testDirectory, 'lanes-'))
+  try {
+    const isolated = process.getuid?.() === 0
+    const reports = [await runLane(first, place, false)]
+    reports.push(...(await Promise.all(lanes.map((lane) => runLane(lane, place, isolated)))))
+    process.exitCode = count(reports)
+  } finally {
+    await rm(place, { recursive: true, force: true })
+  }
+}
