@@ -39,6 +39,7 @@ import {
   type CopyRules,
 } from './copy-attributes.ts'
 import type { CopyShare, CopyThreads, PostponedDirectory, StartCopyThreads } from './copy-share.ts'
+import type { KeptDirectories, KeptDirectory } from './kept-directories.ts'
 
 /** What all directories of one copy share. */
 export interface Copy {
@@ -51,8 +52,10 @@ export interface Copy {
   readonly leftOut: InodeFacts | undefined
   readonly rules: CopyRules
   readonly inPlace: boolean
-  /** The first copy of each inode that has more names, held by an open directory. */
-  readonly linked: Map<string, { readonly directory: number; readonly name: Name }>
+  /** Undefined in a thread of the copy, which leaves entries that have more names. */
+  readonly kept: KeptDirectories | undefined
+  /** The first copy of each inode that has more names. */
+  readonly linked: Map<string, { readonly directory: KeptDirectory; readonly name: Name }>
   /** Undefined once they have been asked for. */
   startThreads: StartCopyThreads | undefined
   threads: CopyThreads | undefined
@@ -70,7 +73,11 @@ export interface CopyLeftovers {
 /** Smaller trees are copied before a thread has begun. */
 const LARGE = 50
 
-export function freshCopy(copied: Copy['copied'], top: InodeFacts): Copy {
+export function freshCopy(
+  copied: Copy['copied'],
+  top: InodeFacts,
+  kept: KeptDirectories | undefined,
+): Copy {
   return {
     copied,
     state: { clone: true, range: true },
@@ -79,6 +86,7 @@ export function freshCopy(copied: Copy['copied'], top: InodeFacts): Copy {
     leftOut: undefined,
     rules: faithful,
     inPlace: false,
+    kept,
     linked: new Map(),
     startThreads: undefined,
     threads: undefined,
@@ -95,34 +103,25 @@ export interface Passage {
 }
 
 /** Fills the open directory `to` with what is in `from`. */
-export function* copyDirectory(
-  copy: Copy,
-  from: number,
-  to: number,
-  kept: Set<number>,
-): Generator<undefined> {
+export function* copyDirectory(copy: Copy, from: number, to: number): Generator<undefined> {
   for (const entry of readEntries(from)) {
     const name = nameOfEntry(entry)
-    yield* copyOne(copy, { from, name, to, newName: name }, kept)
+    yield* copyOne(copy, { from, name, to, newName: name })
   }
 }
 
-export function* copyOne(copy: Copy, passage: Passage, kept: Set<number>): Generator<undefined> {
+export function* copyOne(copy: Copy, passage: Passage): Generator<undefined> {
   const facts = statAt(passage.from, passage.name)
-  if ((facts.mode & S_IFMT) === S_IFDIR) yield* copySubdirectory(copy, passage, kept)
+  if ((facts.mode & S_IFMT) === S_IFDIR) yield* copySubdirectory(copy, passage)
   else if (facts.links > 1 && leaveEntry(copy, passage)) return
-  else if (facts.links > 1 && linkCopy(copy, passage, facts, kept)) return
+  else if (facts.links > 1 && linkCopy(copy, passage, facts)) return
   else if ((facts.mode & S_IFMT) === S_IFREG) yield* copyFile(copy, passage)
   else copySpecial(copy, passage, facts)
   copy.copied.inodes++
   yield undefined
 }
 
-function* copySubdirectory(
-  copy: Copy,
-  { from, name, to, newName }: Passage,
-  kept: Set<number>,
-): Generator<undefined> {
+function* copySubdirectory(copy: Copy, { from, name, to, newName }: Passage): Generator<undefined> {
   const source = openDirectoryAt(from, name)
   let isHandedOn = false
   try {
@@ -136,15 +135,21 @@ function* copySubdirectory(
       if (!isLeftOut && sameMount(copy.top, facts)) {
         isHandedOn = offerDirectory(copy, source, target)
         if (isHandedOn) return
-        yield* copyDirectory(copy, source, target, kept)
+        yield* copyDirectory(copy, source, target)
       }
       if (made) isHandedOn = finishDirectory(copy, source, target, facts)
     } finally {
-      if (!isHandedOn && !kept.has(target)) closeSync(target)
+      if (!isHandedOn) leaveDirectory(copy, target)
     }
   } finally {
     if (!isHandedOn) closeSync(source)
   }
+}
+
+/** Closes a new directory that nobody fills any more, unless a hard link in it is waited for. */
+export function leaveDirectory({ kept }: Copy, fd: number): void {
+  if (kept === undefined) closeSync(fd)
+  else kept.leave(fd)
 }
 
 /** @returns whether any thread will fill and close it */
@@ -213,20 +218,15 @@ function isThere(error: unknown): boolean {
 }
 
 /** Makes the new name a further one of an inode copied before; false when this is its first. */
-function linkCopy(
-  copy: Copy,
-  { to, newName }: Passage,
-  facts: InodeFacts,
-  kept: Set<number>,
-): boolean {
+function linkCopy(copy: Copy, { to, newName }: Passage, facts: InodeFacts): boolean {
   const key = inodeKey(facts)
   const first = copy.linked.get(key)
   if (first === undefined) {
-    copy.linked.set(key, { directory: to, name: newName })
-    kept.add(to)
+    copy.linked.set(key, { directory: copy.kept!.keep(to), name: newName })
     return false
   }
-  makeNew(copy, to, newName, () => linkAt(first.directory, first.name, to, newName))
+  const directory = copy.kept!.enter(first.directory)
+  makeNew(copy, to, newName, () => linkAt(directory, first.name, to, newName))
   return true
 }
 

@@ -1,9 +1,9 @@
 /** One entry of a directory to another one, between systems that do not trust each other or have different users. */
-import { closeSync } from 'node:fs'
 import { nameOf } from '../sys/at.ts'
 import { isBtrfs } from '../sys/btrfs.ts'
 import { S_IFDIR, S_IFMT, statAt } from '../sys/statx.ts'
 import { copyOne, freshCopy, type Copy } from './copy-entries.ts'
+import { KeptDirectories } from './kept-directories.ts'
 import { inTurns, type CopiedAmount, type CopyOptions } from './copy-turns.ts'
 
 /** For copies between two systems that do not trust each other, or have different users. */
@@ -53,22 +53,16 @@ function* copyingEntry(
   const name = nameOf(from.name)
   const top = statAt(from.directory, name)
   const isDirectory = (top.mode & S_IFMT) === S_IFDIR
-  const kept = new Set<number>([to.directory])
-  try {
-    yield* copyOne(
-      {
-        ...freshCopy(copied, top),
-        inPlace: isBtrfs(from.directory) && isBtrfs(to.directory),
-        rules: {
-          ...options,
-          existing: options.existing === 'merge' && !isDirectory ? 'fail' : options.existing,
-        },
+  using kept = new KeptDirectories(to.directory)
+  yield* copyOne(
+    {
+      ...freshCopy(copied, top, kept),
+      inPlace: isBtrfs(from.directory) && isBtrfs(to.directory),
+      rules: {
+        ...options,
+        existing: options.existing === 'merge' && !isDirectory ? 'fail' : options.existing,
       },
-      { from: from.directory, name, to: to.directory, newName: nameOf(to.name) },
-      kept,
-    )
-  } finally {
-    kept.delete(to.directory)
-    for (const fd of kept) closeSync(fd)
-  }
+    },
+    { from: from.directory, name, to: to.directory, newName: nameOf(to.name) },
+  )
 }

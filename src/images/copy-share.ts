@@ -64,8 +64,8 @@ export interface PostponedDirectory extends DirectoryPair {
 const PLACES = 8
 /** Names that may be left to the copy before its threads wait, so that it need not remember a whole tree. */
 const LEFT_MAX = 1 << 15
-/** A directory is worth so many names: it holds two descriptors. */
-const DIRECTORY_WEIGHT = 64
+/** A directory is worth so many names: it holds two descriptors, and a process may often have 1024. */
+const DIRECTORY_WEIGHT = 128
 const free = 0
 const changing = 1
 const full = 2

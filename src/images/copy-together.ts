@@ -7,6 +7,7 @@ import {
   finishAttributes,
   finishDirectory,
   freshCopy,
+  leaveDirectory,
   type Copy,
 } from './copy-entries.ts'
 import type { CopyBounds, CopyShare, DirectoryPair, PostponedDirectory } from './copy-share.ts'
@@ -14,33 +15,30 @@ import { inTurns, type CopyOptions, type Pause } from './copy-turns.ts'
 
 /**
  * Copies what is in the open directory `from` to `to`. Ends the threads too, should there be any, whatever happens.
- *
- * @param kept directories that stay open until all is done; the caller closes them
  */
 export async function fillTogether(
   copy: Copy,
   from: number,
   to: number,
-  kept: Set<number>,
   options: CopyOptions,
   source: string,
 ): Promise<void> {
   const gather = function* (): Generator<undefined> {
-    for (const pause of takeIn(copy, kept)) {
+    for (const pause of takeIn(copy)) {
       throwIfStopped(copy)
       yield pause
     }
     throwIfStopped(copy)
   }
   try {
-    await inTurns(fillAll(copy, from, to, kept), copy.copied, options, source, gather).catch(
+    await inTurns(fillAll(copy, from, to), copy.copied, options, source, gather).catch(
       async (error: unknown) => {
         throw (await copy.threads?.end()) ?? error
       },
     )
     const failure = await copy.threads?.end()
     if (failure !== undefined) throw failure
-    await inTurns(takeIn(copy, kept), copy.copied, options, source)
+    await inTurns(takeIn(copy), copy.copied, options, source)
   } finally {
     closeLeft(copy)
   }
@@ -50,14 +48,14 @@ function throwIfStopped({ threads }: Copy): void {
   if (threads?.share.isStopped() === true) throw new Error('a thread of the copy has ended')
 }
 
-function* fillAll(copy: Copy, from: number, to: number, kept: Set<number>): Generator<Pause> {
-  yield* copyDirectory(copy, from, to, kept)
+function* fillAll(copy: Copy, from: number, to: number): Generator<Pause> {
+  yield* copyDirectory(copy, from, to)
   if (copy.threads === undefined) return
   const { share } = copy.threads
   for (;;) {
     const pair = share.take()
     if (pair !== undefined) {
-      yield* fillPair(copy, pair, kept)
+      yield* fillPair(copy, pair)
       share.finish(0, 0)
     } else if (share.isBusy()) yield 'idle'
     else return
@@ -65,18 +63,14 @@ function* fillAll(copy: Copy, from: number, to: number, kept: Set<number>): Gene
 }
 
 /** Fills and closes a pair that was left to any thread. */
-function* fillPair(
-  copy: Copy,
-  { from, to }: DirectoryPair,
-  kept: Set<number>,
-): Generator<undefined> {
+function* fillPair(copy: Copy, { from, to }: DirectoryPair): Generator<undefined> {
   let isHandedOn = false
   try {
     const facts = statAt(from)
-    yield* copyDirectory(copy, from, to, kept)
+    yield* copyDirectory(copy, from, to)
     isHandedOn = finishDirectory(copy, from, to, facts)
   } finally {
-    if (!isHandedOn) closePair({ from, to }, kept)
+    if (!isHandedOn) closePair(copy, { from, to })
   }
 }
 
@@ -100,13 +94,13 @@ export function* fillDirectories(
       },
       names: new Map(),
     }
-    yield* fillPair({ ...freshCopy(copied, bounds.top), ...bounds, left }, pair, new Set())
+    yield* fillPair({ ...freshCopy(copied, bounds.top, undefined), ...bounds, left }, pair)
     share.finish(copied.inodes, copied.bytes)
   }
 }
 
 /** Takes in what threads have done, and does what they have left. */
-function* takeIn(copy: Copy, kept: Set<number>): Generator<undefined> {
+function* takeIn(copy: Copy): Generator<undefined> {
   if (copy.threads === undefined) return
   const { inodes, bytes } = copy.threads.share.counted()
   copy.copied.inodes += inodes
@@ -114,25 +108,25 @@ function* takeIn(copy: Copy, kept: Set<number>): Generator<undefined> {
   for (let next = copy.threads.nextPostponed(); next; next = copy.threads.nextPostponed()) {
     const { from, to, names, facts } = next
     try {
-      for (const name of names) yield* copyOne(copy, { from, name, to, newName: name }, kept)
+      for (const name of names) yield* copyOne(copy, { from, name, to, newName: name })
       finishAttributes(copy, from, to, facts)
     } finally {
-      closePair(next, kept)
+      closePair(copy, next)
       copy.threads.share.done(names.length)
     }
   }
 }
 
 /** Closes what a failed copy has left. */
-function closeLeft({ threads }: Copy): void {
+function closeLeft(copy: Copy): void {
+  const { threads } = copy
   if (threads === undefined) return
-  const none = new Set<number>()
-  for (let pair = threads.share.take(); pair; pair = threads.share.take()) closePair(pair, none)
+  for (let pair = threads.share.take(); pair; pair = threads.share.take()) closePair(copy, pair)
   for (let next = threads.nextPostponed(); next; next = threads.nextPostponed())
-    closePair(next, none)
+    closePair(copy, next)
 }
 
-function closePair({ from, to }: DirectoryPair, kept: Set<number>): void {
+function closePair(copy: Copy, { from, to }: DirectoryPair): void {
   closeSync(from)
-  if (!kept.has(to)) closeSync(to)
+  leaveDirectory(copy, to)
 }

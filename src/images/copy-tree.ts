@@ -12,6 +12,7 @@ import { removeXattr } from '../sys/xattr.ts'
 import { finishAttributes, freshCopy, type Copy } from './copy-entries.ts'
 import type { StartCopyThreads } from './copy-share.ts'
 import { fillTogether } from './copy-together.ts'
+import { KeptDirectories } from './kept-directories.ts'
 import type { CopiedAmount, CopyOptions } from './copy-turns.ts'
 
 export interface TreeCopyOptions extends CopyOptions {
@@ -39,24 +40,23 @@ export async function copyTree(
   try {
     mkdirSync(target, { recursive: true, mode: 0o700 })
     const to = openTop(target)
-    // Directories that hold the first name of a hard link stay open until the end.
-    const kept = new Set<number>([to])
     try {
+      using kept = new KeptDirectories(to)
       // Neither the group nor the default ACL of the directory around may be handed down to what is made here.
       fchmodSync(to, 0o700)
       for (const acl of ['system.posix_acl_default', 'system.posix_acl_access'])
         removeXattr(to, acl)
       const copy: Copy = {
-        ...freshCopy(copied, statAt(from)),
+        ...freshCopy(copied, statAt(from), kept),
         targetTop: statAt(to),
         leftOut: leaveOut === undefined ? undefined : statAt(AT_FDCWD, nameOf(leaveOut)),
         inPlace: isBtrfs(from) && isBtrfs(to),
         startThreads,
       }
-      await fillTogether(copy, from, to, kept, options, source)
+      await fillTogether(copy, from, to, options, source)
       finishAttributes(copy, from, to, copy.top)
     } finally {
-      for (const fd of kept) closeSync(fd)
+      closeSync(to)
     }
   } finally {
     closeSync(from)

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { copyTree } from '../../../src/images/copy-tree.ts'
+import { bundleProgram } from '../../fixtures/bundled-program.ts'
 import { debianTree } from '../../fixtures/debian-tree.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
@@ -51,6 +52,29 @@ describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:se
           expect([name, sharesAllBlocks(join(target, name))]).toEqual([name, true])
       },
     )
+
+    test('keeps hard links between any number of directories, with few descriptors', async () => {
+      await using directory = await temporaryDirectory()
+      using program = bundleProgram('integration/images/copy-linked')
+      const [source, target] = [join(directory.path, 'source'), join(directory.path, 'copy')]
+      const names = Array.from({ length: 1500 }, (_, number) => `${number}`)
+      for (const top of ['first', 'second'])
+        for (const name of names) mkdirSync(join(source, top, name), { recursive: true })
+      for (const name of names) {
+        writeFileSync(join(source, 'first', name, 'file'), name)
+        linkSync(join(source, 'first', name, 'file'), join(source, 'second', name, 'file'))
+      }
+      const limited = 'ulimit -n 1024; exec "$@"'
+      execFileSync('sh', ['-c', limited, 'sh', ...program.command, source, target], {
+        env: program.env,
+      })
+      const listing = (tree: string) =>
+        execFileSync('sh', ['-c', "find . -printf '%P %M %n %T@\\n' | sort"], { cwd: tree })
+      expect(listing(target)).toEqual(listing(source))
+      const inode = (path: string) => statSync(join(target, path)).ino
+      for (const name of names)
+        expect(inode(`second/${name}/file`)).toBe(inode(`first/${name}/file`))
+    })
 
     test('keeps holes', async () => {
       await using directory = await temporaryDirectory()
