@@ -129,7 +129,7 @@ function prepareArchive(plan: TreePlan, cleanup: CleanupStack, context: CreateCo
       throwIfCanceled(signal, 'making the archive')
       // Somebody may have made one meanwhile.
       checkDelivery(plan)
-      output.publish()
+      await output.publish()
     },
   }
 }

@@ -8,7 +8,6 @@ import { createHash, randomBytes } from 'node:crypto'
 import { constants, readFileSync } from 'node:fs'
 import {
   copyFile,
-  link,
   lstat,
   mkdir,
   open,
@@ -22,6 +21,7 @@ import {
 } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { hashFile } from '../hash-file.ts'
+import { linkOrCopy } from '../link-or-copy.ts'
 import { missing } from '../read-if-there.ts'
 import type { TreePlan } from './plan.ts'
 
@@ -74,7 +74,7 @@ export async function linkFromPool(
     // Another run may have dropped it meanwhile.
     const dropped = (error: unknown) => missing(error) ?? 0
     await mkdir(dirname(join(directory, name)), { recursive: true, mode: 0o755 })
-    linked += await linkOrCopy(join(pool, name), join(directory, name)).then(() => 1, dropped)
+    linked += await place(join(pool, name), join(directory, name)).then(() => 1, dropped)
   }
   return linked
 }
@@ -112,7 +112,7 @@ export async function returnToPool(
     const incoming = join(pool, `.${randomBytes(6).toString('hex')}.${basename(name)}`)
     try {
       await mkdir(dirname(join(pool, name)), { recursive: true, mode: 0o755 })
-      await linkOrCopy(own, incoming)
+      await place(own, incoming)
       await sync(incoming)
       await utimes(incoming, now, now)
       await rename(incoming, join(pool, name))
@@ -164,14 +164,8 @@ async function filesBelow(directory: string): Promise<string[]> {
     .map((entry) => relative(directory, join(entry.parentPath, entry.name)))
 }
 
-/** Gives the file a second name, or copies it where it cannot have one there, or may be changed under it. */
-export async function linkOrCopy(from: string, to: string): Promise<void> {
-  if (!unchanging.test(from)) return copyFile(from, to, constants.COPYFILE_FICLONE)
-  try {
-    await link(from, to)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'EMLINK') throw error
-    await copyFile(from, to, constants.COPYFILE_FICLONE)
-  }
+/** A file with two names is one file: what may be changed under the one is copied. */
+async function place(from: string, to: string): Promise<void> {
+  if (unchanging.test(from)) await linkOrCopy(from, to)
+  else await copyFile(from, to, constants.COPYFILE_FICLONE)
 }

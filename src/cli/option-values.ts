@@ -26,6 +26,14 @@ export function sizeInBytes(text: string | undefined, option: string): number | 
   throw usageError(`${option}=${text} is no size`, 'write a number of bytes, or one with K, M or G')
 }
 
+/** What `set-limit` takes. @returns bytes; undefined for no limit: `-`, `none` or `infinity` */
+export function sizeOrNone(text: string): number | undefined {
+  if (['-', 'none', 'infinity'].includes(text)) return undefined
+  const size = parseSize(text)
+  if (size !== undefined) return Number(size)
+  throw usageError(`"${text}" is no size`, 'a size is a number with K, M, G, T, P or E, or "none"')
+}
+
 /** For options with several words in one value, divided by commas or blanks; repeating one adds to it. */
 export function list(text: string, before: string[] | undefined): string[] {
   return [...(before ?? []), ...text.split(/[,\s]+/).filter((word) => word !== '')]

@@ -4,12 +4,12 @@
  * left is removed by the next one that makes something in the same directory.
  */
 import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled, usageError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { runProgram } from '../process.ts'
+import { syncDirectory } from '../sync-directory.ts'
 import { renameNew } from '../sys/at.ts'
 import { findImage, imageSearchPath, isMarkedReadOnly } from './discover.ts'
 import { exchangeTrees } from './exchange-trees.ts'
@@ -296,13 +296,4 @@ function isTaken(path: string): boolean {
   const facts = lstatSync(path, { throwIfNoEntry: false })
   if (facts === undefined) return false
   return !facts.isDirectory() || readdirSync(path).length > 0
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

@@ -123,7 +123,7 @@ function refuseMounts(path: string): void {
 function* removeDirectory(parent: number, name: Name, btrfs: boolean): Generator<undefined> {
   const topFd = openForRemoval(parent, name)
   const top = statAt(topFd)
-  const stack: Level[] = [{ fd: topFd, parent, name, names: namesIn(topFd) }]
+  const stack: Level[] = [{ fd: topFd, parent, name, names: entriesOf(topFd) }]
   let moved = 0
   let done = 0
   try {
@@ -161,14 +161,14 @@ function* removeDirectory(parent: number, name: Name, btrfs: boolean): Generator
           subject: pathAt(level.fd, entry.name),
         })
       }
-      stack.push({ fd, parent: level.fd, name: entry.name, names: namesIn(fd) })
+      stack.push({ fd, parent: level.fd, name: entry.name, names: entriesOf(fd) })
     }
   } finally {
     for (const level of stack) closeSync(level.fd)
   }
 }
 
-function namesIn(fd: number): Level['names'] {
+function entriesOf(fd: number): Level['names'] {
   return readEntries(fd).map((entry) => ({
     name: nameOfEntry(entry),
     directory: entry.isDirectory(),

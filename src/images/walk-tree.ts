@@ -28,7 +28,7 @@ interface Level {
  */
 export function* walkTree(tree: string): Generator<Found> {
   const topFd = openSync(tree, constants.O_RDONLY | constants.O_DIRECTORY)
-  const levels: Level[] = [{ fd: topFd, path: '.', names: namesIn(topFd) }]
+  const levels: Level[] = [{ fd: topFd, path: '.', names: namesBackwards(topFd) }]
   try {
     const top = statAt(topFd)
     yield { path: '.', directory: topFd, name: Buffer.from('.\0'), facts: top }
@@ -45,15 +45,15 @@ export function* walkTree(tree: string): Generator<Found> {
       yield { path, directory: level.fd, name, facts }
       if ((facts.mode & S_IFMT) !== S_IFDIR || !sameMount(top, facts)) continue
       const fd = openDirectoryAt(level.fd, name)
-      levels.push({ fd, path, names: namesIn(fd) })
+      levels.push({ fd, path, names: namesBackwards(fd) })
     }
   } finally {
     for (const { fd } of levels) closeSync(fd)
   }
 }
 
-/** In latin1, characters compare as the bytes do. */
-function namesIn(directory: number): string[] {
+/** The last comes first, to be popped last. In latin1, characters compare as the bytes do. */
+function namesBackwards(directory: number): string[] {
   return readEntries(directory)
     .map((entry) => entry.name)
     .toSorted((a, b) => (a < b ? 1 : -1))

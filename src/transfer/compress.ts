@@ -1,11 +1,11 @@
 /** Streams of plain bytes made smaller, by a program of the host where it has one, else by Node's zlib. */
 import { availableParallelism } from 'node:os'
-import { Readable, type Duplex } from 'node:stream'
 import * as zlib from 'node:zlib'
-import { NspawnError, throwIfCanceled } from '../errors.ts'
+import { NspawnError } from '../errors.ts'
 import { findProgram } from '../find-program.ts'
 import type { Compression } from './compression.ts'
 import { throughProgram } from './host-filter.ts'
+import { throughNode } from './node-filter.ts'
 
 export { compressionByName, type Compression } from './compression.ts'
 
@@ -56,18 +56,18 @@ export function compress(
   options: CompressOptions = {},
 ): AsyncIterable<Uint8Array> {
   const { signal, reproducible = false } = options
-  const purpose = `compress with ${compression}`
+  const failing = { purpose: `compress with ${compression}`, code: 'COMPRESSION_FAILED', signal }
   const choice = reproducible ? plainPrograms : programs
   for (const [program, ...args] of choice[compression]) {
     const path = findProgram(program)
     if (path === undefined) continue
-    return throughProgram([path, ...args], chunks, { purpose, code: 'COMPRESSION_FAILED', signal })
+    return throughProgram([path, ...args], chunks, failing)
   }
   switch (compression) {
     case 'uncompressed':
       return chunks
     case 'gzip':
-      return throughNode(chunks, zlib.createGzip({ chunkSize: CHUNK_BYTES }), signal)
+      return throughNode(zlib.createGzip({ chunkSize: CHUNK_BYTES }), chunks, failing)
     case 'bzip2':
     case 'xz':
     case 'zstd':
@@ -92,25 +92,4 @@ function missing(compression: keyof typeof packages): NspawnError {
     operation: compression,
     hint: `install the package ${packages[compression]}, or choose gzip`,
   })
-}
-
-async function* throughNode(
-  chunks: AsyncIterable<Uint8Array>,
-  encoder: Duplex,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array> {
-  const input = Readable.from(chunks, { objectMode: false })
-  input.on('error', (error) => encoder.destroy(error))
-  const cancel = () => encoder.destroy(new Error('canceled'))
-  signal?.addEventListener('abort', cancel)
-  try {
-    yield* input.pipe(encoder) as AsyncIterable<Uint8Array>
-  } catch (error) {
-    throwIfCanceled(signal, 'compressing')
-    throw error
-  } finally {
-    signal?.removeEventListener('abort', cancel)
-    input.destroy()
-    encoder.destroy()
-  }
 }

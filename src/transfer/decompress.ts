@@ -2,12 +2,13 @@
  * Streams of compressed bytes made plain: by a program of the host, which works beside us and on several cores, else
  * by what Node and its packages have.
  */
-import { Readable, type Duplex } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import * as zlib from 'node:zlib'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { findProgram } from '../find-program.ts'
 import { compressionByMagic, MAGIC_BYTES, type Compression } from './compression.ts'
 import { throughProgram } from './host-filter.ts'
+import { throughNode } from './node-filter.ts'
 import type { ChunkUse } from './read-pipe.ts'
 import { unpackXz } from './xz-thread.ts'
 
@@ -106,63 +107,30 @@ function plain(
   compression: Compressed,
   options: PlainOptions,
 ): AsyncIterable<Uint8Array> {
-  const purpose = `decompress ${compression} data`
+  const failing = {
+    purpose: `decompress ${compression} data`,
+    code: 'BAD_COMPRESSION',
+    signal: options.signal,
+  }
   for (const [program, ...args] of options.by === 'embedded' ? [] : programs[compression]) {
     const path = findProgram(program)
     if (path === undefined) continue
-    return throughProgram([path, ...args], chunks, {
-      purpose,
-      code: 'BAD_COMPRESSION',
-      signal: options.signal,
-      chunks: options.chunks,
-    })
+    return throughProgram([path, ...args], chunks, { ...failing, chunks: options.chunks })
   }
   switch (compression) {
     case 'gzip':
-      return throughNode(chunks, zlib.createGunzip({ chunkSize: CHUNK_BYTES }), purpose, options)
+      return throughNode(zlib.createGunzip({ chunkSize: CHUNK_BYTES }), chunks, failing)
     case 'zstd':
       // Not in the Node that we can still run on (since 22.15).
       if ('createZstdDecompress' in zlib) {
         const make = zlib.createZstdDecompress as (options: { chunkSize: number }) => Duplex
-        return throughNode(chunks, make({ chunkSize: CHUNK_BYTES }), purpose, options)
+        return throughNode(make({ chunkSize: CHUNK_BYTES }), chunks, failing)
       }
       throw missing(compression, 'zstd')
     case 'xz':
       return unpackXz(chunks, options.signal)
     case 'bzip2':
       throw missing(compression, 'bzip2')
-  }
-}
-
-/** Node's zlib works in its thread pool. */
-async function* throughNode(
-  chunks: AsyncIterable<Uint8Array>,
-  decoder: Duplex,
-  purpose: string,
-  { signal }: PlainOptions,
-): AsyncGenerator<Uint8Array> {
-  const input = Readable.from(chunks, { objectMode: false })
-  let broken: { readonly error: unknown } | undefined
-  input.on('error', (error) => {
-    broken ??= { error }
-    decoder.destroy(error)
-  })
-  const cancel = () => decoder.destroy(new Error('canceled'))
-  signal?.addEventListener('abort', cancel)
-  try {
-    yield* input.pipe(decoder) as AsyncIterable<Uint8Array>
-    if (!input.readableEnded) for await (const _ of input.unpipe(decoder));
-  } catch (error) {
-    throwIfCanceled(signal, purpose)
-    if (broken !== undefined) throw broken.error
-    throw new NspawnError(`cannot ${purpose}: ${(error as Error).message.toLowerCase()}`, {
-      code: 'BAD_COMPRESSION',
-      operation: 'decompress',
-    })
-  } finally {
-    signal?.removeEventListener('abort', cancel)
-    input.destroy()
-    decoder.destroy()
   }
 }
 

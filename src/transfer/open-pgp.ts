@@ -178,9 +178,13 @@ export async function withBinaryKeyrings<T>(
 const armouredKeys =
   /^-----BEGIN PGP PUBLIC KEY BLOCK-----[\s\S]*?^-----END PGP PUBLIC KEY BLOCK-----/gm
 
-/** The first byte of a packet has its highest bit set, RFC 9580 §4.2. */
-function isBinary(bytes: Buffer): boolean {
-  return (bytes[0] ?? 0) >= 0x80
+/**
+ * Whether keys or a signature are not armoured: a packet's first byte has its highest bit set, RFC 9580 §4.2, and that
+ * of one of GnuPG's keyboxes is of a length.
+ */
+export function isBinary(bytes: Uint8Array): boolean {
+  const [first = 0x20] = bytes
+  return first >= 0x80 || first < 0x09
 }
 
 function unreadable(path: string, error: unknown): NspawnError {

@@ -3,10 +3,10 @@ import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { hashFile } from '../../hash-file.ts'
+import { linkOrCopy } from '../../link-or-copy.ts'
 import { missing } from '../../read-if-there.ts'
 import { download } from '../../transfer/download.ts'
 import { withoutSecrets } from '../../transfer/url.ts'
-import { linkOrCopy } from '../package-cache.ts'
 import { debFileName, type ArchivePackage } from './archive-package.ts'
 
 /**

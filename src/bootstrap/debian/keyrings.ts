@@ -7,7 +7,7 @@ import {
   verifyClearsignedByGpgv,
   type SignatureVerdict,
 } from '../../transfer/clearsign.ts'
-import type { JudgeOptions } from '../../transfer/open-pgp.ts'
+import { isBinary, type JudgeOptions } from '../../transfer/open-pgp.ts'
 
 /**
  * Checks a clear-signed text against keyrings, as the distribution's own tools do where gpgv is there.
@@ -45,8 +45,8 @@ async function anyArmoured(keyrings: readonly string[]): Promise<boolean> {
       })
     }
     try {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(5), 0, 5, 0)
-      if (buffer.subarray(0, bytesRead).toString('latin1') === '-----') return true
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(1), 0, 1, 0)
+      if (bytesRead > 0 && !isBinary(buffer)) return true
     } finally {
       await file.close()
     }

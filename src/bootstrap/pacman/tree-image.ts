@@ -3,9 +3,10 @@
  * hold; the file is kept, and taken again as long as it is what the server's signature is for.
  */
 import { createReadStream } from 'node:fs'
-import { copyFile, link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
+import { linkOrCopy } from '../../link-or-copy.ts'
 import { phase } from '../../log.ts'
 import { missing } from '../../read-if-there.ts'
 import { openPlain } from '../../transfer/decompress.ts'
@@ -82,7 +83,7 @@ async function fetchVerified(
   const trust = { keyring, revoked }
   const signature = await fetchSignature(url, signal)
   const kept = join(context.stateDirectory, 'cache', 'tree-images', urlFileName(url))
-  if (await linkOrCopy(kept, file)) {
+  if (await linkOrCopy(kept, file).then(() => true, missing)) {
     if ((await judgeImage(file, signature, trust)).state === 'valid') {
       log.add(`using ${kept}`)
       return
@@ -156,19 +157,6 @@ async function judgeImage(
     await rm(good, { force: true })
     await rm(detached, { force: true })
   }
-}
-
-/** @returns whether there is such a file */
-async function linkOrCopy(from: string, to: string): Promise<boolean> {
-  try {
-    await link(from, to)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return false
-    if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'EMLINK') throw error
-    return (await copyFile(from, to).then(() => true, missing)) ?? false
-  }
-  return true
 }
 
 /** Its name leads to a whole file or to none. */

@@ -2,8 +2,8 @@
 import { requireImageOrHost } from '../../images/discover.ts'
 import { limitImage, limitPool } from '../../images/space.ts'
 import type { VerbModule } from '../context.ts'
+import { sizeOrNone } from '../option-values.ts'
 import { requireRoot } from '../root.ts'
-import { parseLimit } from '../size.ts'
 
 export const define: VerbModule['define'] = (command, run) => {
   command
@@ -12,7 +12,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .action((first: string, second: string | undefined) =>
       run(async (context) => {
         requireRoot('limiting images')
-        const limit = parseLimit(second ?? first)
+        const limit = sizeOrNone(second ?? first)
         if (second === undefined) limitPool(context.machinesDirectory, limit)
         else limitImage(requireImageOrHost(first, context.machinesOverride), limit)
         context.result({ limitBytes: limit ?? null }, '')

@@ -87,7 +87,7 @@ export async function exportImage(
     const progress = tellProgress(run.purpose, transfer.progress, log)
     const facts = { image, path, compression, inUse }
     const bytes = await work({ ...facts, output, cleanup, signal, log, progress })
-    output.publish()
+    await output.publish()
     return { name, target: output.name, compression, bytes }
   })
 }

@@ -2,11 +2,9 @@
  * Where an export goes: a file that gets its name when it is whole, a named pipe, or standard output.
  */
 import {
-  closeSync,
   constants,
   createWriteStream,
   fstatSync,
-  fsyncSync,
   openSync,
   realpathSync,
   renameSync,
@@ -22,6 +20,7 @@ import type { CleanupStack } from '../../cleanup.ts'
 import { NspawnError, throwIfCanceled, usageError } from '../../errors.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from '../../images/hidden-tree.ts'
 import type { LogSink } from '../../log.ts'
+import { syncDirectory } from '../../sync-directory.ts'
 import { seekTo } from '../../sys/data-ranges.ts'
 import { SparseFile } from '../disk/sparse-file.ts'
 import { isStandard, openFileState, unusable } from './open-file.ts'
@@ -38,7 +37,7 @@ export interface LocalOutput {
    */
   write(chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>
   /** Gives a new file its name, in place of the file that has it. Does nothing for others. */
-  publish(): void
+  publish(): Promise<void>
 }
 
 /**
@@ -105,10 +104,10 @@ function newFile(
     cleanup.defer(path, () => file[Symbol.dispose]())
     return {
       ...emptyFile(file, path),
-      publish: () => {
+      publish: async () => {
         file.sync()
         renameSync(hidden.path, target)
-        syncDirectory(directory)
+        await syncDirectory(directory)
       },
     }
   } catch (error) {
@@ -128,16 +127,7 @@ function emptyFile(file: SparseFile, name: string): LocalOutput {
       throwIfCanceled(signal, 'exporting')
       file.finish()
     },
-    publish: () => {},
-  }
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, constants.O_RDONLY)
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
+    publish: () => Promise.resolve(),
   }
 }
 
@@ -164,7 +154,7 @@ function openStandardOutput(cleanup: CleanupStack): LocalOutput {
     if (facts.size === 0 && offset === 0 && !appends) {
       const file = SparseFile.of(1, name)
       // The next program that writes there shall go on behind it.
-      return { ...emptyFile(file, name), publish: () => seekTo(1, file.length) }
+      return { ...emptyFile(file, name), publish: async () => seekTo(1, file.length) }
     }
     return streamTo(createWriteStream('', { fd: 1, autoClose: false }), name, cleanup)
   }
@@ -202,7 +192,7 @@ function streamTo(stream: Writable, name: string, cleanup: CleanupStack): LocalO
         throw failure ?? cannotWrite(name, error)
       }
     },
-    publish: () => {},
+    publish: () => Promise.resolve(),
   }
 }
 

@@ -3,11 +3,12 @@
  * images. What comes out of the cache was hashed again on the way: a file that was changed or damaged there is dropped
  * and fetched anew. Whoever uses a file holds a link of its own, so that it may be dropped at any time.
  */
-import { copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CleanupStack } from '../../cleanup.ts'
 import { hashFile } from '../../hash-file.ts'
 import { claimHiddenTree, removeStaleHiddenTrees } from '../../images/hidden-tree.ts'
+import { linkOrCopy } from '../../link-or-copy.ts'
 import type { LogSink } from '../../log.ts'
 import { missing } from '../../read-if-there.ts'
 import type { Descriptor } from './documents.ts'
@@ -108,14 +109,4 @@ async function keep(path: string, kept: string): Promise<void> {
   await rename(incoming, kept)
   // Two names of one file: then rename(2) leaves both.
   await rm(incoming, { force: true })
-}
-
-async function linkOrCopy(from: string, to: string): Promise<void> {
-  try {
-    await link(from, to)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EPERM' && code !== 'EMLINK') throw error
-    await copyFile(from, to)
-  }
 }

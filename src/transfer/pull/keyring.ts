@@ -3,7 +3,14 @@ import { existsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { NspawnError } from '../../errors.ts'
 import { isClearsigned, verifyClearsigned, verifyClearsignedByGpgv } from '../clearsign.ts'
-import { judge, judgeByGpgv, readKeyring, withBinaryKeyrings, type Judgement } from '../open-pgp.ts'
+import {
+  isBinary,
+  judge,
+  judgeByGpgv,
+  readKeyring,
+  withBinaryKeyrings,
+  type Judgement,
+} from '../open-pgp.ts'
 
 /** The administrator's keyring replaces the vendor's one. */
 const standardKeyrings = [
@@ -55,12 +62,11 @@ export async function verifyDetached(
   const openpgp = await import('openpgp')
   const keys = await readKeyring(keyring.path)
   try {
-    const armoured = signature.subarray(0, 5).toString() === '-----'
     const { signatures } = await openpgp.verify({
       message: await openpgp.createMessage({ binary: new Uint8Array(signed) }),
-      signature: armoured
-        ? await openpgp.readSignature({ armoredSignature: signature.toString('utf8') })
-        : await openpgp.readSignature({ binarySignature: new Uint8Array(signature) }),
+      signature: isBinary(signature)
+        ? await openpgp.readSignature({ binarySignature: new Uint8Array(signature) })
+        : await openpgp.readSignature({ armoredSignature: signature.toString('utf8') }),
       verificationKeys: keys,
     })
     return await judge(signatures, keys, { expiredKeys: 'refuse' })

@@ -92,7 +92,7 @@ const commandLine = (machines: string, ...words: string[]) =>
     ...['--mirror', `${server.origin}/debian`, '--keyring', signer.keyring, ...words],
   )
 
-const namesIn = (archive: string): string[] =>
+const membersOf = (archive: string): string[] =>
   execFileSync('tar', ['--list', '--file', archive], { encoding: 'utf8' }).trim().split('\n')
 
 describe.skipIf(missing)('create', { timeout: 90_000 }, () => {
@@ -109,10 +109,10 @@ describe.skipIf(missing)('create', { timeout: 90_000 }, () => {
       await sleep(1100)
     }
     for (const form of forms) execFileSync('cmp', [at(1, form), at(2, form)])
-    expect(namesIn(at(1, 'tar.zst'))).toEqual(
+    expect(membersOf(at(1, 'tar.zst'))).toEqual(
       expect.arrayContaining(['./etc/os-release', './var/cache/made']),
     )
-    expect(namesIn(at(1, 'tar.zst'))).not.toContain('./etc/passwd-')
+    expect(membersOf(at(1, 'tar.zst'))).not.toContain('./etc/passwd-')
     expect(readdirSync(dir.path).toSorted()).toEqual(
       [1, 2].flatMap((round) => forms.toSorted().map((form) => `${round}.${form}`)),
     )
@@ -146,7 +146,7 @@ describe.skipIf(missing)('create', { timeout: 90_000 }, () => {
     })
     expect(readFileSync(file, 'utf8')).toBe('mine')
     await make(dir.path, { output: { file }, existing: 'replace' })
-    expect(namesIn(file)).toContain('./etc/os-release')
+    expect(membersOf(file)).toContain('./etc/os-release')
     expect(readdirSync(dir.path)).toEqual(['a.tar'])
   })
 
@@ -155,7 +155,7 @@ describe.skipIf(missing)('create', { timeout: 90_000 }, () => {
     const [program, ...args] = commandLine(dir.path, '--output', 'tar', '--output-file', '-')
     const { stdout } = await execa(program, args, { encoding: 'buffer', maxBuffer: 1 << 28 })
     writeFileSync(join(dir.path, 'out'), stdout)
-    expect(namesIn(join(dir.path, 'out'))).toContain('./etc/os-release')
+    expect(membersOf(join(dir.path, 'out'))).toContain('./etc/os-release')
     expect(readdirSync(dir.path)).toEqual(['out'])
   })
 

@@ -4,22 +4,15 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import debian from '../../../recipes/debian.ts'
 import { finishTree } from '../../../src/bootstrap/finishing.ts'
-import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
 import { TreeFiles } from '../../../src/bootstrap/tree-files.ts'
+import { bootstrapHost } from '../../fixtures/bootstrap-host.ts'
 import { treeInMaking } from '../../fixtures/tree-in-making.ts'
 
 const templates = new URL('../../../templates', import.meta.url).pathname
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
-  emulated: [],
-  osId: undefined,
-  findProgram: (name) => `/usr/bin/${name}`,
-  hasFile: () => true,
-  aptSources: [],
-}
+const host = bootstrapHost()
 
 let root: string
 let files: TreeFiles

@@ -4,17 +4,14 @@ import { parseOneLine } from '../../../src/bootstrap/archives/apt-sources.ts'
 import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planHash, planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
+import { bootstrapHost } from '../../fixtures/bootstrap-host.ts'
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
-  emulated: [],
+const host = bootstrapHost({
   osId: 'debian',
-  findProgram: (name) => `/usr/bin/${name}`,
-  hasFile: () => true,
   aptSources: parseOneLine(
     'deb http://near.example/debian bookworm main\ndeb http://near.example/sec bookworm-security main',
   ),
-}
+})
 
 function plan(request: Omit<TreeRequest, 'recipe'>, facts: Partial<BootstrapHost> = {}) {
   const full = { recipe: 'debian', ...request }

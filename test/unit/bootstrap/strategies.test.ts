@@ -1,20 +1,15 @@
 import { expect, test } from 'vitest'
 import debian from '../../../recipes/debian.ts'
-import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
 import { diagnoseApt } from '../../../src/bootstrap/strategies/apt-failures.ts'
 import { debootstrap, debootstrapCommand } from '../../../src/bootstrap/strategies/debootstrap.ts'
 import { mmdebstrap, mmdebstrapCommand } from '../../../src/bootstrap/strategies/mmdebstrap.ts'
+import { bootstrapHost } from '../../fixtures/bootstrap-host.ts'
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
-  emulated: [],
-  osId: undefined,
-  findProgram: (name) => `/usr/bin/${name}`,
+const host = bootstrapHost({
   hasFile: (path) => !path.endsWith('/scripts/duke'),
-  aptSources: [],
-}
+})
 
 const paths = {
   tree: '/s/tree',

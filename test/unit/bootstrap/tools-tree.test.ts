@@ -1,18 +1,15 @@
 import { expect, test } from 'vitest'
 import debian from '../../../recipes/debian.ts'
-import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
 import { toolsTreeRequest } from '../../../src/bootstrap/tools-tree.ts'
+import { bootstrapHost } from '../../fixtures/bootstrap-host.ts'
 
-const bare: BootstrapHost = {
-  architecture: 'x86-64',
-  emulated: [],
+const bare = bootstrapHost({
   osId: 'fedora',
   findProgram: () => undefined,
   hasFile: () => false,
-  aptSources: [],
-}
+})
 
 test('a strategy in a tree of tools needs nothing of the host, not even a keyring', () => {
   const plan = planTree({ recipe: 'debian' }, debian, bare, strategiesOf(debian), '/m')

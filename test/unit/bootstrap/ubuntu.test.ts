@@ -4,15 +4,13 @@ import { parseOneLine } from '../../../src/bootstrap/archives/apt-sources.ts'
 import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
+import { bootstrapHost } from '../../fixtures/bootstrap-host.ts'
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
+const host = bootstrapHost({
   emulated: ['arm64'],
   osId: 'debian',
-  findProgram: (name) => `/usr/bin/${name}`,
   hasFile: () => false,
-  aptSources: [],
-}
+})
 
 function plan(request: Omit<TreeRequest, 'recipe'> = {}, facts: Partial<BootstrapHost> = {}) {
   const full = { recipe: 'ubuntu', ...request }

@@ -3,21 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import debian from '../../../recipes/debian.ts'
-import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
 import { TreeFiles } from '../../../src/bootstrap/tree-files.ts'
 import { verifyTree } from '../../../src/bootstrap/verify.ts'
+import { bootstrapHost } from '../../fixtures/bootstrap-host.ts'
 import { treeInMaking } from '../../fixtures/tree-in-making.ts'
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
+const host = bootstrapHost({
   emulated: ['s390x'],
-  osId: undefined,
-  findProgram: (name) => `/usr/bin/${name}`,
-  hasFile: () => true,
-  aptSources: [],
-}
+})
 
 let files: TreeFiles
 

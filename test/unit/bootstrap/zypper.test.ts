@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import leap from '../../../recipes/opensuse-leap.ts'
 import tumbleweed from '../../../recipes/opensuse-tumbleweed.ts'
-import type { BootstrapHost } from '../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../src/bootstrap/plan.ts'
 import { privateRepoFile } from '../../../src/bootstrap/rpm/repo-file.ts'
 import { strategiesOf } from '../../../src/bootstrap/strategies.ts'
@@ -11,15 +10,11 @@ import {
   zyppConfiguration,
 } from '../../../src/bootstrap/strategies/zypper.ts'
 import { diagnoseZypper, mayPass } from '../../../src/bootstrap/strategies/zypper-failures.ts'
+import { bootstrapHost } from '../../fixtures/bootstrap-host.ts'
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
+const host = bootstrapHost({
   emulated: ['arm64', 's390x'],
-  osId: undefined,
-  findProgram: (name) => `/usr/bin/${name}`,
-  hasFile: () => true,
-  aptSources: [],
-}
+})
 
 const paths = {
   tree: '/s/tree',

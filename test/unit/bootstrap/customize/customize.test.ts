@@ -18,23 +18,16 @@ import debian from '../../../../recipes/debian.ts'
 import { customizeTree, readInputs } from '../../../../src/bootstrap/customize.ts'
 import { withHostResolver } from '../../../../src/bootstrap/customize/resolver.ts'
 import { withServicesDown } from '../../../../src/bootstrap/families/services.ts'
-import type { BootstrapHost } from '../../../../src/bootstrap/host.ts'
 import { planTree } from '../../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../../src/bootstrap/strategies.ts'
 import { TreeFiles } from '../../../../src/bootstrap/tree-files.ts'
 import type { CustomizationWords } from '../../../../src/recipe.ts'
+import { bootstrapHost } from '../../../fixtures/bootstrap-host.ts'
 import { treeInMaking } from '../../../fixtures/tree-in-making.ts'
 
 const templates = new URL('../../../../templates', import.meta.url).pathname
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
-  emulated: [],
-  osId: undefined,
-  findProgram: (name) => `/usr/bin/${name}`,
-  hasFile: () => true,
-  aptSources: [],
-}
+const host = bootstrapHost()
 
 let place: string
 let root: string

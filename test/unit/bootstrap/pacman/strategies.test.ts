@@ -1,25 +1,21 @@
 import { expect, test } from 'vitest'
 import archarm from '../../../../recipes/archarm.ts'
 import arch from '../../../../recipes/arch.ts'
-import type { BootstrapHost } from '../../../../src/bootstrap/host.ts'
 import { pacmanConfiguration } from '../../../../src/bootstrap/pacman/configuration.ts'
 import { planTree, type TreeRequest } from '../../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../../src/bootstrap/strategies.ts'
 import { pacmanCommand } from '../../../../src/bootstrap/strategies/pacman.ts'
 import { pacstrapCommand } from '../../../../src/bootstrap/strategies/pacstrap.ts'
 import type { PacmanRecipe } from '../../../../src/recipe.ts'
+import { bootstrapHost } from '../../../fixtures/bootstrap-host.ts'
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
+const host = bootstrapHost({
   emulated: ['arm64'],
-  osId: undefined,
-  findProgram: (name) => `/usr/bin/${name}`,
   hasFile: (path) =>
     ['/usr/share/keyrings/archlinux.gpg', '/usr/share/makepkg/util/message.sh', '/k.gpg'].includes(
       path,
     ),
-  aptSources: [],
-}
+})
 
 function plan(request: Omit<TreeRequest, 'recipe'> = {}, recipe: PacmanRecipe = arch, on = host) {
   return planTree({ recipe: recipe.id, ...request }, recipe, on, strategiesOf(recipe), '/m')

@@ -8,20 +8,13 @@ import {
   cleanPacmanKeyring,
   writePacmanConfiguration,
 } from '../../../../src/bootstrap/finishing/pacman-configuration.ts'
-import type { BootstrapHost } from '../../../../src/bootstrap/host.ts'
 import { planTree, type TreeRequest } from '../../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../../src/bootstrap/strategies.ts'
 import { TreeFiles } from '../../../../src/bootstrap/tree-files.ts'
+import { bootstrapHost } from '../../../fixtures/bootstrap-host.ts'
 import { treeInMaking } from '../../../fixtures/tree-in-making.ts'
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
-  emulated: [],
-  osId: undefined,
-  findProgram: (name) => `/usr/bin/${name}`,
-  hasFile: () => true,
-  aptSources: [],
-}
+const host = bootstrapHost()
 
 let files: TreeFiles
 

@@ -9,15 +9,13 @@ import { dnfConfiguration } from '../../../../src/bootstrap/rpm/dnf-configuratio
 import { strategiesOf } from '../../../../src/bootstrap/strategies.ts'
 import { diagnoseDnf } from '../../../../src/bootstrap/strategies/dnf-failures.ts'
 import { dnfCommand, readDnfLine, unknownNames } from '../../../../src/bootstrap/strategies/dnf.ts'
+import { bootstrapHost } from '../../../fixtures/bootstrap-host.ts'
 
-const host: BootstrapHost = {
-  architecture: 'x86-64',
+const host = bootstrapHost({
   emulated: ['arm64'],
   osId: 'debian',
   findProgram: (name) => (name === 'dnf5' ? undefined : `/usr/bin/${name}`),
-  hasFile: () => true,
-  aptSources: [],
-}
+})
 
 const paths = {
   tree: '/s/.#x/tree',
