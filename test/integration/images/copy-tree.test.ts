@@ -57,7 +57,7 @@ describe.skipIf(lacks('root', 'program:setfattr', 'program:setfacl', 'program:se
       await using directory = await temporaryDirectory()
       using program = bundleProgram('integration/images/copy-linked')
       const [source, target] = [join(directory.path, 'source'), join(directory.path, 'copy')]
-      const names = Array.from({ length: 1500 }, (_, number) => `${number}`)
+      const names = Array.from({ length: 1100 }, (_, number) => `${number}`)
       for (const top of ['first', 'second'])
         for (const name of names) mkdirSync(join(source, top, name), { recursive: true })
       for (const name of names) {
