@@ -13,7 +13,7 @@ import { namedKeyrings, namedPlaces } from './named-places.ts'
 import type { TreePlan, TreeRequest } from './plan.ts'
 import type { Strategy, StrategyPaths } from './strategy.ts'
 import { runInTree, type HostBind } from './run-in-tree.ts'
-import type { ToolOptions, ToolPlace, ToolRun } from './tools.ts'
+import { eitherSignal, type ToolOptions, type ToolPlace, type ToolRun } from './tools.ts'
 import { TreeFiles } from './tree-files.ts'
 
 /** After this long its package manager, and the keys in it, are worth renewing. */
@@ -139,7 +139,7 @@ function madeAt(tree: string): number | undefined {
 async function runInside(
   tree: string,
   argv: readonly [string, ...string[]],
-  { environment = {}, accept = [0], apiFileSystems = 'none', readLine }: ToolOptions,
+  { environment = {}, accept = [0], apiFileSystems = 'none', signal, readLine }: ToolOptions,
   { archive }: TreePlan,
   { paths, log, context, readLine: readAll }: ToolRun,
 ): Promise<{ status: number; stdout: string }> {
@@ -148,7 +148,8 @@ async function runInside(
   const [program, ...rest] = [...prefix, ...argv]
   const stdout: string[] = []
   const last: string[] = []
-  const { status } = await runInTree({ root: tree, log, context }, [program!, ...rest], {
+  const own = { ...context, signal: eitherSignal(context.signal, signal) }
+  const { status } = await runInTree({ root: tree, log, context: own }, [program!, ...rest], {
     network: 'host',
     environment: { TMPDIR: paths.temporary, ...environment },
     binds: binds(paths, archive),

@@ -28,6 +28,8 @@ export interface ToolOptions {
   readonly apiFileSystems?: 'mounted' | 'none'
   /** Programs of a foreign architecture will run. */
   readonly emulated?: boolean
+  /** Ends it before its time, as if the whole run were given up. */
+  readonly signal?: AbortSignal
   /** Reads the output of this run instead of the strategy's reader. */
   readonly readLine?: (line: string) => LogEvent | undefined
 }
@@ -75,13 +77,21 @@ export function hostTools(
           env: { ...toolEnvironment(run.paths), ...environment },
           accept,
           log: toolOutput({ ...run, readLine: options.readLine ?? run.readLine }),
-          signal: context.signal,
+          signal: eitherSignal(context.signal, options.signal),
           terminate: killIsolated,
         },
       )
       return { status, stdout }
     },
   }
+}
+
+/** Aborts with the first of those that are there. */
+export function eitherSignal(
+  one: AbortSignal | undefined,
+  other: AbortSignal | undefined,
+): AbortSignal | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : AbortSignal.any([one, other])
 }
 
 /** Hands each line of output on, keeps it in the log, and tells what the strategy reads from it. */

@@ -129,15 +129,36 @@ function hostOf(url: string): string {
 
 async function install(
   plan: TreePlan<RpmArchive>,
-  { tools, paths, log }: StrategyRun,
+  { tools, paths, log, context }: StrategyRun,
   options: ToolOptions,
 ): Promise<{ readonly status: number }> {
+  const patience = limitPatience(options.readLine ?? readZypperLine)
   try {
-    return await tools.run(installCommand(plan, paths), { ...options, accept: installed })
+    return await tools.run(installCommand(plan, paths), {
+      ...options,
+      ...patience,
+      accept: installed,
+    })
   } catch (error) {
+    // What it said before tells why.
+    if (patience.signal.aborted && context.signal?.aborted !== true)
+      throw new NspawnError('cannot run zypper', { code: 'PROGRAM_KILLED', operation: 'zypper' })
     if (!(error instanceof NspawnError) || error.status !== notFound) throw error
     const wanted = log.lines.flatMap((line) => missingName.exec(line)?.slice(1) ?? [])
     throw await notInRepositories('zypper', wanted, paths.packages, log)
+  }
+}
+
+/** zypper asks for a package that does not come again and again, with half a minute between: once is enough. */
+function limitPatience(next: (line: string) => LogEvent | undefined) {
+  const controller = new AbortController()
+  let failures = 0
+  return {
+    signal: controller.signal,
+    readLine(line: string): LogEvent | undefined {
+      if (/^Retrying in \d+ seconds/.test(line) && ++failures > 1) controller.abort()
+      return next(line)
+    },
   }
 }
 
@@ -218,7 +239,7 @@ export function zyppConfiguration({
     ['arch', packageArchitecture],
     ['download.connect_timeout', '20'],
     // Seconds with next to nothing coming in.
-    ['download.transfer_timeout', '60'],
+    ['download.transfer_timeout', '20'],
     ['rpm.install.excludedocs', purpose === 'command' ? 'yes' : 'no'],
   ] as const
   return `[main]\n${values.map(([key, value]) => `${key} = ${value}\n`).join('')}`

@@ -28,7 +28,7 @@ import { serve, type Responder } from '../../fixtures/web-server.ts'
 
 const missing = lacks('root', 'user namespaces', 'program:zypper', 'program:rpm', ...rpmMirrorNeeds)
 
-const slow = 120_000
+const slow = 300_000
 
 const release = '15.6'
 
@@ -368,6 +368,19 @@ describe.skipIf(missing)('openSUSE with zypper', () => {
       'tiny-shell',
       { routes: (routes) => void delete routes[fileOf(routes, 'tiny-shell')] },
     ],
+    'half a package': [
+      'BOOTSTRAP_MIRROR',
+      'tiny-shell',
+      {
+        routes: (routes) => {
+          const bytes = routes[fileOf(routes, 'tiny-shell')] as Buffer
+          routes[fileOf(routes, 'tiny-shell')] = (_request, response) => {
+            response.writeHead(200, { 'content-length': bytes.length })
+            response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy())
+          }
+        },
+      },
+    ],
     'half an index': [
       'BOOTSTRAP_MIRROR',
       'primary.xml.gz',
@@ -455,6 +468,42 @@ describe.skipIf(missing)('openSUSE with zypper', () => {
     expect(warnings).toEqual(['the mirror failed; it is asked again in 2 seconds'])
   })
 
+  test(
+    'killed while a mirror says nothing, what zypper keeps for the moment goes with it',
+    { timeout: slow },
+    async () => {
+      await using dir = await temporaryDirectory()
+      const mirror = await mirrorOf()
+      const routes: Routes = mirror.routes()
+      const path = fileOf(routes, 'tiny-shell')
+      routes[path] = (_request, response) =>
+        void response.writeHead(200, { 'content-length': 1_000_000 }).write('x')
+      await using server = await serve(routes)
+      const [program, ...args] = tsnspawnBuild(
+        ...['--machines-dir', dir.path, '--state-dir', join(dir.path, '.state')],
+        ...['create', 'opensuse-leap', 'tree', '--no-cache', '--release', release],
+        ...['--mirror', server.origin, '--keyring', mirror.keyring],
+      )
+      const running = execa(program, args, { reject: false, buffer: false })
+      try {
+        const asked = () => server.requests.some(({ url }) => url === path)
+        await expect.poll(asked, { timeout: 120_000 }).toBe(true)
+        const zypper = processesNaming(dir.path).find(({ command }) => command.startsWith('zypper '))!
+        const seen = readdirSync(`/proc/${zypper.pid}/root/var/tmp`)
+        const own = seen.filter((name) => name.startsWith('zypp'))
+        expect(own).not.toEqual([])
+        const onHost = readdirSync('/var/tmp')
+        expect(own.filter((name) => onHost.includes(name))).toEqual([])
+      } finally {
+        running.kill('SIGKILL')
+        await running
+      }
+      await expect.poll(() => processesNaming(dir.path), { timeout: 20_000 }).toEqual([])
+      await create(dir.path, mirror)
+      expect(readdirSync(dir.path).toSorted()).toEqual(['.state', 'tree'])
+    },
+  )
+
   test('a disk that is full is told as such, and nothing is left', { timeout: slow }, async () => {
     await using dir = await temporaryDirectory()
     const mirror = await mirrorOf()
@@ -500,7 +549,7 @@ describe.skipIf(missing)('openSUSE with zypper', () => {
       const running = execa(program, args, { reject: false, buffer: false })
       const log = join(dir.path, '.state/logs/create-tree.log')
       const reached = () => existsSync(log) && readFileSync(log, 'utf8').includes(moment)
-      await expect.poll(reached, { timeout: 60_000, interval: 5 }).toBe(true)
+      await expect.poll(reached, { timeout: 120_000, interval: 5 }).toBe(true)
       running.kill('SIGKILL')
       await running
       await expect.poll(() => processesNaming(dir.path), { timeout: 20_000 }).toEqual([])
