@@ -75,5 +75,6 @@ export default defineRecipe({
   packageSets: packageSets('almalinux-release'),
   strategies: ['dnf5', 'dnf', 'tools:dnf'],
   finishing,
+  localePackage: 'glibc-langpack-$language',
   osRelease: { id: 'almalinux' },
 })

@@ -58,5 +58,6 @@ export default defineRecipe({
   packageSets: packageSets('centos-stream-release'),
   strategies: ['dnf5', 'dnf', 'tools:dnf'],
   finishing,
+  localePackage: 'glibc-langpack-$language',
   osRelease: { id: 'centos' },
 })

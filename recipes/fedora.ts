@@ -111,5 +111,6 @@ export default defineRecipe({
     'logs',
     'device-nodes',
   ],
+  localePackage: 'glibc-langpack-$language',
   osRelease: { id: 'fedora' },
 })

@@ -89,5 +89,6 @@ export default defineRecipe({
     'logs',
     'device-nodes',
   ],
+  localePackage: 'glibc-locale',
   osRelease: { id: 'opensuse-leap' },
 })

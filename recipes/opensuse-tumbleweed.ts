@@ -96,5 +96,6 @@ export default defineRecipe({
     'logs',
     'device-nodes',
   ],
+  localePackage: 'glibc-locale',
   osRelease: { id: 'opensuse-tumbleweed' },
 })

@@ -75,5 +75,6 @@ export default defineRecipe({
   packageSets: packageSets('rocky-release'),
   strategies: ['dnf5', 'dnf', 'tools:dnf'],
   finishing,
+  localePackage: 'glibc-langpack-$language',
   osRelease: { id: 'rocky' },
 })

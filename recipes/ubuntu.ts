@@ -100,6 +100,7 @@ export default defineRecipe({
     'logs',
     'device-nodes',
   ],
+  localePackage: 'locales',
   osRelease: { id: 'ubuntu' },
   buildDriver: 'debian',
 })

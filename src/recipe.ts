@@ -119,7 +119,7 @@ interface RecipeOf<F extends Family> {
   readonly finishing: readonly FinishingItem[]
   /** What options of `create` add to, or take the place of. */
   readonly customize?: CustomizationWords
-  /** What other locales than C.UTF-8 come from, `$language` being their language; undefined where the base has them. */
+  /** The package that brings other locales than C.UTF-8, `$language` being their language; undefined where the base does. */
   readonly localePackage?: string
   /** What `ID=` of the tree's os-release must say, and `BUILD_ID=` where trees have no version. */
   readonly osRelease: { readonly id: string; readonly buildId?: string }

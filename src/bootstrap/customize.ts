@@ -11,6 +11,7 @@ import { setLocale } from './customize/locale.ts'
 import { setUpNetwork } from './customize/network.ts'
 import { enabledUnits, keepEnabled } from './customize/presets.ts'
 import { readPassword, setPassword, type KnownPassword } from './customize/password.ts'
+import { checkTreeNames } from './customize/tree-names.ts'
 import { addSshKeys, addUser, readPublicKeys } from './customize/users.ts'
 import { checkInputs, type Customization } from './customize/customization.ts'
 import type { FinishingContext } from './finishing.ts'
@@ -46,6 +47,7 @@ export async function customizeTree(context: FinishingContext, secrets: Secrets)
   const { customization } = plan
   const enabled = enabledUnits(files)
   for (const copy of customization.copies) copyIn(files, copy)
+  checkTreeNames(files, customization)
   if (customization.hostname !== undefined)
     files.write('/etc/hostname', `${customization.hostname}\n`)
   if (customization.locale !== undefined) await setLocale(tree, files, customization.locale)
@@ -97,15 +99,6 @@ function openTerminals(files: TreeFiles): void {
 }
 
 function setAutologin(files: TreeFiles, user: string, templates: string): void {
-  const known = files
-    .read('/etc/passwd')
-    ?.split('\n')
-    .some((line) => line.startsWith(`${user}:`))
-  if (known !== true)
-    throw customizationFailed(
-      `there is no user ${user} in the tree to log in`,
-      `make it with --user=${user}`,
-    )
   for (const unit of readdirSync(templates)) {
     const text = readFileSync(join(templates, unit), 'utf8').replaceAll('@USER@', user)
     files.write(`/etc/systemd/system/${unit}.d/autologin.conf`, text)

@@ -230,7 +230,7 @@ export function draftTree<R extends Recipe>(
 /** What brings the locale that was asked for. */
 function localePackages({ localePackage }: Recipe, { locale }: Customization): string[] {
   if (locale === undefined || localePackage === undefined || isBuiltIn(locale)) return []
-  return [localePackage.replace('$language', locale.split('_')[0]!)]
+  return [localePackage.replace('$language', /^[A-Za-z]+/.exec(locale)![0])]
 }
 
 function findRelease(said: string, { releases }: Recipe): Release | undefined {

@@ -19,11 +19,14 @@ export async function setLocale(
 }
 
 async function hasLocale(tree: TreeInMaking, files: TreeFiles, locale: string): Promise<boolean> {
+  const wanted = normalizedLocale(locale)
+  // Where each has a directory, no program has to be asked.
+  if (files.list('/usr/lib/locale').some((name) => normalizedLocale(name) === wanted)) return true
   if (files.stat('/usr/bin/locale') === undefined) return false
   const there = new Set<string>()
   const onLine = (line: string) => there.add(normalizedLocale(line.trim()))
   await runInTree(tree, ['locale', '-a'], { network: 'none', onLine })
-  return there.has(normalizedLocale(locale))
+  return there.has(wanted)
 }
 
 async function generate(tree: TreeInMaking, files: TreeFiles, locale: string): Promise<void> {

@@ -14,11 +14,19 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import almalinux from '../../../../recipes/almalinux.ts'
+import centos from '../../../../recipes/centos.ts'
 import debian from '../../../../recipes/debian.ts'
+import fedora from '../../../../recipes/fedora.ts'
+import leap from '../../../../recipes/opensuse-leap.ts'
+import tumbleweed from '../../../../recipes/opensuse-tumbleweed.ts'
+import rockylinux from '../../../../recipes/rockylinux.ts'
+import ubuntu from '../../../../recipes/ubuntu.ts'
 import { customizeTree, readInputs } from '../../../../src/bootstrap/customize.ts'
+import { checkTreeNames } from '../../../../src/bootstrap/customize/tree-names.ts'
 import { withHostResolver } from '../../../../src/bootstrap/customize/resolver.ts'
 import { withServicesDown } from '../../../../src/bootstrap/families/services.ts'
-import { planTree } from '../../../../src/bootstrap/plan.ts'
+import { draftTree, planTree } from '../../../../src/bootstrap/plan.ts'
 import { strategiesOf } from '../../../../src/bootstrap/strategies.ts'
 import { TreeFiles } from '../../../../src/bootstrap/tree-files.ts'
 import type { CustomizationWords } from '../../../../src/recipe.ts'
@@ -180,4 +188,58 @@ test('services stay down in Debian trees only, and a policy of the tree is not t
   files.write('/usr/sbin/policy-rc.d', 'own', 0o755)
   expect(await withServicesDown(files, async () => policy())).toBe('own')
   expect(policy()).toBe('own')
+})
+
+test.each([
+  [almalinux, 'glibc-langpack-de'],
+  [centos, 'glibc-langpack-de'],
+  [debian, 'locales'],
+  [fedora, 'glibc-langpack-de'],
+  [leap, 'glibc-locale'],
+  [rockylinux, 'glibc-langpack-de'],
+  [tumbleweed, 'glibc-locale'],
+  [ubuntu, 'locales'],
+] as const)('each distribution brings locales in a package of its own', (recipe, name) => {
+  const include = (locale: string) =>
+    draftTree(
+      { recipe: recipe.id, customize: { words: { locale }, directory: place } },
+      recipe,
+      host,
+      '/m',
+    ).include
+  expect(include('de_DE.UTF-8')).toContain(name)
+  expect(include('de.UTF-8')).toContain(name)
+  expect(include('C.UTF-8')).not.toContain(name)
+})
+
+test('a locale that a package has brought is set, however it is written, and no program is asked', async () => {
+  files.write('/usr/lib/locale/de_DE.utf8/LC_CTYPE', '')
+  await customize({ locale: 'de_DE.UTF-8' })
+  expect(files.read('/etc/locale.conf')).toBe('LANG=de_DE.UTF-8\n')
+  await expect(customize({ locale: 'fr_FR.UTF-8' })).rejects.toThrow('no locale-gen to make it')
+})
+
+test.each<[string, CustomizationWords, string, string]>([
+  ['a group', { users: ['bob::sudp'] }, 'has no group sudp', 'perhaps sudo was meant'],
+  ['a group far from all', { users: ['bob::zzzzzz'] }, 'has no group zzzzzz', 'the package'],
+  ['a user who is there', { users: ['ann'] }, 'has one already', 'another name'],
+  ['a user twice', { users: ['bob', 'bob'] }, 'has one already', 'another name'],
+  ['a keymap', { keymap: 'de-latin2' }, 'no keymap called de-latin2', 'perhaps de-latin1 was'],
+  ['who is logged in', { autologin: 'anm' }, 'no user anm', 'perhaps ann was meant'],
+])('a slip in %s is told before anything of the tree runs', async (_what, words, message, hint) => {
+  files.write('/etc/group', 'root:x:0:\nsudo:x:27:\n')
+  files.write('/usr/share/keymaps/i386/qwertz/de-latin1.kmap.gz', '')
+  await expect(customize(words)).rejects.toMatchObject({
+    code: 'BOOTSTRAP_FAILED',
+    message: expect.stringContaining(message),
+    hint: expect.stringContaining(hint),
+  })
+})
+
+test('whose key it is may be a user that is made, and a group that of a user before', () => {
+  files.write('/etc/group', 'root:x:0:\n')
+  const { customization } = planOf({ users: ['bob', 'eve::bob'], sshKeys: ['bob:key'] })
+  expect(() => checkTreeNames(files, customization)).not.toThrow()
+  const other = planOf({ users: ['bob'], sshKeys: ['bobb:key'] }).customization
+  expect(() => checkTreeNames(files, other)).toThrow('no user bobb in the tree')
 })
