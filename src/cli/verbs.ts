@@ -80,7 +80,8 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: 'clean',
-    summary: 'remove hidden images, or all',
+    summary:
+      'remove hidden images, or all, parts of downloads, cached layers, left-overs and old logs',
     load: () => import('./commands/clean.ts'),
   },
   {

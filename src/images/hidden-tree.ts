@@ -101,16 +101,7 @@ export function claimHiddenTree(
  */
 export function removeStaleHiddenTrees(directory: string, log: LogSink): string[] {
   const removed: string[] = []
-  let names: string[]
-  try {
-    names = readdirSync(directory)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
-  }
-  for (const name of names) {
-    if (!name.startsWith(`.#${prefix}`) || !name.endsWith('.lck')) continue
-    const path = join(directory, name.slice(2, -'.lck'.length))
+  for (const path of hiddenTreesIn(directory)) {
     try {
       if (removeIfStale(path, log)) removed.push(path)
     } catch (error) {
@@ -123,6 +114,33 @@ export function removeStaleHiddenTrees(directory: string, log: LogSink): string[
     }
   }
   return removed
+}
+
+/** Those that `removeStaleHiddenTrees()` would remove; nothing is changed. */
+export function staleHiddenTrees(directory: string): string[] {
+  return hiddenTreesIn(directory).filter((path) => {
+    const lock = tryLockFileAt(localLockPath(path), 'exclusive')
+    if (lock === undefined) return false
+    try {
+      return ownText(path, lock.fd) !== undefined
+    } finally {
+      lock.abandon()
+    }
+  })
+}
+
+/** All of which a lock file tells. */
+function hiddenTreesIn(directory: string): string[] {
+  let names: string[]
+  try {
+    names = readdirSync(directory)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+  return names
+    .filter((name) => name.startsWith(`.#${prefix}`) && name.endsWith('.lck'))
+    .map((name) => join(directory, name.slice(2, -'.lck'.length)))
 }
 
 function removeIfStale(path: string, log: LogSink): boolean {
@@ -145,17 +163,23 @@ function removeIfStale(path: string, log: LogSink): boolean {
 
 /** Whether what is left over is ours; a change of names that was announced is ended before. */
 function mayRemove(path: string, fd: number, log: LogSink): boolean {
-  const facts = fstatSync(fd)
-  if (facts.size > LOCK_FILE_MAX) return false
-  const content = Buffer.alloc(facts.size)
-  const text = content.toString('utf8', 0, readSync(fd, content, 0, facts.size, 0))
-  // A lock file of ours without mark: its owner died before it made anything.
-  const ours = text === '' ? !exists(path) : text.startsWith(mark)
-  if (!ours) return false
+  const text = ownText(path, fd)
+  if (text === undefined) return false
   const change = text.split('\n')[1] ?? ''
   // In a directory that everybody may write to, somebody else could ask for anything here.
-  if (change !== '' && facts.uid === process.geteuid?.()) mendNameChange(change, log)
+  if (change !== '' && fstatSync(fd).uid === process.geteuid?.()) mendNameChange(change, log)
   return true
+}
+
+/** What a lock file of ours says; undefined for those of others. */
+function ownText(path: string, fd: number): string | undefined {
+  const { size } = fstatSync(fd)
+  if (size > LOCK_FILE_MAX) return undefined
+  const content = Buffer.alloc(size)
+  const text = content.toString('utf8', 0, readSync(fd, content, 0, size, 0))
+  // A lock file of ours without mark: its owner died before it made anything.
+  const ours = text === '' ? !exists(path) : text.startsWith(mark)
+  return ours ? text : undefined
 }
 
 /** libuv has no name for EDQUOT. */

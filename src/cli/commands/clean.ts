@@ -1,20 +1,29 @@
-/** `clean`: removes hidden images, or all of them, and what pulls have kept: parts of downloads, and layers. */
+/** `clean`: removes hidden images, or all of them, what pulls have kept (parts of downloads, layers), left-overs and old logs. */
 import { throwIfCanceled } from '../../errors.ts'
-import { cleanImages, type CleanedImage } from '../../images/clean-images.ts'
+import { dropOldLogs, oldLogs } from '../../bootstrap/old-logs.ts'
+import { cleanImages, imagesToClean, type CleanedImage } from '../../images/clean-images.ts'
 import { imageSearchPath, standardImagePath } from '../../images/discover.ts'
-import { dropBlobs } from '../../transfer/oci/blob-store.ts'
-import { removeParts } from '../../transfer/pull/part-file.ts'
+import { staleHiddenTrees } from '../../images/hidden-tree.ts'
+import { dropBlobs, keptBlobBytes } from '../../transfer/oci/blob-store.ts'
+import { idleParts, removeParts } from '../../transfer/pull/part-file.ts'
 import { classDirectory, imageClasses } from '../../transfer/pull/image-class.ts'
 import type { CliContext, VerbModule } from '../context.ts'
 import { requireRoot } from '../root.ts'
 import { formatBytes } from '../size.ts'
 
+interface CleanOptions {
+  readonly all?: boolean
+  readonly dryRun?: boolean
+}
+
 export const define: VerbModule['define'] = (command, run) => {
   command
     .option('-a, --all', 'every image that is not in use')
-    .action((options: { readonly all?: boolean }) =>
+    .option('-n, --dry-run', 'say what would be removed, with its size, and remove nothing')
+    .action((options: CleanOptions) =>
       run(async (context) => {
         requireRoot('removing images')
+        if (options.dryRun === true) return preview(options, context)
         const removed: CleanedImage[] = []
         const what = options.all === true ? 'all' : 'hidden'
         const tell = (image: CleanedImage) => {
@@ -32,6 +41,8 @@ export const define: VerbModule['define'] = (command, run) => {
         const cached = await dropBlobs(context.stateDirectory, 0, context.log)
         if (cached > 0)
           context.log({ kind: 'notice', text: `Dropped cached layers: ${formatBytes(cached)}.` })
+        for (const { path } of dropOldLogs(context.stateDirectory))
+          context.log({ kind: 'notice', text: `Removed old log '${path}'.` })
         const known = removed.filter(({ freedBytes }) => freedBytes !== undefined)
         const total = known.reduce((sum, { freedBytes }) => sum + freedBytes!, 0)
         const sum = freed(known.length === 0 ? undefined : total, 'Total freed')
@@ -39,6 +50,31 @@ export const define: VerbModule['define'] = (command, run) => {
         return 0
       }),
     )
+}
+
+/** Says what would go; of a copy on btrfs without quota all that is in it counts, shared or not. */
+async function preview({ all }: CleanOptions, context: CliContext): Promise<number> {
+  const { machinesOverride: override, stateDirectory } = context
+  const elsewhere = otherDirectories(context)
+  const images = await imagesToClean(all === true ? 'all' : 'hidden', override)
+  for (const directory of elsewhere) images.push(...(await imagesToClean('hidden', directory)))
+  const size = (bytes: number | undefined) =>
+    bytes === undefined ? '' : ` (${formatBytes(bytes)})`
+  for (const { name, freedBytes } of images)
+    context.line(`Would remove image '${name}'${size(freedBytes)}.`)
+  const notice = (text: string) => context.log({ kind: 'notice', text })
+  for (const directory of [...imageSearchPath(override), ...elsewhere]) {
+    for (const path of staleHiddenTrees(directory)) notice(`Would remove left-over '${path}'.`)
+    for (const { path, bytes } of idleParts(directory))
+      notice(`Would remove part of a download '${path}'${size(bytes)}.`)
+  }
+  const cached = await keptBlobBytes(stateDirectory)
+  if (cached > 0) notice(`Would drop cached layers${size(cached)}.`)
+  for (const { path, bytes } of oldLogs(stateDirectory))
+    notice(`Would remove old log '${path}'${size(bytes)}.`)
+  const total = images.reduce((sum, { freedBytes = 0 }) => sum + freedBytes, 0)
+  context.result(images, `Would remove ${images.length} images in total${size(total)}.`)
+  return 0
 }
 
 function freed(bytes: number | undefined, words: string): string {

@@ -67,19 +67,36 @@ export async function dropBlobs(
   unusedMs: number,
   log: LogSink,
 ): Promise<number> {
+  removeStaleHiddenTrees(blobDirectory(stateDirectory), log)
+  let bytes = 0
+  for (const { path, size } of await blobsUnused(stateDirectory, unusedMs)) {
+    await rm(path, { force: true })
+    bytes += size
+  }
+  return bytes
+}
+
+/** How many bytes of blobs there are. */
+export async function keptBlobBytes(stateDirectory: string): Promise<number> {
+  const blobs = await blobsUnused(stateDirectory, 0)
+  return blobs.reduce((sum, { size }) => sum + size, 0)
+}
+
+async function blobsUnused(
+  stateDirectory: string,
+  unusedMs: number,
+): Promise<{ readonly path: string; readonly size: number }[]> {
   const directory = blobDirectory(stateDirectory)
-  removeStaleHiddenTrees(directory, log)
   const names = (await readdir(directory).catch(missing)) ?? []
   const before = Date.now() - unusedMs
-  let bytes = 0
+  const unused: { path: string; size: number }[] = []
   for (const name of names.filter((one) => /^[0-9a-f]{64}$/.test(one))) {
     const path = join(directory, name)
     const facts = await stat(path).catch(missing)
     if (facts === undefined || (unusedMs > 0 && facts.mtimeMs >= before)) continue
-    await rm(path, { force: true })
-    bytes += facts.size
+    unused.push({ path, size: facts.size })
   }
-  return bytes
+  return unused
 }
 
 async function take(

@@ -199,6 +199,17 @@ export function removeParts(directory: string, minimumAgeMs: number): string[] {
   })
 }
 
+/** Those that `removeParts()` would remove at any age, with their size; nothing is changed. */
+export function idleParts(directory: string): { readonly path: string; readonly bytes: number }[] {
+  return partNames(directory).flatMap((name) => {
+    const path = join(directory, name)
+    const lock = tryLockFileAt(path, 'exclusive')
+    if (lock === undefined) return []
+    lock.abandon()
+    return [{ path, bytes: (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512 }]
+  })
+}
+
 /** Removes a part unless a pull is at it. */
 export function removePart(path: string): boolean {
   const lock = tryLockFileAt(path, 'exclusive')

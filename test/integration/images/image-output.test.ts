@@ -159,6 +159,41 @@ describe.skipIf(lacks('root'))('the verb', () => {
     ])
   })
 
+  test('clean --dry-run says what would go and leaves all of it; clean then takes just that', async () => {
+    const logs = join(room.path, 'logs')
+    mkdirSync(logs)
+    const long = ['create-web.log', 'create-web@0123abcd.log.old', 'update-web.log']
+    for (const name of [...long, 'machine-web.log', 'create-new.log'])
+      writeFileSync(join(logs, name), 'words')
+    for (const name of [...long, 'machine-web.log'])
+      utimesSync(join(logs, name), 1_445_412_480, 1_445_412_480)
+    writeFileSync(at(`.#pull-${'0'.repeat(32)}.part`), 'half')
+    // As one leaves it who is killed while he makes a tree.
+    mkdirSync(at('.#machine.gone0123456789abcdef'))
+    writeFileSync(at('.#.#machine.gone0123456789abcdef.lck'), 'tsnspawn 1\n')
+    const before = [readdirSync(pool), readdirSync(logs)]
+    const { stdout, stderr } = await verb('clean', '--dry-run')
+    expect(stdout).toMatch(
+      /^Would remove image '\.hidden' \([\d.]+[BK]\)\.\nWould remove 1 images in total \([\d.]+[BK]\)\.$/,
+    )
+    expect(stderr.split('\n').toSorted()).toEqual([
+      `Would remove left-over '${at('.#machine.gone0123456789abcdef')}'.`,
+      ...long.map((name) => `Would remove old log '${join(logs, name)}' (5B).`),
+      expect.stringMatching(/^Would remove part of a download '.*part' \([\d.]+[BK]\)\.$/),
+    ])
+    expect([readdirSync(pool), readdirSync(logs)]).toEqual(before)
+    const all = (await verb('clean', '--dry-run', '--all')).stdout
+    expect(all.match(/image '([^']*)'/g)).toEqual([
+      "image '.hidden'",
+      "image 'alpha'",
+      "image 'disk'",
+    ])
+    expect(readdirSync(pool)).toEqual(before[0])
+    expect((await verb('clean')).status).toBe(0)
+    expect(readdirSync(pool)).toEqual(['alpha', 'disk.raw'])
+    expect(readdirSync(logs)).toEqual(['create-new.log', 'machine-web.log'])
+  })
+
   test('clean tells what is gone at once, whatever fails afterwards', async () => {
     mkdirSync(join(room.path, 'cache'))
     writeFileSync(join(room.path, 'cache/oci'), '')
