@@ -83,7 +83,8 @@ export async function planCreate(
 export async function checkCreate(plan: TreePlan, machinesDirectory: string): Promise<string[]> {
   const recipe = await loadRecipe(plan.recipeFile ?? plan.recipe)
   checkPlan(plan, strategyOf(plan, recipe), inspectHost(), machinesDirectory)
-  const root = process.getuid?.() === 0 ? [] : ['making it needs root']
+  const root =
+    process.geteuid?.() === 0 ? [] : ['making it needs root, and so may looking at what is there']
   return [...root, ...leftToTheArchive(plan, recipe)]
 }
 
@@ -101,7 +102,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   const host = inspectHost()
   const recipe = await loadRecipe(plan.recipeFile ?? plan.recipe)
   const strategy = strategyOf(plan, recipe)
-  if (process.getuid?.() !== 0) {
+  if (process.geteuid?.() !== 0) {
     throw new NspawnError('making a tree needs root', {
       code: 'NOT_ROOT',
       hint: 'run it with sudo',

@@ -54,7 +54,7 @@ export function checkPlan(
     })
   }
   checkPlace(plan, machinesDirectory)
-  checkDelivery(plan)
+  checkName(plan)
   checkLocalArchives(plan)
   checkNames(plan.customization)
   const secrets = readInputs(plan.customization, templatesDirectory())
@@ -69,6 +69,15 @@ export function checkPlan(
     )
   }
   return secrets
+}
+
+/** Others than root may not look into the machines directory: a dry run of theirs tells what they can know. */
+function checkName(plan: TreePlan): void {
+  try {
+    checkDelivery(plan)
+  } catch (error) {
+    if (process.geteuid?.() === 0 || (error as NodeJS.ErrnoException).code !== 'EACCES') throw error
+  }
 }
 
 /** What is left for the archive to say, in words. */
@@ -100,7 +109,7 @@ function checkPlace({ destination, output }: TreePlan, machinesDirectory: string
     const there = firstThere(place)
     if (!statSync(there).isDirectory())
       throw usageError(`cannot make ${place}: ${there} is no directory`)
-    if (process.getuid?.() === 0 && !isWritable(there))
+    if (process.geteuid?.() === 0 && !isWritable(there))
       throw usageError(`cannot write to ${there}`, 'choose another place')
   }
 }
@@ -206,8 +215,16 @@ export function freeBytes(path: string): number {
 /** The path itself, or what is nearest above it. */
 function firstThere(path: string): string {
   let there = path
-  while (!existsSync(there)) there = dirname(there)
+  while (!isSeen(there)) there = dirname(there)
   return there
+}
+
+function isSeen(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function megabytes(bytes: number): string {

@@ -47,6 +47,8 @@ export class ToolLog {
     if (!(error instanceof NspawnError) || error.code === 'CANCELED') return error
     for (let e: unknown = error; e instanceof NspawnError; e = e.cause)
       if (e.log !== undefined) return error
+    // One without a word sends nobody anywhere.
+    if (this.lines.length === 0) return error
     this.add(`E: ${describeError(error)}`)
     const { message, code, operation, subject, status, hint, cause } = error
     return new NspawnError(message, {

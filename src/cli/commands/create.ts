@@ -250,7 +250,12 @@ function customizationRows(wanted: Customization): (readonly [string, string])[]
     ['time zone', wanted.timezone],
     ['keymap', wanted.keymap],
     ['root', rootPassword.kind === 'locked' ? undefined : `password: ${rootPassword.kind}`],
-    ['users', users.map(({ name }) => name).join(', ')],
+    [
+      'users',
+      users
+        .map(({ name, groups }) => (groups.length === 0 ? name : `${name} (${groups.join(', ')})`))
+        .join(', '),
+    ],
     ['ssh keys', sshKeys.map(({ user, file }) => `${file} for ${user}`).join(', ')],
     ['autologin', wanted.autologin],
     ['network', wanted.network === 'none' ? undefined : 'host0'],

@@ -87,7 +87,8 @@ test('a suite that a mirror on this host does not have is refused, with the one 
 })
 
 test('a release that only the archive can know is said to be unchecked', async () => {
-  const root = process.getuid?.() === 0 ? [] : ['making it needs root']
+  const root =
+    process.geteuid?.() === 0 ? [] : ['making it needs root, and so may looking at what is there']
   expect(await look({})).toEqual(root)
   expect(await look({ release: 'trixei' })).toEqual([
     ...root,
@@ -106,3 +107,20 @@ test('what is right goes through', async () => {
   for (const locale of ['de_DE.UTF-8', 'de_DE.utf8', 'C.UTF-8', 'ca_ES@valencia', 'POSIX'])
     await look(words({ locale }))
 })
+
+test.skipIf(process.getuid?.() !== 0)(
+  'ordinary users see the plan, and what they may not look at is no failure',
+  async () => {
+    const closed = at('closed')
+    mkdirSync(closed, { mode: 0o700 })
+    const plan = await planCreate({ recipe: 'debian', via: 'embedded', name: 'tree' }, closed)
+    process.seteuid?.(65_534)
+    try {
+      expect(await checkCreate(plan, closed)).toEqual([
+        'making it needs root, and so may looking at what is there',
+      ])
+    } finally {
+      process.seteuid?.(0)
+    }
+  },
+)

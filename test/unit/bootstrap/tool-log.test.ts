@@ -33,9 +33,11 @@ test('the log of the time before is kept', () => {
   expect(readFileSync(`${path}.old`, 'utf8')).toBe('first\n')
 })
 
-test('a failure names the log, which ends with it; one that names a log keeps that', () => {
+test('a failure names the log, which ends with it; one that names a log keeps that, and an empty log is not named', () => {
   const log = new ToolLog(join(directory, 'b.log'))
   const bare = new NspawnError('cannot do it', { code: 'X', hint: 'try' })
+  expect(log.failure(bare)).toBe(bare)
+  log.add('what a tool said')
   expect(log.failure(bare)).toMatchObject({ message: 'cannot do it', hint: 'try', log: log.path })
   expect(readFileSync(log.path, 'utf8')).toContain('E: cannot do it')
   const told = new NspawnError('cannot', { code: 'Y', log: '/other' })
