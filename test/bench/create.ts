@@ -1,8 +1,9 @@
 /**
  * How long a Debian tree takes that nothing is kept for, beside mmdebstrap and debootstrap, and how much memory:
- * `node scripts/run.mjs test/bench/create.ts` (as root; from the mirror of this host's apt).
+ * `node scripts/run.mjs test/bench/create.ts` (as root; from a mirror on loopback that has asked that of this host's apt).
  *
- * Each gets an empty file system. `--rounds=N` sets how often each makes one (default 3).
+ * Each gets an empty file system, and makes one tree before that counts for nothing but the mirror. `--rounds=N` sets how
+ * often each makes one (default 3).
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,6 +18,7 @@ import { testDirectory } from '../fixtures/debian-tree.ts'
 import { tsnspawnBuild } from '../fixtures/programs.ts'
 import { row } from '../fixtures/table.ts'
 import { keepTable, median } from './bench.ts'
+import { cachingMirror } from './caching-mirror.ts'
 import { EmptyDisk } from './empty-disk.ts'
 
 const variant = 'minbase'
@@ -53,55 +55,65 @@ async function timed(argv: readonly string[]): Promise<Run> {
   return { ms: performance.now() - began, peakBytes }
 }
 
-/** What each would run for a fresh tree below `room`. */
-function contestants(room: string): Readonly<Record<string, readonly string[]>> {
-  const host = inspectHost()
-  const plan = planTree({ recipe: 'debian', variant }, debian, host, strategiesOf(debian), room)
-  const { archive } = plan
-  const trust = `deb [signed-by=${archive.keyring}]`
-  const suites = [{ suite: plan.release, mirror: archive.mirror }, ...archive.extraSuites]
-  const ours = ['--machines-dir', join(room, 'machines'), '--state-dir', join(room, 'state')]
-  return {
-    mmdebstrap: [
-      ...[
-        'mmdebstrap',
-        `--variant=${variant}`,
-        '--format=directory',
-        plan.release,
-        join(room, 'mm'),
-      ],
-      ...suites.map(({ suite, mirror }) => `${trust} ${mirror} ${suite} main`),
-    ],
-    embedded: tsnspawnBuild(
-      ...ours,
-      'create',
-      'debian',
-      'tree',
-      '--variant',
-      variant,
-      '--via',
-      'embedded',
+const host = inspectHost()
+const plan = planTree({ recipe: 'debian', variant }, debian, host, strategiesOf(debian), '/')
+if (plan.archive.family !== 'apt') throw new Error('Debian has another family now')
+const { archive, release } = plan
+
+type Sources = readonly (readonly [mirror: string, suite: string])[]
+
+/** What each would run for a fresh tree below `room`, from the release itself and from what its updates are in. */
+const contestants: Readonly<
+  Record<string, (room: string, mirror: string, updates: Sources) => readonly string[]>
+> = {
+  mmdebstrap: (room, mirror, updates) => [
+    ...['mmdebstrap', `--variant=${variant}`, '--format=directory', release, join(room, 'mm')],
+    line(mirror, release),
+    ...updates.map((source) => line(...source)),
+  ],
+  embedded: (room, mirror, updates) =>
+    tsnspawnBuild(
+      ...['--machines-dir', join(room, 'machines'), '--state-dir', join(room, 'state')],
+      ...['create', 'debian', 'tree', '--release', release, '--variant', variant],
+      ...['--via', 'embedded', '--mirror', mirror],
+      // Named one by one, so that all of them come from where the others' do.
+      '--no-updates',
+      ...updates.flatMap((source) => ['--repo', line(...source)]),
     ),
-    debootstrap: [
-      ...['debootstrap', `--variant=${variant}`, `--keyring=${archive.keyring}`, plan.release],
-      ...[join(room, 'de'), archive.mirror],
-    ],
-  }
+  debootstrap: (room, mirror) => [
+    ...['debootstrap', `--variant=${variant}`, `--keyring=${archive.keyring}`, release],
+    ...[join(room, 'de'), mirror],
+  ],
+}
+
+function line(mirror: string, suite: string): string {
+  return `deb [signed-by=${archive.keyring}] ${mirror} ${suite} main`
 }
 
 const rounds = Number(/^--rounds=(\d+)$/.exec(process.argv[2] ?? '')?.[1] ?? 3)
 await mkdir(testDirectory, { recursive: true })
+await using near = await cachingMirror([
+  archive.mirror,
+  ...archive.extraSuites.map(({ mirror }) => mirror),
+])
 using disk = new EmptyDisk(join(testDirectory, 'bench-create'))
+const updates = archive.extraSuites.map(({ suite, mirror }) => [near.at(mirror), suite] as const)
 const runs = new Map<string, Run[]>()
-for (let round = 0; round < rounds; round++) {
-  for (const name of Object.keys(contestants('/'))) {
+for (let round = 0; round <= rounds; round++) {
+  for (const [name, command] of Object.entries(contestants)) {
     // Nobody pays for what the one before has removed.
     disk.empty()
     const room = join(disk.path, 'room')
     await mkdir(room)
-    const run = await timed(contestants(room)[name]!)
+    const before = near.asked
+    const run = await timed(command(room, near.at(archive.mirror), updates))
+    const asked = near.asked - before
+    const seconds = (run.ms / 1000).toFixed(1)
+    console.log(`${name} ${seconds} s${round === 0 ? ` (fills the mirror: ${asked} files)` : ''}`)
+    if (round === 0) continue
+    if (asked > 0)
+      throw new Error(`${name} asked for ${asked} files that it had not asked for before`)
     runs.set(name, [...(runs.get(name) ?? []), run])
-    console.log(`${name} ${(run.ms / 1000).toFixed(1)} s`)
   }
 }
 const typical = (name: string) => median(runs.get(name)!.map(({ ms }) => ms))
@@ -126,6 +138,6 @@ const table = lines.join('\n')
 console.log(table)
 keepTable(
   'create',
-  `Medians of ${rounds} trees of Debian stable, variant ${variant}, packages from the mirror each time (debootstrap: without updates)`,
+  `Medians of ${rounds} trees of Debian stable, variant ${variant}, packages from a mirror on loopback each time (debootstrap: without updates)`,
   table,
 )

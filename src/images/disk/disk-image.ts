@@ -12,6 +12,7 @@ import {
   mkdirSync,
   openSync,
   rmSync,
+  statfsSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -110,7 +111,7 @@ export async function makeDiskImage(request: DiskRequest): Promise<DiskImage> {
   const writable = isWritable(form.fileSystem) && !form.verity
   const survey = await surveyTree(tree, signal)
   log({ kind: 'step', text: `making the file system (${form.fileSystem})` })
-  await makeFileSystem(form.fileSystem, {
+  const making = makeFileSystem(form.fileSystem, {
     tree,
     survey,
     image,
@@ -122,6 +123,9 @@ export async function makeDiskImage(request: DiskRequest): Promise<DiskImage> {
     workDirectory,
     log,
     signal,
+  })
+  await making.catch((error: unknown) => {
+    throw isFull(error, workDirectory) ? diskFull(path, error) : error
   })
   const parts = [image]
   let rootHash: string | undefined
@@ -153,6 +157,25 @@ export async function makeDiskImage(request: DiskRequest): Promise<DiskImage> {
   const sizeBytes = await assemble(path, guids('disk'), wanted, parts, signal)
   rmSync(workDirectory, { recursive: true })
   return { sizeBytes, rootHash }
+}
+
+/** What is left when a program has just failed to write; what it tells of that is its own affair. */
+const EXHAUSTED = 4 * MIB
+
+function isFull(error: unknown, directory: string): boolean {
+  if ((error as { code?: string }).code !== 'PROGRAM_FAILED') return false
+  const { bavail, bsize } = statfsSync(directory)
+  return bavail * bsize < EXHAUSTED
+}
+
+function diskFull(path: string, cause: unknown): NspawnError {
+  return new NspawnError('cannot make the file system: the disk is full', {
+    code: 'ENOSPC',
+    operation: 'write',
+    subject: path,
+    hint: 'free some space, or put the image elsewhere',
+    cause,
+  })
 }
 
 /** Puts the parts, each a file, into partitions of one disk. @returns the disk's size */

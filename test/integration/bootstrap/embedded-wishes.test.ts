@@ -233,6 +233,8 @@ const deaths = [
   ...[4, 8, 16].map((when) => ['mkdir', when] as const),
   ...[1, 2].map((when) => ['rename,renameat2', when] as const),
   ...[1, 2].map((when) => ['unlink', when] as const),
+  // As it starts a container, or gets one ready.
+  ...[1, 3].map((when) => ['clone', when] as const),
   ...[1, 2, 3].map((when) => ['fchmodat,chmod', when] as const),
 ]
 
