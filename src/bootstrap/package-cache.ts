@@ -30,7 +30,8 @@ const keepMs = 60 * 24 * 3600 * 1000
 
 /**
  * The pool of those that trust the same: apt looks only at the size of what it finds there, so packages of an archive
- * with other keys, or of archives beside the main one, are of no use to anybody else.
+ * with other keys, or of archives beside the main one, are of no use to anybody else. zypper does not look again who
+ * signed an index that it has.
  */
 export function packagePool(stateDirectory: string, { archive, recipe }: TreePlan): string {
   const hash = createHash('sha256').update(archive.mirror)
@@ -38,6 +39,8 @@ export function packagePool(stateDirectory: string, { archive, recipe }: TreePla
     if (archive.keyringFrom === 'option') hash.update(readFileSync(archive.keyring))
     if (archive.repositories.length > 0) hash.update(JSON.stringify(archive.repositories))
   }
+  if (archive.family === 'rpm' && archive.keyring !== undefined)
+    hash.update(readFileSync(archive.keyring))
   return join(stateDirectory, 'cache', recipe, hash.digest('hex').slice(0, 12))
 }
 

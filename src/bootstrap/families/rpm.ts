@@ -70,21 +70,25 @@ const scriptFailed = 107
 
 /**
  * What is cached of indexes does not count: dnf takes them for good for hours, and zypper for as long as it was not told
- * otherwise. A rolling distribution wants its packages as they are now, whatever they were before.
+ * otherwise. openSUSE has dnf too, which does not know its repositories. A rolling distribution wants its packages as
+ * they are now, whatever they were before.
  *
  * @see dnf(8), zypper(8)
  */
-function updateCommands(files: TreeFiles): readonly (readonly [string, ...string[]])[] | undefined {
+export function updateCommands(
+  files: TreeFiles,
+): readonly (readonly [string, ...string[]])[] | undefined {
   const has = (name: string) => files.stat(`/usr/bin/${name}`)?.isFile() === true
-  for (const name of ['dnf5', 'dnf', 'microdnf'])
-    if (has(name)) return [[name, '-y', ...(name === 'microdnf' ? [] : ['--refresh']), 'upgrade']]
-  if (!has('zypper')) return undefined
-  const rolling = /^ID="?opensuse-tumbleweed/m.test(files.read('/etc/os-release') ?? '')
-  const zypper = (...words: readonly string[]) => ['zypper', '--non-interactive', ...words] as const
-  return [
-    zypper('refresh'),
-    zypper('--no-refresh', rolling ? 'dist-upgrade' : 'update', '--auto-agree-with-licenses'),
-  ]
+  const id = /^ID="?([\w.-]+)/m.exec(files.read('/etc/os-release') ?? '')?.[1] ?? ''
+  const [other] = ['dnf5', 'dnf', 'microdnf'].filter(has)
+  if (has('zypper') && (other === undefined || /^(opensuse|sle)/.test(id))) {
+    const update = id === 'opensuse-tumbleweed' ? 'dist-upgrade' : 'update'
+    const zypper = (...words: readonly string[]) =>
+      ['zypper', '--non-interactive', ...words] as const
+    return [zypper('refresh'), zypper('--no-refresh', update, '--auto-agree-with-licenses')]
+  }
+  if (other === undefined) return undefined
+  return [[other, '-y', ...(other === 'microdnf' ? [] : ['--refresh']), 'upgrade']]
 }
 
 /** Several versions of these are meant to be there, see "installonlypkgs" in dnf.conf(5). */

@@ -14,7 +14,7 @@ const patterns: readonly (readonly [
     },
   ],
   [
-    /NO_PUBKEY|BADSIG|EXPKEYSIG|KEYEXPIRED|is not signed|invalid signature|bad signature|signed by unknown key|Failed getting release signature file/i,
+    /NO_PUBKEY|BADSIG|invalid release signature|EXPKEYSIG|KEYEXPIRED|is not signed|invalid signature|bad signature|signed by unknown key|Failed getting release signature file/i,
     {
       code: 'BOOTSTRAP_SIGNATURE',
       what: 'the archive is not signed by a trusted key',

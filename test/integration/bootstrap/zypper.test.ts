@@ -261,6 +261,19 @@ describe.skipIf(missing)('openSUSE with zypper', () => {
   )
 
   test(
+    'an index that other keys vouched for is not trusted for being there',
+    { timeout: slow },
+    async () => {
+      await using dir = await temporaryDirectory()
+      const mirror = await mirrorOf()
+      await create(dir.path, mirror)
+      const { strangersKeyring: keyring } = mirror
+      const error = await failure(create(dir.path, mirror, { name: 'other', keyring }))
+      expect(error.code).toBe('BOOTSTRAP_SIGNATURE')
+    },
+  )
+
+  test(
     'a package that is left out is replaced by another, or it is told who needs it',
     { timeout: slow },
     async () => {

@@ -87,6 +87,7 @@ test.each([
   ['  Could not connect to 127.0.0.1:1. - connect (111: Connection refused)', 'BOOTSTRAP_MIRROR'],
   ['E: The repository does not have a Release file.', 'BOOTSTRAP_SUITE'],
   ['E: Release signed by unknown key (key id 76)', 'BOOTSTRAP_SIGNATURE'],
+  ['E: Invalid Release signature (key id 76)', 'BOOTSTRAP_SIGNATURE'],
   ['E: Unable to locate package nosuch', 'BOOTSTRAP_PACKAGE'],
   ["E: Couldn't find these debs: nosuch", 'BOOTSTRAP_PACKAGE'],
   ['E: Held packages were changed and -y was used without', 'BOOTSTRAP_PACKAGE'],
