@@ -17,7 +17,8 @@ import { rpmMirrorNeeds } from '../../fixtures/rpm-repository.ts'
 import { pacmanSystemMirror, rpmSystemMirror } from '../../fixtures/system-repositories.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
-const slow = 900_000
+// The packages are made once, some of them big.
+const slow = 1_800_000
 const boots = 120_000
 
 const missing = lacks('root', 'overlay', 'program:script', 'program:mmdebstrap')
