@@ -19,11 +19,13 @@ export function recogniseSource(text: string, directory: string): readonly Drive
 }
 
 function byName(path: string): readonly DriverId[] {
-  return path.endsWith('.dsc') ? ['debian'] : []
+  if (path.endsWith('.dsc')) return ['debian']
+  return path.endsWith('.spec') || path.endsWith('.src.rpm') ? ['rpm'] : []
 }
 
 const marks: readonly { readonly driver: DriverId; isMark(name: string): boolean }[] = [
   { driver: 'debian', isMark: (name) => name === 'debian' },
+  { driver: 'rpm', isMark: (name) => name.endsWith('.spec') },
 ]
 
 function byContents(path: string): readonly DriverId[] {

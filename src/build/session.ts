@@ -1,4 +1,6 @@
 /** One build under way, as its driver sees it: places, log, record, and how steps and layers are run. */
+import { chmod, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { ephemeralMachineName } from '../images/names.ts'
 import { silent, type LogSink } from '../log.ts'
@@ -104,6 +106,22 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
       if (stream === 'stdout') lines.push(line)
     })
     return lines
+  }
+
+  /**
+   * Makes a directory to write to that is gone after the build.
+   *
+   * @param name unique in the build, fit for a file name
+   */
+  async scratch(name: string): Promise<Writable> {
+    const top = join(this.place.directory, `scratch-${name}`)
+    const writable = { upper: join(top, 'upper'), work: join(top, 'work') }
+    for (const path of [top, writable.upper, writable.work]) {
+      await mkdir(path)
+      // The topmost layer's own directory is the root of the container: its mode must not depend on umask.
+      await chmod(path, 0o755)
+    }
+    return writable
   }
 
   /**

@@ -20,6 +20,8 @@ export interface Step {
   readonly failure: string
   /** One sentence on what to try then. */
   readonly hint?: string
+  /** Statuses besides 0 that are no failure. */
+  readonly accept?: readonly number[]
 }
 
 export interface StepContext {
@@ -89,7 +91,7 @@ export async function runStep(
   }
   buildLog.note(`exit status ${outcome.status} after ${seconds(outcome.durationMs)} s`)
   const [hit] = outcome.limitHits
-  if (outcome.status === 0) {
+  if (outcome.status === 0 || step.accept?.includes(outcome.status) === true) {
     // Whoever was ended for it may have been one of many that were tried.
     if (hit !== undefined) log({ kind: 'warning', text: `${step.title}: ${limitWords[hit]}` })
     return

@@ -6,10 +6,10 @@ import { existsSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import type { Settings } from '../settings/settings.ts'
 import type { BaseTree } from './base-tree.ts'
-import { installerSettings, overlay, type ContainerFacts } from './containers.ts'
+import { builderSettings, installerSettings, overlay, type ContainerFacts } from './containers.ts'
 import { digestFiles } from './digest-files.ts'
 import type { BuildRequest, Subject } from './driver.ts'
-import type { IndexIdentity, Installer, InstallerCommand } from './installers/installer.ts'
+import type { Ask, IndexIdentity, Installer, InstallerCommand } from './installers/installer.ts'
 import { layerKey, type Writable } from './layers.ts'
 import { buildHostName } from './places.ts'
 import { prepareRoot } from './prepare-root.ts'
@@ -71,16 +71,31 @@ export function toolchainSteps(
 
 /** A call of the package manager, as a step of a build. Pure. */
 export function installerStep(
-  { id, title, command, environment = {}, failure, hint }: InstallerCommand,
+  { command, environment = {}, ...rest }: InstallerCommand,
   facts: ContainerFacts,
   root: Settings['root'],
 ): Step {
-  return {
-    id,
-    title,
-    settings: installerSettings(facts, { root, command, environment }),
-    failure,
-    hint,
+  return { ...rest, settings: installerSettings(facts, { root, command, environment }) }
+}
+
+/** A way to ask the tree's own programs about what is in `layers` (host directories, the lowest one first). */
+export function askAbove<Request extends BuildRequest>(
+  session: BuildSession<Request>,
+  subject: Subject,
+  layers: readonly string[],
+): Ask {
+  return async (command) => {
+    const id = 'look'
+    const settings = builderSettings(containerFacts(session), {
+      root: overlay(layers, await session.scratch(id), id, false),
+      command,
+      user: 'root',
+      directory: '/',
+      environment: { HOME: '/root' },
+      options: { network: 'none', environment: {} },
+    })
+    const title = 'look what is installed'
+    return session.read({ id, title, settings, failure: 'DEPENDENCY_INSTALL' }, subject)
   }
 }
 

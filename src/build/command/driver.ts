@@ -12,7 +12,7 @@ import { prepareRoot } from '../prepare-root.ts'
 import type { ResultFile } from '../results.ts'
 import { runBuild } from '../run-build.ts'
 import type { BuildSession } from '../session.ts'
-import { containerFacts, provideToolchain } from '../toolchain-layer.ts'
+import { askAbove, containerFacts, provideToolchain } from '../toolchain-layer.ts'
 import { collectMatching } from './collect.ts'
 import { homeDirectory, sourceDirectory } from './places.ts'
 import { planCommand, type CommandOptions } from './plan.ts'
@@ -85,7 +85,8 @@ class CommandRun implements DriverRun {
       indexes: await installer.currentIndexes(base.path, signal),
     })
     this.layers.push(upper)
-    session.note({ packages: await installer.installed([upper, base.path]) })
+    const ask = askAbove(session, subject, [base.path, upper])
+    session.note({ packages: await installer.installed([upper, base.path], ask) })
   }
 
   async unpack(): Promise<void> {

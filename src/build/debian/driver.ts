@@ -7,6 +7,7 @@ import { NspawnError } from '../../errors.ts'
 import { describeTreeWith } from '../base-tree.ts'
 import type { BuildRequest, Driver, DriverRun, Subject } from '../driver.ts'
 import { apt } from '../installers/apt.ts'
+import { installedDpkgPackages } from '../installers/dpkg-packages.ts'
 import type { Writable } from '../layers.ts'
 import { buildUserName } from '../places.ts'
 import type { ResultFile } from '../results.ts'
@@ -105,7 +106,11 @@ class DebianRun implements DriverRun {
       },
     })
     this.installed = readOnlyLayer(dependencies)
-    const packages = await apt.installed([dependencies.upper, toolchain.upper, request.tree])
+    const packages = await installedDpkgPackages([
+      dependencies.upper,
+      toolchain.upper,
+      request.tree,
+    ])
     session.note({ packages })
   }
 

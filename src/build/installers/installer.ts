@@ -4,7 +4,7 @@
  */
 import type { RootFile } from '../prepare-root.ts'
 
-export type InstallerId = 'apt'
+export type InstallerId = 'apt' | 'dnf' | 'dnf5' | 'zypper'
 
 /** Digests of package indexes, as mirrors have them now or as a layer was made with; sorted. */
 export type IndexIdentity = readonly string[]
@@ -20,7 +20,16 @@ export interface InstallerCommand {
   /** Code of the error when it fails. */
   readonly failure: 'DEPENDENCY_INDEX' | 'DEPENDENCY_INSTALL' | 'DEPENDENCY_UNSATISFIABLE'
   readonly hint: string
+  /** As `Step.accept`. */
+  readonly accept?: readonly number[]
 }
+
+/**
+ * Runs a command above the layers that are asked about, without a network; what it writes is thrown away.
+ *
+ * @returns the lines of its standard output
+ */
+export type Ask = (command: readonly string[]) => Promise<readonly string[]>
 
 export interface InstalledPackage {
   readonly name: string
@@ -58,6 +67,7 @@ export interface Installer {
    * What is installed, sorted by name.
    *
    * @param layers host directories, topmost first; the first one with a database counts
+   * @param ask for those that have no other way
    */
-  installed(layers: readonly string[]): Promise<readonly InstalledPackage[]>
+  installed(layers: readonly string[], ask: Ask): Promise<readonly InstalledPackage[]>
 }

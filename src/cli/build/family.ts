@@ -9,7 +9,7 @@ export interface BuildFamily {
   readonly driver: DriverId
   /** What it builds, for help and messages: "Debian packages". */
   readonly builds: string
-  /** Its options; no other family may have one of the same name. */
+  /** Its options; one that other families have too is the same object, from `shared-options.ts`. */
   readonly options: readonly Option[]
   /**
    * Reads what the family's options say, and builds.
@@ -26,10 +26,11 @@ export interface BuildFamily {
   ): Promise<BuildResult>
 }
 
-/** Adds the options of all families, each under a heading of its own. */
+/** Adds the options of all families, each under a heading that says whose it is. */
 export function addFamilyOptions(command: Command, families: readonly BuildFamily[]): void {
-  for (const { builds, options } of families) {
-    for (const option of options) command.addOption(option.helpGroup(`${builds}:`))
+  for (const option of new Set(families.flatMap(({ options }) => options))) {
+    const owners = families.filter(({ options }) => options.includes(option))
+    command.addOption(option.helpGroup(`${owners.map(({ builds }) => builds).join(', ')}:`))
   }
 }
 
@@ -43,6 +44,7 @@ export function foreignOptions(
     .filter(({ driver }) => driver !== family.driver)
     .flatMap(({ options, builds }) =>
       options
+        .filter((option) => !family.options.includes(option))
         .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
         .map((option) => ({ option: option.long ?? option.flags, builds })),
     )

@@ -8,13 +8,14 @@ import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
 import { commandFamily } from '../build/command.ts'
 import { debianFamily } from '../build/debian.ts'
+import { rpmFamily } from '../build/rpm.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
 import type { CliContext, VerbModule } from '../context.ts'
 import { collect, sizeInBytes } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
 
-const families: readonly BuildFamily[] = [debianFamily, commandFamily]
+const families: readonly BuildFamily[] = [debianFamily, rpmFamily, commandFamily]
 
 interface BuildVerbOptions {
   readonly driver?: string
@@ -40,7 +41,7 @@ export const define: VerbModule['define'] = (command, run) => {
     )
     .argument(
       '<source>',
-      'a .dsc by path or URL, a directory with debian/, or NAME[=VERSION] of the archive; with a command any directory',
+      'a .dsc or .src.rpm by path or URL, a .spec, a directory with debian/ or a .spec, or NAME[=VERSION] of the archive; with a command any directory',
     )
     .argument('[command...]', 'after --: what builds the directory, in place of its own packaging')
     .addOption(

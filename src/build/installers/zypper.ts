@@ -1,0 +1,86 @@
+/** zypper in build containers. */
+import { readdirSync } from 'node:fs'
+import { findInTree } from '../tree-path.ts'
+import type { InstallerCommand } from './installer.ts'
+import { cacheDirectory, type RpmInstaller } from './rpm-installer.ts'
+import { installedRpmPackages, rpmDatabase } from './rpm-packages.ts'
+import { cachedRpmIndexes, currentRpmIndexes, type RepositoryPlaces } from './rpm-repositories.ts'
+
+const repositories = 'etc/zypp/repos.d'
+
+const places: RepositoryPlaces = {
+  directories: [repositories],
+  files: [],
+  variables: ['etc/zypp/vars.d'],
+}
+
+const mirrorHint = 'check the network and the repositories of the tree (etc/zypp/repos.d)'
+
+/** zypper(8), "EXIT CODES": something should be started again, which means nothing to a build root. */
+const accept = [102, 103]
+
+function call(
+  words: readonly string[],
+  rest: Pick<InstallerCommand, 'id' | 'title' | 'failure'> & { readonly hint?: string },
+): InstallerCommand {
+  const options = ['--non-interactive', '--cache-dir', `/${cacheDirectory}`]
+  return { hint: mirrorHint, ...rest, command: ['zypper', ...options, ...words], accept }
+}
+
+/** The indexes of the toolchain's layer are those that the layer is named after. */
+const asRead = '--no-refresh'
+
+export const zypper: RpmInstaller = {
+  id: 'zypper',
+  version: 1,
+  isIn: (root) =>
+    findInTree(root, 'usr/bin/zypper') !== undefined &&
+    repositoryFiles(findInTree(root, repositories)).length > 0,
+  database: rpmDatabase,
+  configuration: [
+    ...['etc/zypp', 'etc/zypp/services.d', 'etc/products.d', 'etc/rpm'],
+    ...places.directories,
+    ...places.variables,
+  ],
+  rootFiles: [],
+  currentIndexes: (tree, signal) => currentRpmIndexes(tree, places, signal),
+  layerIndexes: (upper) => cachedRpmIndexes(upper, `${cacheDirectory}/raw`),
+  refresh: () => [
+    call(['refresh', '--force'], {
+      id: 'update',
+      title: 'read package indexes',
+      failure: 'DEPENDENCY_INDEX',
+    }),
+    // The only way up where a release rolls; where it does not, it does what "update" does.
+    call([asRead, 'dist-upgrade', '--no-recommends', '--auto-agree-with-licenses'], {
+      id: 'upgrade',
+      title: 'upgrade the build root',
+      failure: 'DEPENDENCY_INSTALL',
+    }),
+  ],
+  install: (packages) =>
+    call([asRead, 'install', '--no-recommends', '--auto-agree-with-licenses', '--', ...packages], {
+      id: 'install',
+      title: `install ${packages.join(', ')}`,
+      failure: 'DEPENDENCY_INSTALL',
+    }),
+  installFiles: (paths, _wishes, rest) =>
+    call(
+      [
+        asRead,
+        'install',
+        '--no-recommends',
+        '--auto-agree-with-licenses',
+        '--allow-unsigned-rpm',
+        '--',
+        ...paths,
+      ],
+      rest,
+    ),
+  installed: (_layers, ask) => installedRpmPackages(ask),
+}
+
+function repositoryFiles(directory: string | undefined): readonly string[] {
+  const names = directory === undefined ? [] : readdirSync(directory)
+  return names.filter((name) => name.endsWith('.repo'))
+}

@@ -1,0 +1,426 @@
+/**
+ * Builds rpm packages as mock does: the tree's own package manager installs what the spec asks for,
+ * rpmbuild builds, and what it leaves are the packages.
+ */
+import { chmod, chown, mkdir, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { NspawnError } from '../../errors.ts'
+import { describeTreeWith } from '../base-tree.ts'
+import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../driver.ts'
+import { overlay } from '../containers.ts'
+import { dnf, dnf5 } from '../installers/dnf.ts'
+import type { IndexIdentity, InstalledPackage } from '../installers/installer.ts'
+import type { RpmInstaller } from '../installers/rpm-installer.ts'
+import { zypper } from '../installers/zypper.ts'
+import { buildUserId } from '../places.ts'
+import type { ResultFile } from '../results.ts'
+import { runBuild } from '../run-build.ts'
+import type { BuildLayer, BuildSession } from '../session.ts'
+import { askAbove, containerFacts, installerStep, provideToolchain } from '../toolchain-layer.ts'
+import {
+  checkNames,
+  copyPackages,
+  findPackages,
+  findSourcePackage,
+  findSpec,
+  writeInstalled,
+} from './collect.ts'
+import { dependencyKey } from './layer-keys.ts'
+import {
+  homeDirectory,
+  packagesDirectory,
+  requiresDirectory,
+  requiresPackage,
+  requiresPackageName,
+  specsDirectory,
+} from './places.ts'
+import {
+  buildStep,
+  generatedStep,
+  generateStep,
+  inspectStep,
+  requiresStep,
+  resultsStep,
+  signatureStep,
+  sourcePackageStep,
+  unpackStep,
+  wholeStep,
+  type Place,
+  type RpmBuildOptions,
+  type RpmFacts,
+} from './plan.ts'
+import { requiresSpec } from './requires-package.ts'
+import type { RpmSource } from './source-argument.ts'
+import {
+  isDynamic,
+  joinRequirements,
+  parseRequirements,
+  parseSpecFacts,
+  sameRequirements,
+  type Requirements,
+  type SpecFacts,
+} from './spec-facts.ts'
+import { failedStage } from './stages.ts'
+import { fetchSources, stageSource, type StagedSource } from './stage-source.ts'
+import { toolchainPackages } from './toolchain.ts'
+
+export interface RpmBuild extends BuildRequest {
+  readonly source: RpmSource
+  readonly options: RpmBuildOptions
+}
+
+/**
+ * Builds the packages and puts them, the source package first, with `build.log`, `build.json` and
+ * `installed_pkgs.log` into the output directory.
+ *
+ * @throws NspawnError as `runBuild()`
+ */
+export async function buildRpm(build: RpmBuild): Promise<BuildResult> {
+  return runBuild(rpmDriver, build)
+}
+
+/** Most particular first: dnf is also in trees of openSUSE, and where dnf5 is, dnf is another name of it. */
+const installers: readonly RpmInstaller[] = [zypper, dnf5, dnf]
+
+const rpmDriver: Driver<RpmBuild> = {
+  id: 'rpm',
+  describeTree: (path) =>
+    describeTreeWith(
+      path,
+      installerFor(path),
+      'rpm packages are built in trees of the rpm family',
+      'make one with "tsnspawn-build create fedora"',
+    ),
+  begin: (session) => new RpmRun(session),
+}
+
+function installerFor(tree: string): RpmInstaller {
+  return installers.find((installer) => installer.isIn(tree)) ?? dnf
+}
+
+/** How often installed packages may bring forth other build dependencies. */
+const roundLimit = 10
+
+class RpmRun implements DriverRun {
+  private readonly session: BuildSession<RpmBuild>
+  private readonly installer: RpmInstaller
+  private readonly indexes: Promise<IndexIdentity | undefined>
+  private readonly stopAsking = new AbortController()
+  private staged: StagedSource | undefined
+  private facts: SpecFacts | undefined
+  private spec = ''
+  /** What it requires is known only when it has been prepared. */
+  private dynamic = false
+  private toolchain: BuildLayer | undefined
+  /** Below what is written, the lowest one first. */
+  private layers: readonly string[] = []
+  private installed: readonly InstalledPackage[] = []
+  private scratches = 0
+
+  constructor(session: BuildSession<RpmBuild>) {
+    this.session = session
+    const { fresh, signal, tree } = session.request
+    this.installer = installerFor(tree)
+    const { signal: stop } = this.stopAsking
+    const signals = signal === undefined ? [stop] : [stop, signal]
+    // Goes on while the source is fetched.
+    this.indexes =
+      fresh === true
+        ? Promise.resolve(undefined)
+        : this.installer.currentIndexes(tree, AbortSignal.any(signals))
+    this.indexes.catch(() => undefined)
+  }
+
+  get subject(): Subject {
+    if (this.facts !== undefined) return this.facts
+    const { source } = this.session.request
+    return { name: basename(source.kind === 'package-url' ? source.url.pathname : source.path) }
+  }
+
+  async fetch(): Promise<void> {
+    const { request, place, signal, log } = this.session
+    try {
+      const { source } = request
+      this.staged = await stageSource({ source, layer: place.sources, signal, log })
+    } catch (error) {
+      this.stopAsking.abort()
+      throw error
+    }
+  }
+
+  async dependencies(): Promise<void> {
+    const { session } = this
+    const { base, request } = session
+    this.toolchain = await provideToolchain(session, this.installer, this.subject, {
+      home: homeDirectory,
+      packages: toolchainPackages(base.os),
+      indexes: await this.indexes,
+    })
+    this.layers = [request.tree, this.toolchain.upper]
+    await this.openSource()
+    let wanted = await this.requirements()
+    wanted = await this.settle(wanted)
+    await this.completeSources()
+    const made = sourcePackageStep(this.plan, this.building, this.spec)
+    this.dynamic = isDynamic(await session.read(made, this.subject))
+    if (this.dynamic) await this.generated(wanted)
+    this.installed = await this.installer.installed(
+      this.layers.toReversed(),
+      askAbove(session, this.subject, this.layers),
+    )
+    session.note({ packages: this.installed })
+  }
+
+  async unpack(): Promise<void> {
+    // The source package was made to see what it requires; rpmbuild unpacks the rest.
+  }
+
+  async build(): Promise<void> {
+    const step = buildStep(this.plan, this.building, this.spec, this.dynamic)
+    await this.naming(() => this.session.run(step, this.subject))
+  }
+
+  async collect(): Promise<readonly ResultFile[]> {
+    const { place, signal } = this.session
+    const { upper } = place.build
+    const packages = await findPackages(upper, this.known.name)
+    const copied = await copyPackages(upper, packages, place.results, signal)
+    const layers = [...this.building.layers, upper]
+    const looking = { layers, writable: await this.scratch() }
+    const paths = packages.map(({ name, directory }) => `${directory}/${name}`)
+    const lines = await this.session.read(resultsStep(this.plan, looking, paths), this.subject)
+    checkNames(packages, lines)
+    if (this.session.request.options.installCheck)
+      await this.installCheck(paths.filter((path) => path.startsWith(packagesDirectory)))
+    return [await writeInstalled(this.installed, place.results), ...copied]
+  }
+
+  private get plan(): RpmFacts {
+    return { ...containerFacts(this.session), options: this.session.request.options }
+  }
+
+  private get known(): SpecFacts {
+    if (this.facts === undefined) throw new Error('the spec has not been read')
+    return this.facts
+  }
+
+  private get source(): StagedSource {
+    if (this.staged === undefined) throw new Error('the source has not been staged')
+    return this.staged
+  }
+
+  /** What the source writes itself is seen by its later steps. */
+  private get building(): Place {
+    const { place } = this.session
+    return { layers: [...this.layers, place.sources], writable: place.build }
+  }
+
+  /** Unpacks a source package; then there is a spec either way. */
+  private async openSource(): Promise<void> {
+    const { session, source, plan, building } = this
+    const { name } = source
+    this.spec = name
+    if (source.form === 'spec') return
+    await session.run(wholeStep(plan, { ...building, writable: await this.scratch() }, name), {
+      name,
+    })
+    const signed = { ...building, writable: await this.scratch() }
+    this.tellSignature(await session.read(signatureStep(plan, signed, name), { name }))
+    await session.run(unpackStep(plan, building, name), { name })
+    this.spec = await findSpec(session.place.build.upper, specsDirectory)
+  }
+
+  /** Who vouches for a source package. A key that the tree does not know is no failure, a bad signature is. */
+  private tellSignature(lines: readonly string[]): void {
+    const signatures = lines.filter((line) => /signature/i.test(line))
+    if (signatures.some((line) => /: BAD\b/.test(line))) {
+      throw new NspawnError('the signature of the source package does not hold', {
+        code: 'SOURCE_SIGNATURE',
+        operation: 'rpmkeys -K',
+        subject: this.source.origin,
+      })
+    }
+    const good = signatures.some((line) => /: OK\b/.test(line))
+    const text = good
+      ? 'the source package is signed with a key that the tree trusts'
+      : signatures.length > 0
+        ? 'nobody vouches for the source package: the tree does not have the key that has signed it'
+        : 'nobody vouches for the source package: it is not signed'
+    this.session.log({ kind: 'notice', text })
+  }
+
+  /** Has rpm read the spec above the layers that there are. */
+  private async requirements(): Promise<Requirements> {
+    const { session, source } = this
+    const place = { ...this.building, writable: await this.scratch() }
+    // An unpacked source package lies in what the build writes.
+    const layers = [...place.layers, session.place.build.upper]
+    const step = inspectStep(this.plan, { ...place, layers }, this.spec, `read-${this.scratches}`)
+    this.facts = parseSpecFacts(await session.read(step, this.subject))
+    const { name, version, sources } = this.facts
+    const { origin, form, files } = source
+    session.note({ source: { name, version, origin, form, files, sources } })
+    return this.facts.requirements
+  }
+
+  /** Installs what is required, until that makes nothing else required. */
+  private async settle(first: Requirements): Promise<Requirements> {
+    let wanted = first
+    for (let round = 1; round <= roundLimit; round++) {
+      await this.install(wanted)
+      // Without a new package there is no new macro.
+      if (isNothing(wanted)) return wanted
+      const now = await this.requirements()
+      if (sameRequirements(now, wanted)) return wanted
+      wanted = now
+    }
+    throw unsettled(this.subject)
+  }
+
+  /** Lets the source say what else it wants, and installs that, until it wants nothing new. */
+  private async generated(first: Requirements): Promise<void> {
+    const { session, plan, spec } = this
+    const { upper } = session.place.build
+    let wanted = first
+    for (let round = 1; round <= roundLimit; round++) {
+      const generate = generateStep(plan, this.building, spec, round, round === 1)
+      await this.naming(() => session.run(generate, this.subject))
+      const name = await findSourcePackage(upper, '.buildreqs.nosrc.rpm')
+      if (name === undefined) return
+      const step = generatedStep(plan, this.building, name, round)
+      const now = joinRequirements(
+        wanted,
+        parseRequirements(await session.read(step, this.subject)),
+      )
+      if (sameRequirements(now, wanted)) return
+      wanted = now
+      await this.install(wanted)
+    }
+    throw unsettled(this.subject)
+  }
+
+  /** Finds or makes the layer with these dependencies, in place of the one before. */
+  private async install(wanted: Requirements): Promise<void> {
+    const { session, installer, toolchain } = this
+    const { tree } = session.request
+    if (toolchain === undefined) throw new Error('there is no toolchain')
+    const below = [tree, toolchain.upper]
+    this.layers = below
+    if (isNothing(wanted)) return
+    const key = toolchain.key === undefined ? undefined : dependencyKey(toolchain.key, wanted)
+    const { upper } = await session.layer({
+      kind: 'dependencies',
+      key,
+      database: installer.database,
+      fill: async (layer) => {
+        const required = await this.requiresPackage(wanted, below)
+        const id = `dependencies-${this.scratches}`
+        const command = installer.installFiles(
+          [requiresPackage],
+          { fileLists: wanted.requires.some((one) => one.startsWith('/')) },
+          {
+            id,
+            title: 'install build dependencies',
+            failure: 'DEPENDENCY_UNSATISFIABLE',
+            hint: 'build in a tree of a release that has these packages, or add the repository that has them to the tree',
+          },
+        )
+        const root = overlay([...below, required], layer, id, false)
+        await session.run(installerStep(command, this.plan, root), this.subject)
+        const erase = {
+          id: `${id}-done`,
+          title: 'forget the list of dependencies',
+          command: ['rpm', '-e', requiresPackageName],
+          failure: 'DEPENDENCY_INSTALL',
+          hint: 'the package database of the tree is damaged',
+        } as const
+        const end = overlay(below, layer, erase.id, true)
+        await session.run(installerStep(erase, this.plan, end), this.subject)
+        return key
+      },
+    })
+    this.layers = [...below, upper]
+  }
+
+  /** A layer with the package that requires them. */
+  private async requiresPackage(wanted: Requirements, below: readonly string[]): Promise<string> {
+    const writable = await this.scratch()
+    const directory = join(writable.upper, requiresDirectory)
+    await mkdir(directory, { recursive: true })
+    await chmod(dirname(directory), 0o755)
+    await chmod(directory, 0o755)
+    await chown(directory, buildUserId, buildUserId)
+    const path = join(directory, 'requires.spec')
+    await writeFile(path, requiresSpec(wanted))
+    await chmod(path, 0o644)
+    const place = { layers: below, writable }
+    const step = requiresStep(this.plan, place, `requires-${this.scratches}`)
+    await this.session.run(step, this.subject)
+    return writable.upper
+  }
+
+  /** Fetches what the spec names and nobody has given, before the build has no network. */
+  private async completeSources(): Promise<void> {
+    const { session, source, known } = this
+    const { place, signal, log } = session
+    const { checksums, origin, form, files } = source
+    const fetched = await fetchSources(
+      { layer: place.sources, signal, log },
+      { sources: known.sources, checksums, upper: place.build.upper },
+    )
+    const { name, version, sources } = known
+    session.note({
+      source: { name, version, origin, form, files: [...files, ...fetched], sources },
+    })
+  }
+
+  /** Installs the packages above the toolchain, where nothing else is that the build has had. */
+  private async installCheck(paths: readonly string[]): Promise<void> {
+    const { session, toolchain } = this
+    const layers = [session.request.tree, toolchain?.upper ?? '', session.place.build.upper]
+    const command = this.installer.installFiles(
+      paths,
+      { fileLists: true },
+      {
+        id: 'install-check',
+        title: 'install the packages',
+        failure: 'DEPENDENCY_UNSATISFIABLE',
+        hint: 'the packages were built, and need something that the repositories of the tree do not have',
+      },
+    )
+    const root = overlay(layers, await this.scratch(), command.id, false)
+    await session.run(installerStep(command, this.plan, root), this.subject)
+  }
+
+  /** Says which part of the spec has failed. */
+  private async naming(run: () => Promise<void>): Promise<void> {
+    try {
+      await run()
+    } catch (error) {
+      const stage = failedStage(this.session.buildLog.lastLines(20))
+      if (!(error instanceof NspawnError) || error.code !== 'BUILD_FAILED' || stage === undefined)
+        throw error
+      const { code, operation, status, hint, cause } = error
+      const message = `${error.message}: ${stage} has failed`
+      throw new NspawnError(message, { code, operation, status, hint, cause, subject: stage })
+    }
+  }
+
+  private async scratch() {
+    this.scratches++
+    return this.session.scratch(String(this.scratches))
+  }
+}
+
+function isNothing({ requires, conflicts }: Requirements): boolean {
+  return requires.length === 0 && conflicts.length === 0
+}
+
+function unsettled({ name }: Subject): NspawnError {
+  return new NspawnError(`the build dependencies of ${name} never come to an end`, {
+    code: 'DEPENDENCY_UNSATISFIABLE',
+    operation: 'find build dependencies',
+    subject: name,
+    hint: `each of ${roundLimit} rounds of installing has brought forth others`,
+  })
+}
