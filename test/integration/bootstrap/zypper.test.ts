@@ -501,7 +501,9 @@ describe.skipIf(missing)('openSUSE with zypper', () => {
       try {
         const asked = () => server.requests.some(({ url }) => url === path)
         await expect.poll(asked, { timeout: 120_000 }).toBe(true)
-        const zypper = processesNaming(dir.path).find(({ command }) => command.startsWith('zypper '))!
+        const zypper = processesNaming(dir.path).find(({ command }) =>
+          command.startsWith('zypper '),
+        )!
         const seen = readdirSync(`/proc/${zypper.pid}/root/var/tmp`)
         const own = seen.filter((name) => name.startsWith('zypp'))
         expect(own).not.toEqual([])
