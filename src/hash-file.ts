@@ -11,7 +11,7 @@ import { throwIfCanceled } from './errors.ts'
 export async function hashFile(
   path: string,
   signal?: AbortSignal,
-  algorithm: 'sha256' | 'sha512' = 'sha256',
+  algorithm: 'sha256' | 'sha384' | 'sha512' | 'blake2b512' = 'sha256',
 ): Promise<string> {
   const hash = createHash(algorithm)
   // One buffer for the whole file: memory must not grow with the files that are hashed at once.

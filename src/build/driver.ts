@@ -9,7 +9,7 @@ import type { BuildRecord } from './record.ts'
 import type { Owner, ResultFile } from './results.ts'
 import type { BuildSession } from './session.ts'
 
-export type DriverId = 'debian' | 'rpm' | 'command'
+export type DriverId = 'debian' | 'arch' | 'rpm' | 'command'
 
 /** What every build is told, whatever its family. */
 export interface BuildRequest {

@@ -20,11 +20,13 @@ export function recogniseSource(text: string, directory: string): readonly Drive
 
 function byName(path: string): readonly DriverId[] {
   if (path.endsWith('.dsc')) return ['debian']
+  if (path.endsWith('/PKGBUILD')) return ['arch']
   return path.endsWith('.spec') || path.endsWith('.src.rpm') ? ['rpm'] : []
 }
 
 const marks: readonly { readonly driver: DriverId; isMark(name: string): boolean }[] = [
   { driver: 'debian', isMark: (name) => name === 'debian' },
+  { driver: 'arch', isMark: (name) => name === 'PKGBUILD' },
   { driver: 'rpm', isMark: (name) => name.endsWith('.spec') },
 ]
 

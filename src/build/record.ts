@@ -38,6 +38,8 @@ export interface BuildRecord {
   readonly options?: unknown
   readonly packages?: readonly unknown[]
   readonly layers?: readonly unknown[]
+  /** What a tool that looks at packages has said, a line each; it decides nothing. */
+  readonly lint?: readonly string[]
   readonly phases: readonly { readonly phase: string; readonly seconds: number }[]
   readonly steps: readonly StepRecord[]
   readonly outputs: readonly ResultFile[]
@@ -47,7 +49,7 @@ export interface BuildRecord {
 export class BuildRecorder {
   readonly steps: StepRecord[] = []
   outputs: readonly ResultFile[] = []
-  facts: Pick<BuildRecord, 'base' | 'source' | 'options' | 'packages' | 'layers'> = {}
+  facts: Pick<BuildRecord, 'base' | 'source' | 'options' | 'packages' | 'layers' | 'lint'> = {}
   private readonly phases: { phase: string; seconds: number }[] = []
   private readonly started = new Date()
   private readonly driver: string

@@ -82,7 +82,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   }
 
   /** Adds to the record. */
-  note(facts: Partial<Pick<BuildRecord, 'source' | 'options' | 'packages'>>): void {
+  note(facts: Partial<Pick<BuildRecord, 'source' | 'options' | 'packages' | 'lint'>>): void {
     this.recorder.facts = { ...this.recorder.facts, ...facts }
   }
 

@@ -22,6 +22,18 @@ export interface Step {
   readonly hint?: string
   /** Statuses besides 0 that are no failure. */
   readonly accept?: readonly number[]
+  /**
+   * What a failure means more exactly than `failure` and `hint` say.
+   *
+   * @param lines the last ones of its output
+   */
+  readonly verdict?: (status: number, lines: readonly string[]) => Verdict | undefined
+}
+
+/** In place of a step's `failure` and `hint`. */
+export interface Verdict {
+  readonly code: string
+  readonly hint?: string
 }
 
 export interface StepContext {
@@ -40,6 +52,7 @@ export interface StepContext {
 }
 
 const shownLines = 12
+const judgedLines = 20
 
 /** Hears each line of a step's output beside the log. */
 export type StepListener = (line: string, stream: 'stdout' | 'stderr') => void
@@ -90,30 +103,20 @@ export async function runStep(
     )
   }
   buildLog.note(`exit status ${outcome.status} after ${seconds(outcome.durationMs)} s`)
+  const { status } = outcome
   const [hit] = outcome.limitHits
-  if (outcome.status === 0 || step.accept?.includes(outcome.status) === true) {
+  if (status === 0 || step.accept?.includes(status) === true) {
     // Whoever was ended for it may have been one of many that were tried.
     if (hit !== undefined) log({ kind: 'warning', text: `${step.title}: ${limitWords[hit]}` })
     return
   }
+  const verdict = step.verdict?.(status, buildLog.lastLines(judgedLines))
   const error =
     hit !== undefined
-      ? failure(
-          { ...step, hint: limitHint },
-          context,
-          limitCodes[hit],
-          `: ${limitWords[hit]}`,
-          outcome.status,
-        )
+      ? failure({ ...step, hint: limitHint }, context, limitCodes[hit], `: ${limitWords[hit]}`, status)
       : isDiskFull(step, context)
-        ? failure(
-            { ...step, hint: fullHint },
-            context,
-            'ENOSPC',
-            ': the disk is full',
-            outcome.status,
-          )
-        : failure(step, context, step.failure, '', outcome.status)
+        ? failure({ ...step, hint: fullHint }, context, 'ENOSPC', ': the disk is full', status)
+        : failure({ ...step, ...verdict }, context, verdict?.code ?? step.failure, '', status)
   if (context.shellOnFailure) await openShell(settings, context)
   throw error
 }

@@ -9,6 +9,7 @@ import type { BaseTree } from './base-tree.ts'
 import { builderSettings, installerSettings, overlay, type ContainerFacts } from './containers.ts'
 import { digestFiles } from './digest-files.ts'
 import type { BuildRequest, Subject } from './driver.ts'
+import { fillLayer } from './fill-layer.ts'
 import type { Ask, IndexIdentity, Installer, InstallerCommand } from './installers/installer.ts'
 import { layerKey, type Writable } from './layers.ts'
 import { buildHostName } from './places.ts'
@@ -42,31 +43,36 @@ export async function provideToolchain<Request extends BuildRequest>(
     fill: async (layer) => {
       await prepareRoot(base.path, layer.upper, { home, files: installer.rootFiles })
       const facts = containerFacts(session)
-      for (const step of toolchainSteps(installer, packages, facts, request.tree, layer))
-        await session.run(step, subject)
+      await fillLayer(session, installer, subject, layer, (lent, mark) =>
+        toolchainSteps(installer, packages, facts, [...lent, request.tree], layer, mark),
+      )
       // The mirror may have moved on since it was asked: what was taken counts.
       return indexes === undefined ? undefined : key(await installer.layerIndexes(layer.upper))
     },
   })
 }
 
-/** The steps that fill a toolchain's layer above `tree`. Pure. */
+/**
+ * The steps that fill a toolchain's layer. Pure.
+ *
+ * @param below absolute host directories, the lowest one first
+ * @param mark ends the ids of the steps
+ */
 export function toolchainSteps(
   installer: Installer,
   packages: readonly string[],
   facts: ContainerFacts,
-  tree: string,
+  below: readonly string[],
   layer: Writable,
+  mark = '',
 ): readonly Step[] {
   const refresh = installer.refresh()
   const commands = packages.length === 0 ? refresh : [...refresh, installer.install(packages)]
-  return commands.map((command, index) =>
-    installerStep(
-      command,
-      facts,
-      overlay([tree], layer, command.id, index === commands.length - 1),
-    ),
-  )
+  return commands.map((command, index) => {
+    const id = `${command.id}${mark}`
+    const root = overlay(below, layer, id, index === commands.length - 1)
+    return installerStep({ ...command, id }, facts, root)
+  })
 }
 
 /** A call of the package manager, as a step of a build. Pure. */

@@ -2,9 +2,11 @@
  * A family's package manager inside build containers: how it is called, where its database lies, and
  * what its layers depend on. Package managers on the host, which make trees, are `bootstrap`'s.
  */
+import type { Downloads } from '../download-pool.ts'
 import type { RootFile } from '../prepare-root.ts'
+import type { Verdict } from '../step-runner.ts'
 
-export type InstallerId = 'apt' | 'dnf' | 'dnf5' | 'zypper'
+export type InstallerId = 'apt' | 'pacman' | 'dnf' | 'dnf5' | 'zypper'
 
 /** Digests of package indexes, as mirrors have them now or as a layer was made with; sorted. */
 export type IndexIdentity = readonly string[]
@@ -22,6 +24,8 @@ export interface InstallerCommand {
   readonly hint: string
   /** As `Step.accept`. */
   readonly accept?: readonly number[]
+  /** As `Step.verdict`. */
+  readonly verdict?: (status: number, lines: readonly string[]) => Verdict | undefined
 }
 
 /**
@@ -66,8 +70,10 @@ export interface Installer {
   /**
    * What is installed, sorted by name.
    *
-   * @param layers host directories, topmost first; the first one with a database counts
+   * @param layers host directories, topmost first
    * @param ask for those that have no other way
    */
   installed(layers: readonly string[], ask: Ask): Promise<readonly InstalledPackage[]>
+  /** Where its packages can be kept for other layers. */
+  readonly downloads?: Downloads
 }

@@ -5,14 +5,16 @@ import { buildDebian } from '../../build/debian/build.ts'
 import type { BuildScope } from '../../build/debian/plan.ts'
 import { readSourceArgument } from '../../build/debian/source-argument.ts'
 import { usageError } from '../../errors.ts'
-import { collect, list } from '../option-values.ts'
+import { list } from '../option-values.ts'
 import type { BuildFamily } from './family.ts'
+import { keyringOption, nocheckOption, sourceTooOption } from './shared-options.ts'
 
 interface DebianOptions {
   readonly profiles?: string[]
   readonly buildOptions?: string[]
   readonly archOnly?: boolean
   readonly indepOnly?: boolean
+  readonly nocheck?: boolean
   readonly sourceToo?: boolean
   readonly keyring?: string[]
   readonly requireSignature?: boolean
@@ -29,11 +31,9 @@ export const debianFamily: BuildFamily = {
     ).argParser(list),
     new Option('--arch-only', 'only packages of this architecture'),
     new Option('--indep-only', 'only packages for all architectures'),
-    new Option('--source-too', 'the source package as well'),
-    new Option(
-      '--keyring <file>',
-      'keys that must have signed the source; may be repeated',
-    ).argParser(collect),
+    nocheckOption,
+    sourceTooOption,
+    keyringOption,
     new Option('--require-signature', 'no build without a good signature of a known developer'),
   ],
   build: async (common, source, words, given) => {
@@ -46,7 +46,7 @@ export const debianFamily: BuildFamily = {
       options: {
         ...common.options,
         scope: scope(options),
-        buildOptions: options.buildOptions ?? [],
+        buildOptions: buildOptions(options),
         profiles: options.profiles ?? [],
       },
       signature: {
@@ -55,6 +55,11 @@ export const debianFamily: BuildFamily = {
       },
     })
   },
+}
+
+/** Debian Policy 4.9.1 has a word for it. */
+function buildOptions({ buildOptions: words = [], nocheck }: DebianOptions): readonly string[] {
+  return nocheck === true && !words.includes('nocheck') ? [...words, 'nocheck'] : words
 }
 
 function scope({ archOnly, indepOnly, sourceToo }: DebianOptions): BuildScope {

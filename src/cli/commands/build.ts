@@ -6,6 +6,7 @@ import type { BuildLimits, BuildResult } from '../../build/driver.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
+import { archFamily } from '../build/arch.ts'
 import { commandFamily } from '../build/command.ts'
 import { debianFamily } from '../build/debian.ts'
 import { rpmFamily } from '../build/rpm.ts'
@@ -15,7 +16,7 @@ import { collect, sizeInBytes } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
 
-const families: readonly BuildFamily[] = [debianFamily, rpmFamily, commandFamily]
+const families: readonly BuildFamily[] = [debianFamily, archFamily, rpmFamily, commandFamily]
 
 interface BuildVerbOptions {
   readonly driver?: string
@@ -41,7 +42,7 @@ export const define: VerbModule['define'] = (command, run) => {
     )
     .argument(
       '<source>',
-      'a .dsc or .src.rpm by path or URL, a .spec, a directory with debian/ or a .spec, or NAME[=VERSION] of the archive; with a command any directory',
+      'a .dsc or .src.rpm by path or URL, a .spec, a directory with debian/, a PKGBUILD or a .spec, or NAME[=VERSION] of the archive; with a command any directory',
     )
     .argument('[command...]', 'after --: what builds the directory, in place of its own packaging')
     .addOption(

@@ -10,7 +10,7 @@ const facts = {
 }
 
 const steps = (packages: readonly string[]) =>
-  toolchainSteps(apt, packages, facts, '/t', { upper: '/c/u', work: '/c/w' })
+  toolchainSteps(apt, packages, facts, ['/t'], { upper: '/c/u', work: '/c/w' })
 
 test('a toolchain is the tree brought up to date, and then its packages', () => {
   const commands = steps(['build-essential', 'fakeroot']).map(({ settings }) =>

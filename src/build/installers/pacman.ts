@@ -1,0 +1,91 @@
+/** pacman in build containers. */
+import { createHash } from 'node:crypto'
+import type { RootFile } from '../prepare-root.ts'
+import { findInTree } from '../tree-path.ts'
+import type { Installer, InstallerCommand } from './installer.ts'
+import { installedPacmanPackages, localDatabase } from './pacman-packages.ts'
+import { databasesOfLayer, databasesOfServers, readPacmanSetup } from './pacman-repositories.ts'
+
+/**
+ * The tree's own configuration, without the user and the filter that pacman 7 has for downloads: they want
+ * what a container may not give. An older one warns of the line, and goes on.
+ */
+const configuration: RootFile = {
+  path: 'etc/tsnspawn-build/pacman.conf',
+  text: '[options]\nDisableSandbox\nInclude = /etc/pacman.conf\n',
+  mode: 0o644,
+}
+
+const cacheDirectory = 'var/cache/pacman/pkg'
+
+const mirrorHint =
+  'check the network and the mirrors of the tree (etc/pacman.conf, etc/pacman.d/mirrorlist)'
+
+/** Any call of pacman as root; the words come after its options. */
+export function pacmanCommand(
+  words: readonly string[],
+  rest: Pick<InstallerCommand, 'id' | 'title' | 'failure'> & Partial<InstallerCommand>,
+): InstallerCommand {
+  const options = ['--config', `/${configuration.path}`, '--cachedir', `/${cacheDirectory}`]
+  const plain = ['--noconfirm', '--noprogressbar', '--color=never']
+  return { hint: mirrorHint, ...rest, command: ['pacman', ...options, ...plain, ...words] }
+}
+
+export const pacman: Installer = {
+  id: 'pacman',
+  version: 1,
+  isIn: (root) =>
+    findInTree(root, 'usr/bin/pacman') !== undefined &&
+    findInTree(root, localDatabase) !== undefined,
+  database: [localDatabase],
+  configuration: [
+    'etc/pacman.conf',
+    ...['', '/hooks', '/gnupg'].map((name) => `etc/pacman.d${name}`),
+  ],
+  rootFiles: [configuration],
+
+  currentIndexes: async (tree, signal) =>
+    databasesOfServers(tree, await readPacmanSetup(tree), signal),
+  layerIndexes: databasesOfLayer,
+
+  refresh: () => [
+    // Also those that are not older than the tree's own: what a layer depends on must be seen in it.
+    pacmanCommand(['-Syy'], {
+      id: 'update',
+      title: 'read package databases',
+      failure: 'DEPENDENCY_INDEX',
+    }),
+    pacmanCommand(['-Su'], {
+      id: 'upgrade',
+      title: 'upgrade the build root',
+      failure: 'DEPENDENCY_INSTALL',
+    }),
+  ],
+
+  install: (packages) =>
+    pacmanCommand(['-S', '--needed', '--asdeps', '--', ...packages], {
+      id: 'install',
+      title: `install ${packages.join(', ')}`,
+      failure: 'DEPENDENCY_INSTALL',
+      verdict: (_status, lines) =>
+        lines.some((line) => /target not found|unable to satisfy|cannot resolve/.test(line))
+          ? {
+              code: 'DEPENDENCY_UNSATISFIABLE',
+              hint: 'name a repository that has it in the etc/pacman.conf of the tree',
+            }
+          : undefined,
+    }),
+
+  installed: installedPacmanPackages,
+
+  downloads: {
+    directory: cacheDirectory,
+    isPackage: (name) => /^[^/]+\.pkg\.tar(\.\w+)?(\.sig)?$/.test(name),
+    // Distributions give the same names to different packages.
+    pool: async (tree) => {
+      const { repositories } = await readPacmanSetup(tree)
+      const digest = createHash('sha256').update(JSON.stringify(repositories)).digest('hex')
+      return `pacman/${digest.slice(0, 12)}`
+    },
+  },
+}
