@@ -113,7 +113,13 @@ export async function runStep(
   const verdict = step.verdict?.(status, buildLog.lastLines(judgedLines))
   const error =
     hit !== undefined
-      ? failure({ ...step, hint: limitHint }, context, limitCodes[hit], `: ${limitWords[hit]}`, status)
+      ? failure(
+          { ...step, hint: limitHint },
+          context,
+          limitCodes[hit],
+          `: ${limitWords[hit]}`,
+          status,
+        )
       : isDiskFull(step, context)
         ? failure({ ...step, hint: fullHint }, context, 'ENOSPC', ': the disk is full', status)
         : failure({ ...step, ...verdict }, context, verdict?.code ?? step.failure, '', status)

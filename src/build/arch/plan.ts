@@ -198,7 +198,7 @@ function settings(
   directory = startDirectory,
 ): Settings {
   const { options, sourceDate, toolVersion } = facts
-  const { packager, environment } = options
+  const { packager, environment, limits } = options
   return builderSettings(facts, {
     root: overlay(layers, writable, id, false),
     command,
@@ -216,6 +216,6 @@ function settings(
       BUILDTOOL: 'tsnspawn-build',
       BUILDTOOLVER: toolVersion,
     },
-    options: { network, environment },
+    options: { network, environment, limits },
   })
 }

@@ -4,11 +4,11 @@
  * nor are repositories.
  */
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { chown, copyFile, link, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { chown, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { hashFile } from '../../hash-file.ts'
+import { linkOrCopy } from '../../link-or-copy.ts'
 import { missing } from '../../read-if-there.ts'
 import { ResultDirectory } from '../results.ts'
 import { sourcesDirectory } from './places.ts'
@@ -105,14 +105,4 @@ function isFileName(name: string): boolean {
 
 function fileName({ algorithm, value }: SourceDigest): string {
   return `${algorithm}-${value}`
-}
-
-async function linkOrCopy(from: string, to: string): Promise<void> {
-  try {
-    await link(from, to)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EXDEV' && code !== 'EPERM' && code !== 'EMLINK') throw error
-    await copyFile(from, to, constants.COPYFILE_FICLONE)
-  }
 }
