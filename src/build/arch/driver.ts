@@ -2,7 +2,7 @@
  * Builds Arch packages from a PKGBUILD: pacman installs what it asks for, makepkg fetches the sources and
  * then builds without a network. A PKGBUILD is a program, so it is only ever read in a container.
  */
-import { chmod, mkdir, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describeError, NspawnError } from '../../errors.ts'
 import { removeTreeGently } from '../../images/remove-tree.ts'
@@ -12,8 +12,8 @@ import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../d
 import { overlay } from '../containers.ts'
 import { fillLayer } from '../fill-layer.ts'
 import { pacman } from '../installers/pacman.ts'
+import { installedPacmanPackages } from '../installers/pacman-packages.ts'
 import { readPacmanSetup } from '../installers/pacman-repositories.ts'
-import type { Writable } from '../layers.ts'
 import type { ResultFile } from '../results.ts'
 import { runBuild } from '../run-build.ts'
 import type { BuildLayer, BuildSession } from '../session.ts'
@@ -117,7 +117,7 @@ class ArchRun implements DriverRun {
     const missing = await this.missing()
     if (missing.length > 0)
       this.layers = [...this.layers, await this.dependencyLayer(this.toolchain, missing)]
-    const packages = await pacman.installed(this.layers.toReversed())
+    const packages = await installedPacmanPackages(this.layers.toReversed())
     session.note({ packages })
     await this.fetchSources()
   }
@@ -151,7 +151,7 @@ class ArchRun implements DriverRun {
     const files = packages.map(({ file }) => file)
     const layer = join(place.directory, 'packages-made')
     await makeResultsLayer(layer, place.results, files)
-    const looking = { layers: [...this.layers, layer], writable: await this.scratch('look') }
+    const looking = { layers: [...this.layers, layer], writable: await session.scratch('look') }
     checkPackages(await session.read(lookStep(this.facts, looking, files), this.subject), packages)
     if (request.options.installCheck) await this.installCheck(layer, files)
     if (request.options.namcap) await this.namcap(layer, files)
@@ -182,7 +182,7 @@ class ArchRun implements DriverRun {
     const { request, place } = session
     const reading = {
       layers: [...layers, place.sources],
-      writable: await this.scratch('inspect'),
+      writable: await session.scratch('inspect'),
     }
     const lines = await session.read(inspectStep(this.facts, reading), this.subject)
     const { architecture } = await readPacmanSetup(request.tree)
@@ -199,7 +199,7 @@ class ArchRun implements DriverRun {
     const { check } = session.request.options
     const wanted = buildDependencies(this.known, { check })
     if (wanted.length === 0) return []
-    const place = { layers, writable: await this.scratch('deptest') }
+    const place = { layers, writable: await session.scratch('deptest') }
     const lines = await session.read(missingStep(this.facts, place, wanted), this.subject)
     return lines.filter((line) => wanted.includes(line))
   }
@@ -243,7 +243,7 @@ class ArchRun implements DriverRun {
       ({ kind, name }) => kind !== 'local' && !lent.has(name) && !beside.has(name),
     )
     const layers = [...this.layers, place.sources]
-    const writable = await this.scratch('fetch')
+    const writable = await session.scratch('fetch')
     const inside = { layers, writable }
     const keys = this.staged?.keys ?? []
     if (keys.length > 0 && sources.some(isSignature))
@@ -261,7 +261,7 @@ class ArchRun implements DriverRun {
     const { session, toolchain } = this
     const layers = [session.request.tree, toolchain?.upper ?? '', made]
     const command = installCheckCommand(files)
-    const root = overlay(layers, await this.scratch(command.id), command.id, false)
+    const root = overlay(layers, await session.scratch(command.id), command.id, false)
     await session.run(installerStep(command, this.facts, root), this.subject)
   }
 
@@ -288,7 +288,7 @@ class ArchRun implements DriverRun {
       })
       const place = {
         layers: [...below, upper, session.place.sources, made],
-        writable: await this.scratch('namcap'),
+        writable: await session.scratch('namcap'),
       }
       const lines = await session.read(namcapStep(this.facts, place, files), this.subject)
       const lint = lines.filter((line) => / [EW]: /.test(line))
@@ -298,17 +298,5 @@ class ArchRun implements DriverRun {
       if (!(error instanceof NspawnError) || error.code === 'CANCELED') throw error
       session.log({ kind: 'warning', text: `namcap did not look: ${describeError(error)}` })
     }
-  }
-
-  /** A directory to write to that is gone after the build. */
-  private async scratch(name: string): Promise<Writable> {
-    const top = join(this.session.place.directory, `scratch-${name}`)
-    const writable = { upper: join(top, 'upper'), work: join(top, 'work') }
-    for (const path of [top, writable.upper, writable.work]) {
-      await mkdir(path)
-      // The topmost layer's own directory is the root of the container: its mode must not depend on umask.
-      await chmod(path, 0o755)
-    }
-    return writable
   }
 }

@@ -2,7 +2,10 @@ import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { pacman } from '../../../../src/build/installers/pacman.ts'
-import { parseEntry } from '../../../../src/build/installers/pacman-packages.ts'
+import {
+  installedPacmanPackages,
+  parseEntry,
+} from '../../../../src/build/installers/pacman-packages.ts'
 import { readPacmanSetup } from '../../../../src/build/installers/pacman-repositories.ts'
 import { temporaryDirectory } from '../../../fixtures/temporary.ts'
 import { serve, type Responder } from '../../../fixtures/web-server.ts'
@@ -130,7 +133,7 @@ test('installed packages are those of all layers', async () => {
     'upper/var/lib/pacman/local/half-1-1/files': '%FILES%\n',
   })
   const layers = ['upper', 'tree', 'nothing'].map((name) => join(work.path, name))
-  expect(await pacman.installed(layers)).toEqual([
+  expect(await installedPacmanPackages(layers)).toEqual([
     { name: 'a', version: '2-1', architecture: 'any' },
     { name: 'b', version: '1-1', architecture: 'any' },
   ])
