@@ -6,9 +6,10 @@
  * Out: what vitest says, each line with its lane; last what was skipped, and one line that counts.
  */
 import { execa } from 'execa'
+import { realpathSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { testDirectory } from '../test/fixtures/debian-tree.ts'
 
 interface Lane {
@@ -32,17 +33,40 @@ const lanes: readonly Lane[] = [
   },
 ]
 
+/** Arguments: the lane's directory, how many paths to keep in sight, these paths, the command. */
 const ownPlaces = `
 set -e
-mkdir -p /run/tsnspawn "$1/run" "$1/tmp" "$1/var-tmp/$(basename "$2")"
-chmod 1777 "$1/tmp" "$1/var-tmp"
-mount --bind "$2" "$1/var-tmp/$(basename "$2")"
-mount --bind "$1/run" /run/tsnspawn
-mount --bind "$1/tmp" /tmp
-[ "$(dirname "$2")" != /var/tmp ] || mount --rbind "$1/var-tmp" /var/tmp
+lane=$1 kept=$2
 shift 2
+mkdir -p /run/tsnspawn "$lane/run" "$lane/tmp" "$lane/var-tmp"
+chmod 1777 "$lane/tmp" "$lane/var-tmp"
+keep() {
+  case $1 in
+    "$2"/*)
+      mkdir -p "$3/\${1#"$2"/}"
+      mount --rbind "$1" "$3/\${1#"$2"/}"
+      ;;
+  esac
+}
+while [ "$kept" -gt 0 ]; do
+  keep "$1" /var/tmp "$lane/var-tmp"
+  keep "$1" /tmp "$lane/tmp"
+  shift
+  kept=$((kept - 1))
+done
+mount --bind "$lane/run" /run/tsnspawn
+mount --rbind "$lane/tmp" /tmp
+mount --rbind "$lane/var-tmp" /var/tmp
 exec "$@"
 `
+
+/** What a lane needs even if it lies in a directory of which it has its own: tests' trees, this repository, Node. */
+const keptPaths = [
+  testDirectory,
+  process.cwd(),
+  realpathSync('node_modules'),
+  dirname(dirname(process.execPath)),
+]
 
 interface Report {
   readonly numPassedTests: number
@@ -66,7 +90,7 @@ async function runLane(lane: Lane, place: string, isolated: boolean): Promise<Re
   const wrapped = isolated
     ? [
         ...['unshare', '--mount', '--propagation', 'private', 'sh', '-c', ownPlaces, 'lane'],
-        ...[join(place, lane.name), testDirectory, ...command],
+        ...[join(place, lane.name), String(keptPaths.length), ...keptPaths, ...command],
       ]
     : command
   const [program = 'npx', ...args] = wrapped
