@@ -348,11 +348,12 @@ describe.skipIf(missing)('create arch', () => {
     using stranger = makeGpgSigner(room.path, 'stranger')
     using expired = makeGpgSigner(room.path, 'expired', 'expired')
     const mirror = await makeRepositories(room, leanSet)
-    for (const keyring of [stranger.keyring, expired.keyring, '/etc/hostname']) {
-      await expect(create(room, { mirror, keyring })).rejects.toMatchObject({
-        code: 'BOOTSTRAP_SIGNATURE',
-      })
-    }
+    for (const [keyring, code] of [
+      [stranger.keyring, 'BOOTSTRAP_SIGNATURE'],
+      [expired.keyring, 'BOOTSTRAP_SIGNATURE'],
+      ['/etc/hostname', 'USAGE'],
+    ] as const)
+      await expect(create(room, { mirror, keyring })).rejects.toMatchObject({ code })
     const byExpired = await makeRepositories(room, leanSet, expired, 'by-expired')
     await expect(create(room, { mirror: byExpired })).rejects.toMatchObject({
       code: 'BOOTSTRAP_SIGNATURE',
@@ -439,7 +440,7 @@ describe.skipIf(missing)('create arch', () => {
     for (const [mirror, code] of [
       [server.origin, 'BOOTSTRAP_SUITE'],
       ['http://127.0.0.1:1', 'BOOTSTRAP_MIRROR'],
-      [join(room.path, 'nowhere'), 'BOOTSTRAP_SUITE'],
+      [join(room.path, 'nowhere'), 'USAGE'],
     ] as const)
       await expect(create(room, { mirror })).rejects.toMatchObject({ code })
   })
