@@ -83,7 +83,8 @@ export async function copyPackages(
 export function checkNames(packages: readonly FoundPackage[], lines: readonly string[]): void {
   const said = lines.flatMap((line) => /^package (\S+)$/.exec(line)?.[1] ?? [])
   for (const [index, { name }] of packages.entries())
-    if (said[index] !== name)
+    // Some source packages leave sources out, and only the name of the file says so.
+    if (said[index] !== name.replace(/\.nosrc\.rpm$/, '.src.rpm'))
       throw bad(`it has the name of another package, ${said[index] ?? 'which has none'}`, name)
 }
 

@@ -4,7 +4,7 @@
  */
 import { chmod, chown, mkdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { NspawnError } from '../../errors.ts'
+import { describeError, NspawnError } from '../../errors.ts'
 import { describeTreeWith } from '../base-tree.ts'
 import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../driver.ts'
 import { overlay } from '../containers.ts'
@@ -41,6 +41,7 @@ import {
   inspectStep,
   requiresStep,
   resultsStep,
+  rpmlintStep,
   signatureStep,
   sourcePackageStep,
   unpackStep,
@@ -60,6 +61,7 @@ import {
   type Requirements,
   type SpecFacts,
 } from './spec-facts.ts'
+import { signatureWords, sourceSignature } from './signature.ts'
 import { failedStage } from './stages.ts'
 import { fetchSources, stageSource, type StagedSource } from './stage-source.ts'
 import { toolchainPackages } from './toolchain.ts'
@@ -190,8 +192,10 @@ class RpmRun implements DriverRun {
     const paths = packages.map(({ name, directory }) => `${directory}/${name}`)
     const lines = await this.session.read(resultsStep(this.plan, looking, paths), this.subject)
     checkNames(packages, lines)
-    if (this.session.request.options.installCheck)
+    const { installCheck, rpmlint } = this.session.request.options
+    if (installCheck)
       await this.installCheck(paths.filter((path) => path.startsWith(packagesDirectory)))
+    if (rpmlint) await this.rpmlint(paths)
     return [await writeInstalled(this.installed, place.results), ...copied]
   }
 
@@ -232,21 +236,15 @@ class RpmRun implements DriverRun {
 
   /** Who vouches for a source package. A key that the tree does not know is no failure, a bad signature is. */
   private tellSignature(lines: readonly string[]): void {
-    const signatures = lines.filter((line) => /signature/i.test(line))
-    if (signatures.some((line) => /: BAD\b/.test(line))) {
+    const signature = sourceSignature(lines)
+    if (signature === 'bad') {
       throw new NspawnError('the signature of the source package does not hold', {
         code: 'SOURCE_SIGNATURE',
         operation: 'rpmkeys -K',
         subject: this.source.origin,
       })
     }
-    const good = signatures.some((line) => /: OK\b/.test(line))
-    const text = good
-      ? 'the source package is signed with a key that the tree trusts'
-      : signatures.length > 0
-        ? 'nobody vouches for the source package: the tree does not have the key that has signed it'
-        : 'nobody vouches for the source package: it is not signed'
-    this.session.log({ kind: 'notice', text })
+    this.session.log({ kind: 'notice', text: signatureWords[signature] })
   }
 
   /** Has rpm read the spec above the layers that there are. */
@@ -390,6 +388,36 @@ class RpmRun implements DriverRun {
     )
     const root = overlay(layers, await this.scratch(), command.id, false)
     await session.run(installerStep(command, this.plan, root), this.subject)
+  }
+
+  /** What it says is told and recorded; whatever happens, the packages stay. */
+  private async rpmlint(paths: readonly string[]): Promise<void> {
+    const { session, installer, toolchain } = this
+    try {
+      const below = [session.request.tree, toolchain?.upper ?? '']
+      const wanted = { requires: ['rpmlint'], conflicts: [] }
+      const key = toolchain?.key === undefined ? undefined : dependencyKey(toolchain.key, wanted)
+      const { upper } = await session.layer({
+        kind: 'rpmlint',
+        key,
+        database: installer.database,
+        fill: async (layer) => {
+          const command = { ...installer.install(['rpmlint']), id: 'install-rpmlint' }
+          const root = overlay(below, layer, command.id, true)
+          await session.run(installerStep(command, this.plan, root), this.subject)
+          return key
+        },
+      })
+      const layers = [...below, upper, session.place.build.upper]
+      const step = rpmlintStep(this.plan, { layers, writable: await this.scratch() }, paths)
+      const lines = await session.read(step, this.subject)
+      const lint = lines.filter((line) => /: [EW]: /.test(line))
+      session.note({ lint })
+      for (const text of lint) session.log({ kind: 'notice', text: `rpmlint: ${text}` })
+    } catch (error) {
+      if (!(error instanceof NspawnError) || error.code === 'CANCELED') throw error
+      session.log({ kind: 'warning', text: `rpmlint did not look: ${describeError(error)}` })
+    }
   }
 
   /** Says which part of the spec has failed. */

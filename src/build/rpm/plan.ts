@@ -29,6 +29,8 @@ export interface RpmBuildOptions extends BuildOptions {
   readonly defines: readonly string[]
   /** Install the results above the toolchain. */
   readonly installCheck: boolean
+  /** Have rpmlint look at the results. */
+  readonly rpmlint: boolean
 }
 
 export interface RpmFacts extends ContainerFacts {
@@ -121,7 +123,7 @@ export function requiresStep(facts: RpmFacts, place: Place, id: string): Step {
 
 /** Makes the source package, with the build dependencies that it has here; `isDynamic()` reads what it prints. */
 export function sourcePackageStep(facts: RpmFacts, place: Place, spec: string): Step {
-  const query = `rpm -qp --nosignature --requires ${sourcePackagesDirectory}/*.src.rpm`
+  const query = `rpm -qp --nosignature --requires ${sourcePackagesDirectory}/*src.rpm`
   return {
     ...rpmbuild(facts, place, 'source-package', ['-bs', '--nodeps'], spec, query),
     title: 'make the source package',
@@ -196,6 +198,16 @@ export function resultsStep(facts: RpmFacts, place: Place, paths: readonly strin
     title: 'check the packages',
     failure: 'BUILD_RESULTS',
     hint: 'what the build has left is no package that rpm can read',
+  }
+}
+
+/** What rpmlint says; it ends with 64 or 66 where it has found faults. */
+export function rpmlintStep(facts: RpmFacts, place: Place, paths: readonly string[]): Step {
+  return {
+    ...offline(facts, place, 'rpmlint', ['rpmlint', ...paths], '/'),
+    title: 'look at the packages with rpmlint',
+    failure: 'BUILD_RESULTS',
+    accept: [64, 66],
   }
 }
 

@@ -13,6 +13,7 @@ interface RpmVerbOptions {
   readonly define?: string[]
   readonly nocheck?: boolean
   readonly installCheck?: boolean
+  readonly rpmlint?: boolean
 }
 
 export const rpmFamily: BuildFamily = {
@@ -26,6 +27,7 @@ export const rpmFamily: BuildFamily = {
     new Option('-D, --define <macro>', 'a macro: "NAME VALUE"; may be repeated').argParser(collect),
     nocheckOption,
     installCheckOption,
+    new Option('--rpmlint', 'look at the packages with rpmlint, which decides nothing'),
   ],
   build: async (common, source, words, given) => {
     const options = given as RpmVerbOptions
@@ -41,6 +43,7 @@ export const rpmFamily: BuildFamily = {
         without: features(options.without ?? []),
         defines: (options.define ?? []).map(macro),
         installCheck: options.installCheck === true,
+        rpmlint: options.rpmlint === true,
       },
     })
   },

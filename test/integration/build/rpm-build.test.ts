@@ -2,7 +2,7 @@
 import { execa } from 'execa'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -10,6 +10,7 @@ import { buildRpm, type RpmBuild } from '../../../src/build/rpm/driver.ts'
 import { readRpmSource, type RpmSource } from '../../../src/build/rpm/source-argument.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'
+import { makeGpgSigner } from '../../fixtures/gpg-signer.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
 import { buildNeeds, lacks } from '../../fixtures/requires.ts'
@@ -52,6 +53,7 @@ function builds(manager: RpmManager) {
         without: [],
         defines: [],
         installCheck: false,
+        rpmlint: false,
         ...options,
       },
     })
@@ -276,6 +278,19 @@ describe.skipIf(missing)('an rpm build', { timeout: 300_000 }, () => {
     }
   })
 
+  test("finds sources in rpmbuild's own layout of directories", async () => {
+    await using work = await temporaryDirectory()
+    const path = await makeSpecDirectory(work.path, {
+      name: 'SPECS',
+      tags: ['Source0: given.txt'],
+      build: ['cat %{SOURCE0} >> facts'],
+    })
+    await mkdir(join(work.path, 'SOURCES'))
+    await writeFile(join(work.path, 'SOURCES/given.txt'), 'given\n')
+    await build(work.path, { kind: 'spec', path })
+    expect(await facts(work.path, 'SPECS-1.0-1.noarch.rpm')).toBe('built\ngiven')
+  })
+
   test('does not follow links beside the spec', async () => {
     await using work = await temporaryDirectory()
     const path = await makeSpecDirectory(work.path, { tags: ['Source0: secret'] })
@@ -344,6 +359,39 @@ describe.skipIf(missing)('an rpm build', { timeout: 300_000 }, () => {
       buildSpec(work.path, { tags: ['Requires: nobody-has-this'] }, installCheck),
     )
     expect(error.code).toBe('DEPENDENCY_UNSATISFIABLE')
+  })
+
+  test('says what rpmlint thinks of the packages, and keeps them', async () => {
+    await using work = await temporaryDirectory()
+    const { files, record } = await buildSpec(work.path, {}, { options: { rpmlint: true } })
+    expect(record.lint).toEqual([
+      'tiny-1.0-1.src.rpm: W: no-documentation',
+      'tiny-1.0-1.noarch.rpm: W: no-documentation',
+    ])
+    expect(names(files)).toContain('tiny-1.0-1.noarch.rpm')
+  })
+
+  test('tells who has signed a source package', async () => {
+    await using work = await temporaryDirectory()
+    const { files } = await buildSpec(work.path, {
+      tags: ['Source0: given', 'NoSource: 0'],
+      files: { given: '' },
+    })
+    expect(names(files)).toContain('tiny-1.0-1.nosrc.rpm')
+    const plain = await buildSpec(work.path, {})
+    const path = plain.files.find((one) => one.endsWith('.src.rpm'))!
+    const notices = async () => {
+      const events: LogEvent[] = []
+      const log = (event: LogEvent) => void events.push(event)
+      await build(join(work.path, 'again'), { kind: 'package-file', path }, { log })
+      return events.flatMap((event) => (event.kind === 'notice' ? [event.text] : [])).join()
+    }
+    expect(await notices()).toContain('it is not signed')
+    using signer = makeGpgSigner(work.path, 'somebody')
+    const macros = [`_gpg_name ${signer.user}`, `_gpg_path ${signer.home}`, '__gpg /usr/bin/gpg']
+    const definitions = macros.flatMap((macro) => ['--define', macro])
+    await execa('rpmsign', [...definitions, '--addsign', path], { env: { HOME: signer.home } })
+    expect(await notices()).toContain('does not have the key')
   })
 
   test('leaves nothing when it is given up', async () => {

@@ -18,6 +18,7 @@ const options: RpmBuildOptions = {
   without: [],
   defines: [],
   installCheck: false,
+  rpmlint: false,
 }
 const facts = (change: Partial<RpmBuildOptions> = {}): RpmFacts => ({
   machine: 'build-1',
