@@ -82,7 +82,10 @@ export async function currentRpmIndexes(
   }
 }
 
-/** The same of the indexes that a package manager has put below `directory` of a layer. */
+/**
+ * The same of the indexes that a package manager has put below `directory` of a layer. With a metalink what that
+ * said counts: the mirror that was taken may have lagged behind, and would be taken for a change else.
+ */
 export async function cachedRpmIndexes(
   upper: string,
   directory: string,
@@ -90,7 +93,9 @@ export async function cachedRpmIndexes(
   const digests: string[] = []
   for (const name of await listTreeDirectory(upper, directory)) {
     const found = findInTree(upper, `${directory}/${name}/repodata/repomd.xml`)
-    if (found !== undefined) digests.push(sha256(await readFile(found)))
+    if (found === undefined) continue
+    const metalink = await readTreeFile(upper, `${directory}/${name}/metalink.xml`)
+    digests.push(metalinkDigest(metalink ?? '') ?? sha256(await readFile(found)))
   }
   return digests.length === 0 ? undefined : digests.toSorted()
 }

@@ -14,6 +14,9 @@ import { serve } from '../../../fixtures/web-server.ts'
 const places = { directories: ['etc/repos'], files: [], variables: ['etc/vars'] }
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
+const [hash, old] = ['a'.repeat(64), 'b'.repeat(64)]
+const metalink = `<metalink><file name="repomd.xml"><mm0:alternates><hash type="sha256">${old}</hash></mm0:alternates><verification><hash type="md5">1</hash><hash type="sha256">${hash}</hash></verification></file></metalink>`
+
 async function write(root: string, files: Readonly<Record<string, string>>): Promise<void> {
   for (const [name, text] of Object.entries(files)) {
     await mkdir(dirname(join(root, name)), { recursive: true })
@@ -52,9 +55,6 @@ test('enabled repositories are read, with the variables of the tree', async () =
 
 test('what repositories have now is known by server, list of mirrors, metalink and file of the tree', async () => {
   await using work = await temporaryDirectory()
-  const hash = 'a'.repeat(64)
-  const old = 'b'.repeat(64)
-  const metalink = `<metalink><file name="repomd.xml"><mm0:alternates><hash type="sha256">${old}</hash></mm0:alternates><verification><hash type="md5">1</hash><hash type="sha256">${hash}</hash></verification></file></metalink>`
   await using server = await serve({ '/web/repodata/repomd.xml': 'web', '/metalink': metalink })
   const { origin } = server
   await using lists = await serve({ '/list': `# mirrors\n${origin}/web/\n` })
@@ -93,7 +93,11 @@ test('a layer has the indexes that were read into it', async () => {
   await write(work.path, {
     'cache/a-1/repodata/repomd.xml': 'a',
     'cache/b-2/repodata/repomd.xml': 'b',
+    'cache/c-3/repodata/repomd.xml': 'of a mirror that lags behind',
+    'cache/c-3/metalink.xml': metalink,
     'cache/log': '',
   })
-  expect(await cachedRpmIndexes(work.path, 'cache')).toEqual([sha256('a'), sha256('b')].toSorted())
+  expect(await cachedRpmIndexes(work.path, 'cache')).toEqual(
+    [sha256('a'), sha256('b'), hash].toSorted(),
+  )
 })
