@@ -4,7 +4,7 @@
  * own, and is moved from there when they have ended.
  */
 import { lstat, readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { linkFromPool, returnToPool } from '../bootstrap/package-cache.ts'
 import { removeTreeGently } from '../images/remove-tree.ts'
 import { missing } from '../read-if-there.ts'
@@ -14,7 +14,10 @@ import { findInTree } from './tree-path.ts'
 export interface Downloads {
   /** Where it puts packages, relative to the root. */
   readonly directory: string
-  isPackage(name: string): boolean
+  /** @param path relative to the directory */
+  isPackage(path: string): boolean
+  /** Other things lie there too, which stay. */
+  readonly shared?: true
   /** The name of the pool that builds above `tree` share, relative to all pools. */
   pool(tree: string): Promise<string>
 }
@@ -40,7 +43,7 @@ export interface LentPackages {
  * @param layer absolute; a directory that may be there already, with packages of the same pool
  */
 export async function lendPackages(
-  { directory, isPackage }: Downloads,
+  { directory, isPackage, shared }: Downloads,
   pool: string,
   layer: string,
 ): Promise<LentPackages> {
@@ -66,7 +69,11 @@ export async function lendPackages(
       const facts = place === undefined ? undefined : await lstat(place).catch(missing)
       if (place === undefined || facts?.isDirectory() !== true) return
       await returnToPool(pool, place, isPackage)
-      await removeTreeGently(place)
+      if (shared !== true) return removeTreeGently(place)
+      for (const entry of await readdir(place, { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name)
+        if (entry.isFile() && isPackage(relative(place, path))) await rm(path)
+      }
     },
   }
 }

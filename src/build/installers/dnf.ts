@@ -1,7 +1,7 @@
 /** dnf, 4 and 5, in build containers, as mock calls it. */
 import { findInTree } from '../tree-path.ts'
 import type { InstallerCommand } from './installer.ts'
-import { cacheDirectory, type RpmInstaller } from './rpm-installer.ts'
+import { cacheDirectory, rpmDownloads, type RpmInstaller } from './rpm-installer.ts'
 import { installedRpmPackages, rpmDatabase } from './rpm-packages.ts'
 import { cachedRpmIndexes, currentRpmIndexes, type RepositoryPlaces } from './rpm-repositories.ts'
 
@@ -24,6 +24,7 @@ const mirrorHint = 'check the network and the repositories of the tree (etc/yum.
 const common = [
   '-y',
   '--setopt=install_weak_deps=False',
+  '--setopt=keepcache=True',
   // Else dnf goes on without a repository that cannot be reached, and succeeds.
   '--setopt=*.skip_if_unavailable=False',
 ]
@@ -85,6 +86,7 @@ function installerFor(program: 'dnf' | 'dnf5'): RpmInstaller {
         rest,
       ),
     installed: (_layers, ask) => installedRpmPackages(ask),
+    downloads: rpmDownloads(places),
   }
 }
 

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { findInTree } from '../tree-path.ts'
 import type { InstallerCommand } from './installer.ts'
-import { cacheDirectory, type RpmInstaller } from './rpm-installer.ts'
+import { cacheDirectory, rpmDownloads, type RpmInstaller } from './rpm-installer.ts'
 import { installedRpmPackages, rpmDatabase } from './rpm-packages.ts'
 import { cachedRpmIndexes, currentRpmIndexes, type RepositoryPlaces } from './rpm-repositories.ts'
 
@@ -46,6 +46,12 @@ export const zypper: RpmInstaller = {
   currentIndexes: (tree, signal) => currentRpmIndexes(tree, places, signal),
   layerIndexes: (upper) => cachedRpmIndexes(upper, `${cacheDirectory}/raw`),
   refresh: () => [
+    // There is no option for all at once.
+    call(['modifyrepo', '--all', '--keep-packages'], {
+      id: 'keep',
+      title: 'keep fetched packages',
+      failure: 'DEPENDENCY_INDEX',
+    }),
     call(['refresh', '--force'], {
       id: 'update',
       title: 'read package indexes',
@@ -78,6 +84,7 @@ export const zypper: RpmInstaller = {
       rest,
     ),
   installed: (_layers, ask) => installedRpmPackages(ask),
+  downloads: rpmDownloads(places),
 }
 
 function repositoryFiles(directory: string | undefined): readonly string[] {

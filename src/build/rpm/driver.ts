@@ -2,21 +2,19 @@
  * Builds rpm packages as mock does: the tree's own package manager installs what the spec asks for,
  * rpmbuild builds, and what it leaves are the packages.
  */
-import { chmod, chown, mkdir, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { describeError, NspawnError } from '../../errors.ts'
+import { basename } from 'node:path'
+import { NspawnError } from '../../errors.ts'
 import { describeTreeWith } from '../base-tree.ts'
 import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../driver.ts'
-import { overlay } from '../containers.ts'
 import { dnf, dnf5 } from '../installers/dnf.ts'
 import type { IndexIdentity, InstalledPackage } from '../installers/installer.ts'
 import type { RpmInstaller } from '../installers/rpm-installer.ts'
 import { zypper } from '../installers/zypper.ts'
-import { buildUserId } from '../places.ts'
 import type { ResultFile } from '../results.ts'
 import { runBuild } from '../run-build.ts'
 import type { BuildLayer, BuildSession } from '../session.ts'
-import { askAbove, containerFacts, installerStep, provideToolchain } from '../toolchain-layer.ts'
+import { askAbove, containerFacts, provideToolchain } from '../toolchain-layer.ts'
+import { commonLayers, type BuildRoot } from './build-root.ts'
 import {
   checkNames,
   copyPackages,
@@ -25,23 +23,15 @@ import {
   findSpec,
   writeInstalled,
 } from './collect.ts'
-import { dependencyKey } from './layer-keys.ts'
-import {
-  homeDirectory,
-  packagesDirectory,
-  requiresDirectory,
-  requiresPackage,
-  requiresPackageName,
-  specsDirectory,
-} from './places.ts'
+import { provideDependencies } from './dependency-layer.ts'
+import { askRpmlint, checkInstallation } from './look-at-results.ts'
+import { homeDirectory, packagesDirectory, specsDirectory } from './places.ts'
 import {
   buildStep,
   generatedStep,
   generateStep,
   inspectStep,
-  requiresStep,
   resultsStep,
-  rpmlintStep,
   signatureStep,
   sourcePackageStep,
   unpackStep,
@@ -50,10 +40,11 @@ import {
   type RpmBuildOptions,
   type RpmFacts,
 } from './plan.ts'
-import { requiresSpec } from './requires-package.ts'
+import { signatureWords, sourceSignature } from './signature.ts'
 import type { RpmSource } from './source-argument.ts'
 import {
   isDynamic,
+  isNothing,
   joinRequirements,
   parseRequirements,
   parseSpecFacts,
@@ -61,7 +52,6 @@ import {
   type Requirements,
   type SpecFacts,
 } from './spec-facts.ts'
-import { signatureWords, sourceSignature } from './signature.ts'
 import { failedStage } from './stages.ts'
 import { fetchSources, stageSource, type StagedSource } from './stage-source.ts'
 import { toolchainPackages } from './toolchain.ts'
@@ -118,6 +108,7 @@ class RpmRun implements DriverRun {
   private layers: readonly string[] = []
   private installed: readonly InstalledPackage[] = []
   private scratches = 0
+  private installations = 0
 
   constructor(session: BuildSession<RpmBuild>) {
     this.session = session
@@ -193,14 +184,20 @@ class RpmRun implements DriverRun {
     const lines = await this.session.read(resultsStep(this.plan, looking, paths), this.subject)
     checkNames(packages, lines)
     const { installCheck, rpmlint } = this.session.request.options
-    if (installCheck)
-      await this.installCheck(paths.filter((path) => path.startsWith(packagesDirectory)))
-    if (rpmlint) await this.rpmlint(paths)
+    const installable = paths.filter((path) => path.startsWith(packagesDirectory))
+    if (installCheck) await checkInstallation(this.root, upper, installable)
+    if (rpmlint) await askRpmlint(this.root, upper, paths)
     return [await writeInstalled(this.installed, place.results), ...copied]
   }
 
   private get plan(): RpmFacts {
     return { ...containerFacts(this.session), options: this.session.request.options }
+  }
+
+  private get root(): BuildRoot {
+    const { session, installer, toolchain, subject, plan } = this
+    if (toolchain === undefined) throw new Error('there is no toolchain')
+    return { session, installer, tree: session.request.tree, toolchain, subject, plan }
   }
 
   private get known(): SpecFacts {
@@ -297,64 +294,10 @@ class RpmRun implements DriverRun {
     throw unsettled(this.subject)
   }
 
-  /** Finds or makes the layer with these dependencies, in place of the one before. */
+  /** Puts the layer with these dependencies in place of the one before. */
   private async install(wanted: Requirements): Promise<void> {
-    const { session, installer, toolchain } = this
-    const { tree } = session.request
-    if (toolchain === undefined) throw new Error('there is no toolchain')
-    const below = [tree, toolchain.upper]
-    this.layers = below
-    if (isNothing(wanted)) return
-    const key = toolchain.key === undefined ? undefined : dependencyKey(toolchain.key, wanted)
-    const { upper } = await session.layer({
-      kind: 'dependencies',
-      key,
-      database: installer.database,
-      fill: async (layer) => {
-        const required = await this.requiresPackage(wanted, below)
-        const id = `dependencies-${this.scratches}`
-        const command = installer.installFiles(
-          [requiresPackage],
-          { fileLists: wanted.requires.some((one) => one.startsWith('/')) },
-          {
-            id,
-            title: 'install build dependencies',
-            failure: 'DEPENDENCY_UNSATISFIABLE',
-            hint: 'build in a tree of a release that has these packages, or add the repository that has them to the tree',
-          },
-        )
-        const root = overlay([...below, required], layer, id, false)
-        await session.run(installerStep(command, this.plan, root), this.subject)
-        const erase = {
-          id: `${id}-done`,
-          title: 'forget the list of dependencies',
-          command: ['rpm', '-e', requiresPackageName],
-          failure: 'DEPENDENCY_INSTALL',
-          hint: 'the package database of the tree is damaged',
-        } as const
-        const end = overlay(below, layer, erase.id, true)
-        await session.run(installerStep(erase, this.plan, end), this.subject)
-        return key
-      },
-    })
-    this.layers = [...below, upper]
-  }
-
-  /** A layer with the package that requires them. */
-  private async requiresPackage(wanted: Requirements, below: readonly string[]): Promise<string> {
-    const writable = await this.scratch()
-    const directory = join(writable.upper, requiresDirectory)
-    await mkdir(directory, { recursive: true })
-    await chmod(dirname(directory), 0o755)
-    await chmod(directory, 0o755)
-    await chown(directory, buildUserId, buildUserId)
-    const path = join(directory, 'requires.spec')
-    await writeFile(path, requiresSpec(wanted))
-    await chmod(path, 0o644)
-    const place = { layers: below, writable }
-    const step = requiresStep(this.plan, place, `requires-${this.scratches}`)
-    await this.session.run(step, this.subject)
-    return writable.upper
+    const layer = await provideDependencies(this.root, wanted, String(++this.installations))
+    this.layers = [...commonLayers(this.root), ...(layer === undefined ? [] : [layer.upper])]
   }
 
   /** Fetches what the spec names and nobody has given, before the build has no network. */
@@ -370,54 +313,6 @@ class RpmRun implements DriverRun {
     session.note({
       source: { name, version, origin, form, files: [...files, ...fetched], sources },
     })
-  }
-
-  /** Installs the packages above the toolchain, where nothing else is that the build has had. */
-  private async installCheck(paths: readonly string[]): Promise<void> {
-    const { session, toolchain } = this
-    const layers = [session.request.tree, toolchain?.upper ?? '', session.place.build.upper]
-    const command = this.installer.installFiles(
-      paths,
-      { fileLists: true },
-      {
-        id: 'install-check',
-        title: 'install the packages',
-        failure: 'DEPENDENCY_UNSATISFIABLE',
-        hint: 'the packages were built, and need something that the repositories of the tree do not have',
-      },
-    )
-    const root = overlay(layers, await this.scratch(), command.id, false)
-    await session.run(installerStep(command, this.plan, root), this.subject)
-  }
-
-  /** What it says is told and recorded; whatever happens, the packages stay. */
-  private async rpmlint(paths: readonly string[]): Promise<void> {
-    const { session, installer, toolchain } = this
-    try {
-      const below = [session.request.tree, toolchain?.upper ?? '']
-      const wanted = { requires: ['rpmlint'], conflicts: [] }
-      const key = toolchain?.key === undefined ? undefined : dependencyKey(toolchain.key, wanted)
-      const { upper } = await session.layer({
-        kind: 'rpmlint',
-        key,
-        database: installer.database,
-        fill: async (layer) => {
-          const command = { ...installer.install(['rpmlint']), id: 'install-rpmlint' }
-          const root = overlay(below, layer, command.id, true)
-          await session.run(installerStep(command, this.plan, root), this.subject)
-          return key
-        },
-      })
-      const layers = [...below, upper, session.place.build.upper]
-      const step = rpmlintStep(this.plan, { layers, writable: await this.scratch() }, paths)
-      const lines = await session.read(step, this.subject)
-      const lint = lines.filter((line) => /: [EW]: /.test(line))
-      session.note({ lint })
-      for (const text of lint) session.log({ kind: 'notice', text: `rpmlint: ${text}` })
-    } catch (error) {
-      if (!(error instanceof NspawnError) || error.code === 'CANCELED') throw error
-      session.log({ kind: 'warning', text: `rpmlint did not look: ${describeError(error)}` })
-    }
   }
 
   /** Says which part of the spec has failed. */
@@ -438,10 +333,6 @@ class RpmRun implements DriverRun {
     this.scratches++
     return this.session.scratch(String(this.scratches))
   }
-}
-
-function isNothing({ requires, conflicts }: Requirements): boolean {
-  return requires.length === 0 && conflicts.length === 0
 }
 
 function unsettled({ name }: Subject): NspawnError {

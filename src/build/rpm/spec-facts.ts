@@ -91,6 +91,10 @@ export function joinRequirements(one: Requirements, other: Requirements): Requir
   }
 }
 
+export function isNothing({ requires, conflicts }: Requirements): boolean {
+  return requires.length === 0 && conflicts.length === 0
+}
+
 export function sameRequirements(one: Requirements, other: Requirements): boolean {
   return JSON.stringify(one) === JSON.stringify(other)
 }

@@ -2,7 +2,7 @@
 import { execa } from 'execa'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -14,8 +14,8 @@ import { makeGpgSigner } from '../../fixtures/gpg-signer.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
 import { buildNeeds, lacks } from '../../fixtures/requires.ts'
-import { rpmBuildTree, type RpmManager } from '../../fixtures/rpm-build-tree.ts'
-import { rpmMirrorNeeds } from '../../fixtures/rpm-repository.ts'
+import { repositoryFile, rpmBuildTree, type RpmManager } from '../../fixtures/rpm-build-tree.ts'
+import { filesBelow, rpmMirrorNeeds } from '../../fixtures/rpm-repository.ts'
 import { factsPath, makeSpecDirectory, type SpecFixture } from '../../fixtures/spec-directory.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 import { serve } from '../../fixtures/web-server.ts'
@@ -168,6 +168,31 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
         'build.json',
         'build.log',
       ])
+    })
+
+    test('fetches packages once, also for builds without layers', async () => {
+      await using work = await temporaryDirectory()
+      const tree = join(work.path, 'tree')
+      await execa('cp', ['-a', '--link', '--', shared.tree, tree])
+      await using server = await serve(filesBelow(join(tree, 'srv/repo')))
+      const path = join(tree, repositoryFile(manager))
+      const text = await readFile(path, 'utf8')
+      await rm(path)
+      await writeFile(path, text.replace('file:///srv/repo', server.origin))
+      const fetched = async () => {
+        server.requests.splice(0)
+        const fixture = {
+          tags: ['BuildRequires: greeting'],
+          build: ['test -e /usr/share/greeting'],
+        }
+        await buildSpec(work.path, fixture, { tree, fresh: true })
+        return server.requests.flatMap(({ url = '' }) => (url.endsWith('.rpm') ? [url] : []))
+      }
+      expect((await fetched()).toSorted()).toEqual([
+        '/greeting-2.0.noarch.rpm',
+        '/tiny-toolchain-1.0.noarch.rpm',
+      ])
+      expect(await fetched()).toEqual([])
     })
 
     test('installs what the spec asks for when it has been prepared, until it asks for nothing more', async () => {
