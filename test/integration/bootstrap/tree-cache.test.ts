@@ -80,7 +80,7 @@ async function create(
   const status = await readFile(join(tree.path, 'var/lib/dpkg/status'), 'utf8')
   return {
     version: /^Package: tool\n(?:.+\n)*?Version: (.*)$/m.exec(status)![1]!,
-    copied: events.some(({ kind }) => kind === 'notice'),
+    copied: events.some((event) => event.kind === 'notice' && event.text.includes('made before')),
   }
 }
 
