@@ -70,6 +70,11 @@ function builds(manager: RpmManager) {
   return { shared, build, buildSpec }
 }
 
+const poolFiles = async (pool: string, name: string): Promise<readonly string[]> =>
+  (await readdir(pool, { recursive: true }))
+    .filter((path) => basename(path) === name)
+    .map((path) => join(pool, path))
+
 const failureOf = async (result: Promise<unknown>): Promise<NspawnError> =>
   result.then(
     () => Promise.reject(new Error('the build succeeded')),
@@ -173,6 +178,7 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
     test('fetches packages once, also for builds without layers', async () => {
       await using work = await temporaryDirectory()
       const tree = join(work.path, 'tree')
+      const stateDirectory = join(work.path, 'state')
       await execa('cp', ['-a', '--link', '--', shared.tree, tree])
       await using server = await serve(filesBelow(join(tree, 'srv/repo')))
       const path = join(tree, repositoryFile(manager))
@@ -185,13 +191,19 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
           tags: ['BuildRequires: greeting'],
           build: ['test -e /usr/share/greeting'],
         }
-        await buildSpec(work.path, fixture, { tree, fresh: true })
+        await buildSpec(work.path, fixture, { tree, fresh: true, stateDirectory })
         return server.requests.flatMap(({ url = '' }) => (url.endsWith('.rpm') ? [url] : []))
       }
       expect((await fetched()).toSorted()).toEqual([
         '/greeting-2.0.noarch.rpm',
         '/tiny-toolchain-1.0.noarch.rpm',
       ])
+      expect(await fetched()).toEqual([])
+      // One that was damaged meanwhile, or put there by somebody, is not taken.
+      const [name] = await poolFiles(join(stateDirectory, 'cache/rpm'), 'greeting-2.0.noarch.rpm')
+      const bytes = await readFile(name!)
+      await writeFile(name!, bytes.fill(0, bytes.length / 2))
+      expect(await fetched()).toEqual(['/greeting-2.0.noarch.rpm'])
       expect(await fetched()).toEqual([])
     })
 
