@@ -102,12 +102,18 @@ export function verifyStep(facts: ArchFacts, place: Place, fetching: boolean): S
 
 /**
  * Builds. There is no `--nodeps`: makepkg's own look at the dependencies proves that they were all named.
- * The digests have been checked when the sources were fetched.
+ *
+ * @param wishes `sourcesChecked`: when the sources were fetched, so that they need not be once more
  */
-export function buildStep(facts: ArchFacts, place: Place): Step {
+export function buildStep(
+  facts: ArchFacts,
+  place: Place,
+  { sourcesChecked }: { readonly sourcesChecked: boolean },
+): Step {
   const { check, network } = facts.options
   const command = [
-    ...['makepkg', '--noconfirm', '--log', '--holdver', '--skipinteg', '--nosign', '-f'],
+    ...['makepkg', '--noconfirm', '--log', '--holdver', '--nosign', '-f'],
+    ...(sourcesChecked ? ['--skipinteg'] : []),
     ...(check ? [] : ['--nocheck']),
   ]
   return {

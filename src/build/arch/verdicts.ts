@@ -47,6 +47,10 @@ const byWords: readonly (readonly [RegExp, Verdict])[] = [
     { code: 'SOURCE_FETCH', hint: retryHint },
   ],
   [
+    /Failed to extract/,
+    { code: 'SOURCE_UNPACK', hint: 'the archive is broken: get it again, or tell its maintainer' },
+  ],
+  [
     /was not found in the build directory and is not a URL|Unable to find source file/,
     { code: 'SOURCE_INVALID', hint: 'put the file that is missing beside the PKGBUILD' },
   ],
@@ -58,7 +62,7 @@ export function judgeSources(status: number, lines: readonly string[]): Verdict 
   return found?.[1] ?? byStatus[status]
 }
 
-/** A failure of a build; the package's own functions may say anything, so that only the status counts. */
-export function judgeBuild(status: number): Verdict | undefined {
-  return byStatus[status]
+/** A failure of a build. The package's own functions may say anything; but when they fail, the status is another. */
+export function judgeBuild(status: number, lines: readonly string[]): Verdict | undefined {
+  return status === 1 ? judgeSources(status, lines) : byStatus[status]
 }

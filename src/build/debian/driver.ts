@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
+import { AnswerCache } from '../answer-cache.ts'
 import { describeTreeWith } from '../base-tree.ts'
 import type { BuildRequest, Driver, DriverRun, Subject } from '../driver.ts'
 import { apt } from '../installers/apt.ts'
@@ -15,7 +16,6 @@ import type { BuildSession } from '../session.ts'
 import { containerFacts, provideToolchain, readOnlyLayer } from '../toolchain-layer.ts'
 import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
-import { IndexCache } from './index-cache.ts'
 import { dependencyKey } from './layer-keys.ts'
 import { homeDirectory } from './places.ts'
 import {
@@ -135,7 +135,7 @@ class DebianRun implements DriverRun {
   private async stage(): Promise<void> {
     const { request, place, signal, log } = this.session
     const { tree, source, signature: policy, stateDirectory, options } = request
-    const cache = new IndexCache(join(stateDirectory, 'cache/sources'))
+    const cache = new AnswerCache(join(stateDirectory, 'cache/sources'))
     const layer = place.sources
     this.source = await stageSource({ source, tree, layer, policy, cache, signal, log })
     const { control, origin, form, files, treeSha256, signature } = this.source

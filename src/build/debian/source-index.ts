@@ -11,7 +11,7 @@ import { silent, type LogSink } from '../../log.ts'
 import { withoutSecrets } from '../../transfer/url.ts'
 import type { AptSuite } from '../installers/apt-sources.ts'
 import { listedFiles, type ListedFile } from './file-list.ts'
-import type { IndexCache } from './index-cache.ts'
+import type { AnswerCache } from '../answer-cache.ts'
 
 export interface FoundSource {
   readonly name: string
@@ -31,7 +31,7 @@ export interface SourceSearch {
   /** Only this version; default the newest. */
   readonly version?: string | undefined
   readonly suites: readonly AptSuite[]
-  readonly cache?: IndexCache | undefined
+  readonly cache?: AnswerCache | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
 }

@@ -12,7 +12,7 @@ import { besideUrl, urlFileName, withoutSecrets } from '../../transfer/url.ts'
 import { copySourceTree } from '../copy-source-tree.ts'
 import { readAptSuites } from '../installers/apt-sources.ts'
 import { checkDscSignature, type DscSignature, type SignaturePolicy } from './dsc-signature.ts'
-import type { IndexCache } from './index-cache.ts'
+import type { AnswerCache } from '../answer-cache.ts'
 import { isPlainName, type ListedFile } from './file-list.ts'
 import { buildUserId } from '../places.ts'
 import { buildDirectory, sourceDirectory } from './places.ts'
@@ -51,7 +51,7 @@ export interface StageRequest {
   readonly layer: string
   readonly policy: SignaturePolicy
   /** Where lookups by name are remembered. */
-  readonly cache?: IndexCache | undefined
+  readonly cache?: AnswerCache | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
 }

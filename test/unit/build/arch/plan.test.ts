@@ -31,6 +31,7 @@ const facts: ArchFacts = {
   },
 }
 const place = { layers: ['/t', '/c/u', '/s'], writable: { upper: '/b/u', work: '/b/w' } }
+const checked = { sourcesChecked: true }
 const withOptions = (options: Partial<ArchFacts['options']>): ArchFacts => ({
   ...facts,
   options: { ...facts.options, ...options },
@@ -43,7 +44,7 @@ describe('every step', () => {
     inspectStep(facts, place),
     missingStep(facts, place, ['x']),
     verifyStep(facts, place, false),
-    buildStep(facts, place),
+    buildStep(facts, place, checked),
     sourcePackageStep(facts, place),
     namcapStep(facts, place, ['x.pkg.tar.zst']),
   ])('that runs what others wrote is the build user’s, without a network: $id', ({ settings }) => {
@@ -55,22 +56,24 @@ describe('every step', () => {
     const fetching = verifyStep(facts, place, true)
     expect(fetching.settings).toMatchObject({ user: 'builder', privateNetwork: false })
     expect(variables(fetching)['http_proxy']).toBe('http://proxy:3128')
-    expect(variables(buildStep(facts, place))).not.toHaveProperty('http_proxy')
-    const online = buildStep(withOptions({ network: 'host' }), place)
+    expect(variables(buildStep(facts, place, checked))).not.toHaveProperty('http_proxy')
+    const online = buildStep(withOptions({ network: 'host' }), place, checked)
     expect(online.settings.privateNetwork).toBe(false)
   })
 })
 
 test('makepkg looks at the dependencies itself, and at no digest a second time', () => {
-  expect(buildStep(facts, place).settings.command.join(' ')).toBe(
-    'makepkg --noconfirm --log --holdver --skipinteg --nosign -f',
+  expect(buildStep(facts, place, checked).settings.command.join(' ')).toBe(
+    'makepkg --noconfirm --log --holdver --nosign -f --skipinteg',
   )
-  const unchecked = buildStep(withOptions({ check: false }), place).settings.command
+  const atHand = buildStep(facts, place, { sourcesChecked: false }).settings.command
+  expect(atHand).not.toContain('--skipinteg')
+  const unchecked = buildStep(withOptions({ check: false }), place, checked).settings.command
   expect(unchecked.at(-1)).toBe('--nocheck')
 })
 
 test('the environment has makepkg’s places, date and tool, and what was asked for wins', () => {
-  expect(variables(buildStep(facts, place))).toMatchObject({
+  expect(variables(buildStep(facts, place, checked))).toMatchObject({
     HOME: '/build',
     BUILDDIR: '/build',
     SRCDEST: '/srcdest',
@@ -81,9 +84,9 @@ test('the environment has makepkg’s places, date and tool, and what was asked 
     BUILDTOOL: 'tsnspawn-build',
     BUILDTOOLVER: '9.9',
   })
-  expect(variables(buildStep(facts, place))).not.toHaveProperty('PACKAGER')
+  expect(variables(buildStep(facts, place, checked))).not.toHaveProperty('PACKAGER')
   const asked = withOptions({ packager: 'Ann', environment: { SOURCE_DATE_EPOCH: '1' } })
-  expect(variables(buildStep(asked, place))).toMatchObject({
+  expect(variables(buildStep(asked, place, checked))).toMatchObject({
     PACKAGER: 'Ann',
     SOURCE_DATE_EPOCH: '1',
   })
@@ -108,13 +111,14 @@ test('a dependency layer is known by what is below and what is in it, in whateve
 
 describe('a failure of makepkg', () => {
   test.each([
+    [1, 'SOURCE_FETCH'],
     [4, undefined],
     [5, undefined],
     [8, 'DEPENDENCY_UNSATISFIABLE'],
     [12, 'SOURCE_INVALID'],
     [15, 'DEPENDENCY_UNSATISFIABLE'],
   ])('with status %i has the class of its cause', (status, code) => {
-    expect(judgeBuild(status)?.code).toBe(code)
+    expect(judgeBuild(status, ['==> ERROR: Failure while downloading x'])?.code).toBe(code)
   })
 
   test.each([

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { IndexCache } from '../../../../src/build/debian/index-cache.ts'
+import { AnswerCache } from '../../../../src/build/answer-cache.ts'
 import { describeError } from '../../../../src/errors.ts'
 import { findSource } from '../../../../src/build/debian/source-index.ts'
 import { serve } from '../../../fixtures/web-server.ts'
@@ -78,7 +78,7 @@ test('an unknown name says where it was looked for', async () => {
 })
 
 test('an index is read once for each name, and again when it is another one', async () => {
-  const cache = new IndexCache(join(directory, 'cache'))
+  const cache = new AnswerCache(join(directory, 'cache'))
   const suiteAt = (origin: string) => [
     { uri: `${origin}/debian`, suite: 'trixie', components: ['main'], keyrings: [archive.keyring] },
   ]

@@ -1,0 +1,51 @@
+/** What is done with packages that have been made: they are read to their end, installed for a try, looked at. */
+import { join } from 'node:path'
+import { describeError, NspawnError } from '../../errors.ts'
+import { overlay } from '../containers.ts'
+import { installerStep } from '../toolchain-layer.ts'
+import { checkPackages, makeResultsLayer, type PackageFile } from './collect.ts'
+import { providePackages, type ArchWork } from './package-layer.ts'
+import { installCheckCommand, lookStep, namcapStep } from './plan.ts'
+
+/**
+ * Looks at collected packages in every way that was asked for.
+ *
+ * @throws NspawnError `BUILD_RESULTS` when one is not what its name says; `TEST_INSTALL`
+ */
+export async function lookAtPackages(
+  work: ArchWork,
+  packages: readonly PackageFile[],
+): Promise<void> {
+  const { session, facts, subject, tree, toolchain } = work
+  const { place } = session
+  const files = packages.map(({ file }) => file)
+  const made = join(place.directory, 'packages-made')
+  await makeResultsLayer(made, place.results, files)
+  const layers = [tree, toolchain.upper, made]
+  const looking = { layers, writable: await session.scratch('packages') }
+  checkPackages(await session.read(lookStep(facts, looking, files), subject), packages)
+  if (facts.options.installCheck) {
+    // Nothing but the toolchain is there: what the packages need must be said by them.
+    const command = installCheckCommand(files)
+    const root = overlay(layers, await session.scratch(command.id), command.id, false)
+    await session.run(installerStep(command, facts, root), subject)
+  }
+  if (facts.options.namcap) await runNamcap(work, made, files)
+}
+
+/** What it says is told and recorded; whatever happens, the packages stay. */
+async function runNamcap(work: ArchWork, made: string, files: readonly string[]): Promise<void> {
+  const { session, facts, subject, tree, toolchain } = work
+  try {
+    const upper = await providePackages(work, 'namcap', ['namcap'])
+    const layers = [tree, toolchain.upper, upper, session.place.sources, made]
+    const place = { layers, writable: await session.scratch('namcap') }
+    const lines = await session.read(namcapStep(facts, place, files), subject)
+    const lint = lines.filter((line) => / [EW]: /.test(line))
+    session.note({ lint })
+    for (const text of lint) session.log({ kind: 'notice', text: `namcap: ${text}` })
+  } catch (error) {
+    if (!(error instanceof NspawnError) || error.code === 'CANCELED') throw error
+    session.log({ kind: 'warning', text: `namcap did not look: ${describeError(error)}` })
+  }
+}
