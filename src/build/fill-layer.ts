@@ -36,17 +36,21 @@ export async function fillLayer<Request extends BuildRequest>(
   const pool = join(request.stateDirectory, 'cache', await downloads.pool(request.tree))
   const lent = await lendPackages(downloads, pool, join(place.directory, 'packages'))
   const again = steps([lent.layer], '-again')
-  for (const [index, step] of steps([lent.layer], '').entries()) {
-    try {
-      await session.run(step, subject)
-    } catch (error) {
-      const damaged = await lent.dropDamaged(layer.upper)
-      const second = again[index]
-      if (damaged.length === 0 || second === undefined) throw error
-      const text = `kept packages were damaged, and are fetched again: ${damaged.join(', ')}`
-      session.log({ kind: 'notice', text })
-      await session.run(second, subject)
+  try {
+    for (const [index, step] of steps([lent.layer], '').entries()) {
+      try {
+        await session.run(step, subject)
+      } catch (error) {
+        const damaged = await lent.dropDamaged(layer.upper)
+        const second = again[index]
+        if (damaged.length === 0 || second === undefined) throw error
+        const text = `kept packages were damaged, and are fetched again: ${damaged.join(', ')}`
+        session.log({ kind: 'notice', text })
+        await session.run(second, subject)
+      }
     }
+  } finally {
+    // What was fetched before a failure need not be fetched again.
+    await lent.takeBack(layer.upper)
   }
-  await lent.takeBack(layer.upper)
 }

@@ -10,6 +10,7 @@ import { NspawnError } from '../../errors.ts'
 import { hashFile } from '../../hash-file.ts'
 import { linkOrCopy } from '../../link-or-copy.ts'
 import { missing } from '../../read-if-there.ts'
+import { buildUserId } from '../places.ts'
 import { ResultDirectory } from '../results.ts'
 import { sourcesDirectory } from './places.ts'
 import type { PackageSource, SourceDigest } from './source-info.ts'
@@ -59,7 +60,8 @@ export class SourceCache {
     upper: string,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    await mkdir(this.directory, { recursive: true, mode: 0o755 })
+    // A user of the host with the build user's number has no business there.
+    await mkdir(this.directory, { recursive: true, mode: 0o700 })
     await using fetched = await ResultDirectory.open(upper, sourcesDirectory)
     const names = new Set(await fetched.names())
     for (const { name, digest } of keepable(sources)) {
@@ -68,7 +70,8 @@ export class SourceCache {
       try {
         await fetched.copy(name, incoming, signal)
         if ((await hashFile(incoming, signal, digest.algorithm)) !== digest.value) continue
-        await chown(incoming, 0, 0)
+        // As those that makepkg has just fetched: a PKGBUILD may write to its sources.
+        await chown(incoming, buildUserId, buildUserId)
         await rename(incoming, join(this.directory, fileName(digest)))
       } catch (error) {
         // A link or a directory of that name is no source of ours.

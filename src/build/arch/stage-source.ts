@@ -3,6 +3,7 @@ import { chmod, chown, copyFile, lstat, mkdir, readdir, stat, writeFile } from '
 import { basename, dirname, join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { quote } from '../build-log.ts'
+import { missing } from '../../read-if-there.ts'
 import { copySourceTree } from '../copy-source-tree.ts'
 import { buildUserId } from '../places.ts'
 import type { ArchOptions } from './plan.ts'
@@ -40,7 +41,7 @@ export interface StagedDirectory {
 /**
  * Copies the directory; what is in it is not looked at, for a PKGBUILD is a program.
  *
- * @throws NspawnError `SOURCE_FETCH`, `KEYRING_NOT_FOUND`, `CANCELED`
+ * @throws NspawnError `SOURCE_FETCH`, `SOURCE_INVALID`, `KEYRING_NOT_FOUND`, `CANCELED`
  */
 export async function stageDirectory(request: StageRequest): Promise<StagedDirectory> {
   const { source, layer, options, keyrings, signal } = request
@@ -58,13 +59,20 @@ export async function stageDirectory(request: StageRequest): Promise<StagedDirec
   const { files, sha256 } = await copySource(source, join(layer, startDirectory), wishes, signal)
   const flags = options.environment['MAKEFLAGS'] ?? `-j${options.jobs}`
   await writeFile(join(layer, userConfiguration), `MAKEFLAGS=${quote(flags)}\n`)
-  const { mtimeMs } = await lstat(join(layer, startDirectory, 'PKGBUILD'))
+  const facts = await lstat(join(layer, startDirectory, 'PKGBUILD')).catch(missing)
+  if (facts === undefined) {
+    throw new NspawnError('there is no PKGBUILD in the directory', {
+      code: 'SOURCE_INVALID',
+      operation: 'read source',
+      subject: source,
+    })
+  }
   const beside = join(layer, startDirectory, 'keys/pgp')
   const keys = await stageKeys(
     [...((await isDirectory(beside)) ? [beside] : []), ...keyrings],
     layer,
   )
-  return { files, treeSha256: sha256, changed: Math.floor(mtimeMs / 1000), keys }
+  return { files, treeSha256: sha256, changed: Math.floor(facts.mtimeMs / 1000), keys }
 }
 
 async function copySource(

@@ -160,7 +160,7 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
           `source=(port "data.txt::${tree.server.origin}/files/data.txt")`,
           `sha256sums=(SKIP ${sha256(tarball)})`,
           `look() { ${seen.join('; ')}; }`,
-          'prepare() { look prepare; }',
+          'prepare() { look prepare; : >>data.txt; }',
           'build() { look build; cp /usr/share/greeting greeting; env | grep -v ^container | sort >env; }',
           'check() { [[ $(</usr/share/proof) == proven ]]; echo "the check ran"; }',
           'package_pair-one() { depends=(greeter); install -Dm644 -t "$pkgdir/usr/share/pair" *; }',
