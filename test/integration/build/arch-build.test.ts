@@ -43,7 +43,7 @@ const packages: readonly PacmanPackageSpec[] = [
     name: 'git',
     architecture: 'x86_64',
     programs: ['git'],
-    librariesOf: ['pacman', 'gpg', 'curl', 'strip'],
+    librariesOf: ['pacman', 'gpg', 'curl', 'strip', 'grep', 'bsdtar'],
     links: { 'usr/bin/git-upload-pack': 'git' },
   },
   { name: 'prover', version: '3', files: { 'usr/share/proof': 'proven\n' } },
