@@ -27,9 +27,10 @@ function run(command: readonly string[], options: Partial<ContainerRun> = {}) {
   return runContainer({ settings, stdio: 'capture', ...options })
 }
 
+/** Its supervisors have its arguments too, and may have lower numbers once these have started anew. */
 function zygote(): number {
-  const isZygote = ({ command }: { command: string }) => command.includes('zygote.cjs')
-  return descendants(process.pid).find(isZygote)?.pid as number
+  const all = descendants(process.pid).filter(({ command }) => command.includes('zygote.cjs'))
+  return all.find(({ parent }) => !all.some(({ pid }) => pid === parent))?.pid as number
 }
 
 /** The payload of `sleep SECONDS`, when it is there. */
