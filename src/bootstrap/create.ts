@@ -34,6 +34,7 @@ import { nearest } from '../settings/nearest.ts'
 import { strategiesOf } from './strategies.ts'
 import type { Strategy, StrategyPaths, StrategyRun } from './strategy.ts'
 import { ToolLog } from './tool-log.ts'
+import type { TreeInMaking } from './run-in-tree.ts'
 import { hostTools, type ToolPlace, type ToolRun } from './tools.ts'
 import { openTreeCache } from './tree-cache.ts'
 import { toolsTree } from './tools-tree.ts'
@@ -138,8 +139,10 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
         keepFailed(stage.tree, dirname(delivery.directory), plan.name, context.log)
     })
     const files = new TreeFiles(stage.tree)
-    const tree = { root: stage.tree, log, context, users: plan.users }
-    let tools: Readonly<Record<string, string>> = {}
+    const tree: TreeInMaking = { root: stage.tree, log, context, users: plan.users }
+    const pool = packagePool(context.stateDirectory, plan)
+    const paths = { ...stage, templates, pool }
+    let filled: FilledBy | undefined
     const cache = context.cache === 'off' ? undefined : await openTreeCache(plan, strategy, context)
     if (await cache?.take(stage.tree)) {
       const text = 'the same tree was made before: taking a copy of it'
@@ -148,9 +151,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
     } else {
       const title = `installing ${plan.recipe} ${plan.release} with ${strategy.id}`
       await timed('bootstrap', title, async () => {
-        const pool = packagePool(context.stateDirectory, plan)
-        const paths = { ...stage, templates, pool }
-        tools = await bootstrap(plan, recipe, strategy, host, { paths, log, context })
+        filled = await bootstrap(plan, recipe, strategy, host, { paths, log, context })
         if (strategy.updates === 'after') await familyOf(plan).installUpdates(tree, files, plan)
       })
       if (cache !== undefined)
@@ -170,7 +171,13 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       plan.name,
     )
     await timed('publish', 'checking and publishing', async () => {
-      const installed = await verifyTree(tree, files, plan)
+      // A copy of a kept tree may have a database that only the same tools can read.
+      const place =
+        filled?.tools ??
+        (plan.archive.family === 'rpm'
+          ? await toolPlace(plan, strategy, host, { paths, log, context, readLine: undefined })
+          : undefined)
+      const installed = await verifyTree({ ...tree, tools: place }, files, plan)
       packages = installed.length
       await tryTree(files.root, context)
       throwIfCanceled(context.signal, 'making a tree')
@@ -180,7 +187,7 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
       delivered = true
       writeManifest(manifest, {
         plan,
-        tools,
+        tools: filled?.versions ?? {},
         packages: installed,
         timingsMs,
         createdAt: new Date().toISOString(),
@@ -209,13 +216,20 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
 /** What is left when a program has just failed to write. */
 const exhaustedBytes = 4_000_000
 
+/** What a tree was filled with. */
+interface FilledBy {
+  readonly tools: ToolPlace
+  /** By program. */
+  readonly versions: Readonly<Record<string, string>>
+}
+
 async function bootstrap(
   plan: TreePlan,
   recipe: Recipe,
   strategy: Strategy,
   host: BootstrapHost,
   { paths, log, context }: Omit<StrategyRun, 'tools'>,
-): Promise<Readonly<Record<string, string>>> {
+): Promise<FilledBy> {
   if (plan.signatures === 'ignored') {
     context.log({
       kind: 'warning',
@@ -235,7 +249,8 @@ async function bootstrap(
     throw suggestRelease(explain(error, strategy, log, freeBytes(paths.tree)), plan, recipe)
   }
   // Nobody vouches for these, and the next tree may ask for more.
-  if (!isWorthKeeping(plan)) return versions
+  const filled: FilledBy = { tools, versions }
+  if (!isWorthKeeping(plan)) return filled
   try {
     await returnToPool(pool, paths.packages, isPackage)
     if (strategy.takesFromPool !== 'itself') {
@@ -251,7 +266,7 @@ async function bootstrap(
       text: `cannot keep the downloaded packages in ${pool}: ${message}`,
     })
   }
-  return versions
+  return filled
 }
 
 /**

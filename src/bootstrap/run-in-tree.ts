@@ -6,7 +6,7 @@ import { isForeign } from '../runtime/id-map.ts'
 import { defaultSettings, type Settings } from '../settings/settings.ts'
 import type { CreateContext } from './create-context.ts'
 import type { ToolLog } from './tool-log.ts'
-import { packageManagerEnvironment } from './tools.ts'
+import { packageManagerEnvironment, type ToolPlace } from './tools.ts'
 
 /** A tree in the making, and who hears of what is done in it. */
 export interface TreeInMaking {
@@ -15,6 +15,8 @@ export interface TreeInMaking {
   readonly context: CreateContext
   /** What `CommandInTree` says of it goes before. */
   readonly users?: TreeUsers
+  /** The programs that it is made with, where they are at hand: they can read what they wrote. */
+  readonly tools?: ToolPlace | undefined
 }
 
 /**

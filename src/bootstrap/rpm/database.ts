@@ -1,6 +1,6 @@
 /**
  * The rpm database of a tree: asked by the tree's own rpm where it has one, since only that is sure to read it, else
- * by the host's.
+ * by the one that wrote it, or the host's.
  */
 import { NspawnError } from '../../errors.ts'
 import { findProgram } from '../../find-program.ts'
@@ -69,20 +69,27 @@ async function askInside(tree: TreeInMaking): Promise<string[]> {
 }
 
 async function askFromOutside(
-  { root, context }: TreeInMaking,
+  { root, context, tools }: TreeInMaking,
   { path, format }: RpmDatabase,
 ): Promise<string[]> {
+  const [program, ...options] = query
+  const macros = databaseMacros(path, format).flatMap((macro) => ['--define', macro])
+  const command = [program, ...macros, '--root', root, ...options] as const
+  if (tools?.findProgram('rpm') !== undefined) {
+    const lines: string[] = []
+    const readLine = (line: string) => void lines.push(line)
+    await tools.run([...command], { environment: queryEnvironment, readLine })
+    return lines
+  }
   if (findProgram('rpm') === undefined) {
     throw unreadable(
       'there is no rpm in it, and none on this host',
       'install the package rpm, or put rpm into the tree with --include',
     )
   }
-  const [program, ...options] = query
-  const macros = databaseMacros(path, format).flatMap((macro) => ['--define', macro])
   const { stdout } = await runProgram(
     'cannot read the package database of the new tree',
-    isolated([program, ...macros, '--root', root, ...options]),
+    isolated([...command]),
     {
       env: { ...packageManagerEnvironment, ...queryEnvironment },
       signal: context.signal,
