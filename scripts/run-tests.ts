@@ -20,7 +20,7 @@ interface Lane {
 const first: Lane = { name: 'unit', words: ['--project', 'unit'] }
 
 /** Tests that boot what they have made: they take long, and need nothing of the others. */
-const whole = ['boot-families', 'customize'].map(
+const wholeSystems = ['boot-families', 'customize'].map(
   (name) => `test/integration/bootstrap/${name}.test.ts`,
 )
 
@@ -28,12 +28,12 @@ const whole = ['boot-families', 'customize'].map(
 const lanes: readonly Lane[] = [
   {
     name: 'bootstrap',
-    words: ['test/integration/bootstrap', ...whole.map((path) => `--exclude=${path}`)],
+    words: ['test/integration/bootstrap', ...wholeSystems.map((path) => `--exclude=${path}`)],
   },
   {
     name: 'rest',
     words: [
-      ...whole,
+      ...wholeSystems,
       ...['build', 'fixtures', 'images', 'machines', 'runtime', 'sys', 'transfer'].map(
         (room) => `test/integration/${room}`,
       ),
