@@ -4,8 +4,12 @@ import { chmod, mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from '../images/hidden-tree.ts'
+import { unmountBelow } from '../images/unmount-below.ts'
 import { silent, type LogSink } from '../log.ts'
 import { removeStaleLayers, type Writable } from './layers.ts'
+import { mountLimitedDisk } from './limited-disk.ts'
+
+const diskName = 'disk.ext4'
 
 export interface BuildPlace {
   /** `build.log` and `build.json` are written here. */
@@ -14,6 +18,8 @@ export interface BuildPlace {
   readonly sources: string
   /** What the build itself writes. */
   readonly build: Writable
+  /** Where more directories to write to belong; bounded where the build is. */
+  readonly scratch: string
   /** Collected and checked results wait here. */
   readonly results: string
 }
@@ -23,30 +29,36 @@ export interface BuildPlace {
  *
  * @param stateDirectory absolute; made when missing
  * @param keep leave them behind, under a name that is not cleaned up
+ * @param diskBytes what may be written, besides sources and results; default: as much as there is room for
  */
 export async function claimBuildPlace(
   stateDirectory: string,
   keep: boolean,
   log: LogSink,
   cleanup: CleanupStack,
+  diskBytes?: number,
 ): Promise<BuildPlace> {
   const parent = buildsDirectory(stateDirectory)
   // Sources may be private, and set-uid programs of a build are nobody's business on the host.
   await mkdir(stateDirectory, { recursive: true, mode: 0o755 })
   await mkdir(parent, { recursive: true, mode: 0o700 })
-  removeStaleHiddenTrees(parent, log)
+  removeStaleHiddenTrees(parent, log, unmountBelow)
   const hidden = claimHiddenTree(parent, 'build')
   cleanup.defer('build directory', () =>
     keep ? keepDirectory(hidden, parent, log) : hidden.remove(),
   )
   const directory = hidden.path
+  await mkdir(directory, { mode: 0o755 })
+  const scratch = diskBytes === undefined ? directory : join(directory, 'disk')
+  if (diskBytes !== undefined)
+    await mountLimitedDisk(join(directory, diskName), scratch, diskBytes, cleanup)
   const place: BuildPlace = {
     directory,
     sources: join(directory, 'sources'),
-    build: { upper: join(directory, 'upper'), work: join(directory, 'work') },
+    build: { upper: join(scratch, 'upper'), work: join(scratch, 'work') },
+    scratch,
     results: join(directory, 'results'),
   }
-  await mkdir(directory, { mode: 0o755 })
   for (const path of [place.sources, place.build.upper, place.build.work, place.results]) {
     await mkdir(path)
     // The root of the container is the topmost layer's own directory: its mode must not depend on umask.
@@ -61,7 +73,7 @@ export function removeStaleBuilds(
   log: LogSink = silent,
 ): readonly string[] {
   return [
-    ...removeStaleHiddenTrees(buildsDirectory(stateDirectory), log),
+    ...removeStaleHiddenTrees(buildsDirectory(stateDirectory), log, unmountBelow),
     ...removeStaleLayers(layersDirectory(stateDirectory), log),
   ]
 }
@@ -79,5 +91,7 @@ async function keepDirectory(hidden: HiddenTree, parent: string, log: LogSink): 
   const kept = join(parent, `kept-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`)
   await rename(hidden.path, kept)
   hidden.release()
-  log({ kind: 'notice', text: `kept: ${kept}; what the build wrote is in ${join(kept, 'upper')}` })
+  const disk = join(kept, diskName)
+  const written = existsSync(disk) ? `the file system ${disk}` : join(kept, 'upper')
+  log({ kind: 'notice', text: `kept: ${kept}; what the build wrote is in ${written}` })
 }

@@ -43,13 +43,15 @@ export interface BuildOptions {
   readonly network: 'none' | 'host'
   /** More variables for the build, `NAME` → value. */
   readonly environment: Readonly<Record<string, string>>
-  /** For each container that runs code of the source; the default is none. */
+  /** For containers that run code of the source; the default is none. */
   readonly limits?: BuildLimits | undefined
 }
 
 export interface BuildLimits extends ResourceControl {
   /** A step that prints nothing for so long is ended. */
   readonly silenceMs?: number | undefined
+  /** What the build may write altogether, besides the results that it gives away. */
+  readonly diskBytes?: number | undefined
 }
 
 /**

@@ -37,7 +37,9 @@ export async function runBuild<Request extends BuildRequest>(
   cleanup.defer(`lock of ${request.tree}`, () => lock.release())
   for (const made of await prepareOutputDirectory(request.outputDirectory, request.owner))
     cleanup.defer(`directory ${made}`, () => removeIfEmpty(made))
-  const place = await claimBuildPlace(request.stateDirectory, request.keep === true, log, cleanup)
+  const { stateDirectory, keep = false, options } = request
+  const disk = options.limits?.diskBytes
+  const place = await claimBuildPlace(stateDirectory, keep, log, cleanup, disk)
   const recorder = new BuildRecorder(driver.id, log)
   recorder.facts = { base, options: request.options }
   const buildLog = new BuildLog(join(place.directory, logName))

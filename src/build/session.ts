@@ -114,7 +114,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
    * @param name unique in the build, fit for a file name
    */
   async scratch(name: string): Promise<Writable> {
-    const top = join(this.place.directory, `scratch-${name}`)
+    const top = join(this.place.scratch, `scratch-${name}`)
     const writable = { upper: join(top, 'upper'), work: join(top, 'work') }
     for (const path of [top, writable.upper, writable.work]) {
       await mkdir(path)
@@ -161,6 +161,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
       signal: this.signal,
       deadlineMs: this.deadlineMs,
       silenceMs: this.request.options.limits?.silenceMs,
+      diskIsLimited: this.request.options.limits?.diskBytes !== undefined,
       shellOnFailure: this.request.shellOnFailure === true,
     }
   }

@@ -47,6 +47,8 @@ export interface StepContext {
   readonly deadlineMs: number
   /** A step that prints nothing for so long is ended. */
   readonly silenceMs: number | undefined
+  /** Whether what it writes to is bounded by the user rather than by the host. */
+  readonly diskIsLimited: boolean
   /** Open a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure: boolean
 }
@@ -121,7 +123,7 @@ export async function runStep(
           status,
         )
       : isDiskFull(step, context)
-        ? failure({ ...step, hint: fullHint }, context, 'ENOSPC', ': the disk is full', status)
+        ? diskFailure(step, context, status)
         : failure({ ...step, ...verdict }, context, verdict?.code ?? step.failure, '', status)
   if (context.shellOnFailure) await openShell(settings, context)
   throw error
@@ -204,14 +206,22 @@ async function makeWorkDirectory({ root }: Settings): Promise<void> {
   if (root.kind === 'layers') await mkdir(root.workDirectory)
 }
 
+function diskFailure(step: Step, context: StepContext, status: number): NspawnError {
+  if (!context.diskIsLimited)
+    return failure({ ...step, hint: fullHint }, context, 'ENOSPC', ': the disk is full', status)
+  const hint = 'allow more with --disk'
+  const why = ': the disk limit was hit'
+  return failure({ ...step, hint }, context, 'LIMIT_DISK', why, status)
+}
+
 const fullHint = 'make room below the state directory, or move it with --state-dir'
 const scarceBytes = 64 * 1024 ** 2
 
 /** Programs say it in their own ways, and package tests say it on purpose: so both signs must be there. */
 function isDiskFull({ settings: { root } }: Step, { buildLog }: StepContext): boolean {
   if (root.kind !== 'layers') return false
-  const { bavail, bsize } = statfsSync(root.upper)
-  if (bavail * bsize > scarceBytes) return false
+  const { bavail, blocks, bsize } = statfsSync(root.upper)
+  if (bavail * bsize > Math.min(scarceBytes, (blocks * bsize) / 8)) return false
   return buildLog
     .lastLines(shownLines)
     .some((line) => /no space left|enough free space/i.test(line))

@@ -97,13 +97,18 @@ export function claimHiddenTree(
 /**
  * Removes the hidden trees in `directory` whose owners are dead, and never those of the living.
  *
+ * @param prepare what has to be done to such a tree before it can be removed
  * @returns the paths removed; one that cannot be removed is a warning, not a failure
  */
-export function removeStaleHiddenTrees(directory: string, log: LogSink): string[] {
+export function removeStaleHiddenTrees(
+  directory: string,
+  log: LogSink,
+  prepare?: (path: string) => void,
+): string[] {
   const removed: string[] = []
   for (const path of hiddenTreesIn(directory)) {
     try {
-      if (removeIfStale(path, log)) removed.push(path)
+      if (removeIfStale(path, log, prepare)) removed.push(path)
     } catch (error) {
       if (!(error instanceof NspawnError) && (error as NodeJS.ErrnoException).code === undefined)
         throw error
@@ -143,7 +148,7 @@ function hiddenTreesIn(directory: string): string[] {
     .map((name) => join(directory, name.slice(2, -'.lck'.length)))
 }
 
-function removeIfStale(path: string, log: LogSink): boolean {
+function removeIfStale(path: string, log: LogSink, prepare?: (path: string) => void): boolean {
   const lock = tryLockFileAt(localLockPath(path), 'exclusive')
   if (lock === undefined) return false
   try {
@@ -151,6 +156,7 @@ function removeIfStale(path: string, log: LogSink): boolean {
       lock.abandon()
       return false
     }
+    prepare?.(path)
     removeTree(path)
   } catch (error) {
     // Whoever comes next, in this process too, may have more luck.

@@ -29,6 +29,7 @@ interface BuildVerbOptions {
   readonly memory?: string
   readonly tasks?: string
   readonly cpus?: string
+  readonly disk?: string
   readonly keep?: boolean
   readonly fresh?: boolean
   readonly shellOnFailure?: boolean
@@ -62,6 +63,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--memory <size>', 'what the processes of the build may use together: 4G')
     .option('--tasks <n>', 'how many processes and threads the build may have')
     .option('--cpus <n>', "processors' worth of time that the build may take: 1.5")
+    .option('--disk <size>', 'what the build may write altogether: 20G')
     .option('--fresh', 'install toolchain and dependencies anew, for this build alone')
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-on-failure', 'open a shell where the build failed')
@@ -142,10 +144,11 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
   }
 }
 
-function limits({ silence, memory, tasks, cpus }: BuildVerbOptions): BuildLimits {
+function limits({ silence, memory, tasks, cpus, disk }: BuildVerbOptions): BuildLimits {
   return {
     silenceMs: silence === undefined ? undefined : spanMs(silence),
     memoryBytes: sizeInBytes(memory, '--memory'),
+    diskBytes: sizeInBytes(disk, '--disk'),
     tasks: tasks === undefined ? undefined : positive(tasks, '--tasks', /^[1-9]\d{0,6}$/),
     cpus: cpus === undefined ? undefined : positive(cpus, '--cpus', /^\d{1,4}(\.\d{1,3})?$/),
   }

@@ -3,6 +3,7 @@ import { execa } from 'execa'
 import { lstat, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { removeStaleBuilds } from '../../../src/build/build-place.ts'
 import { buildCommand, type CommandBuild } from '../../../src/build/command/driver.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import { debianTree } from '../../fixtures/debian-tree.ts'
@@ -142,6 +143,21 @@ describe.skipIf(lacks(...buildNeeds))('a command build', () => {
       expect(await ended(line, { tasks: 40 })).toMatchObject({ code: 'LIMIT_TASKS' })
     })
 
+    test('with the disk is told so, and what it was given it can use', async () => {
+      const line = (megabytes: number) =>
+        `dd if=/dev/zero of=$HOME/big bs=1M count=${megabytes} && mv $HOME/big big`
+      const diskBytes = 64 * 1024 ** 2
+      const error = await ended(line(65), { diskBytes })
+      expect(error).toMatchObject({ code: 'LIMIT_DISK' })
+      expect(describeError(error)).toContain('the disk limit was hit')
+      await using work = await temporaryDirectory()
+      const scope = { machines: ['build-'], directories: [work.path] }
+      const before = await leftOvers(scope)
+      const { files } = await build(work.path, [line(48)], ['big'], { limits: { diskBytes } })
+      expect((await stat(files[0] ?? '')).size).toBe(48 * 1024 ** 2)
+      expect(await newLeftOvers(before, scope)).toEqual([])
+    })
+
     test('in silence is ended, unless it keeps on saying something', async () => {
       expect(await ended('echo once; sleep 100', { silenceMs: 1500 })).toMatchObject({
         code: 'TIMEOUT',
@@ -180,6 +196,35 @@ describe.skipIf(lacks(...buildNeeds))('a command build', () => {
     await using work = await temporaryDirectory()
     await build(work.path, [line], ['out'])
     expect(await result(work.path, 'out')).toBe('over\n')
+  })
+
+  test('that is killed leaves a disk that the next one takes away', async () => {
+    await using work = await temporaryDirectory()
+    await mkdir(join(work.path, 'source'))
+    const state = join(work.path, 'state')
+    const scope = { machines: ['build-'], directories: [work.path] }
+    const before = await leftOvers(scope)
+    const [program, ...args] = tsnspawnBuild(
+      ...['--state-dir', state, 'build', tree, 'source', '--disk=64M', '--'],
+      ...['sh', '-c', 'echo kill me now; sleep 86396'],
+    )
+    const child = execa(program, args, {
+      cwd: work.path,
+      all: true,
+      reject: false,
+      stdin: 'ignore',
+    })
+    let said = ''
+    child.all.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    await expect.poll(() => said, { timeout: 60_000 }).toMatch(/^kill me now$/m)
+    child.kill('SIGKILL')
+    await child
+    await expect
+      .poll(async () => (await execa('ps', ['-eo', 'args'])).stdout)
+      .not.toContain('sleep 86396')
+    expect(await newLeftOvers(before, scope)).not.toEqual([])
+    expect(removeStaleBuilds(state)).toContainEqual(expect.stringContaining('/builds/'))
+    await expect.poll(() => newLeftOvers(before, scope)).toEqual([])
   })
 
   test('by the program ends with the class of its failure', async () => {
