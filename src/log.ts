@@ -3,7 +3,10 @@
  * chooses how they look (terminal, plain lines, JSON). Nobody below `cli` prints.
  */
 
-export type LogEvent =
+/** `build`: which of several builds says it; absent where there is but one. */
+export type LogEvent = Happening & { readonly build?: string }
+
+type Happening =
   /** A phase of a long verb begins or ends. `durationMs` is there at the end. */
   | {
       readonly kind: 'phase'

@@ -27,12 +27,22 @@ export interface BuildRequest {
   readonly keep?: boolean | undefined
   /** Uses no kept layers and keeps none: toolchain and dependencies are installed for this build alone. */
   readonly fresh?: boolean | undefined
+  /** Ready packages that are preferred to those of the archives when dependencies are installed. */
+  readonly packages?: ReadyPackages | undefined
   /** Opens a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure?: boolean | undefined
   /** The caller's proxy variables, for the steps with a network. */
   readonly proxy?: Readonly<Record<string, string>> | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
+}
+
+/** Packages that somebody has made before. */
+export interface ReadyPackages {
+  /** Absolute; each must be a package of the tree's family. */
+  readonly files: readonly string[]
+  /** Absolute; all packages in them and below count. */
+  readonly directories: readonly string[]
 }
 
 /** What may be asked of any build; families add their own. */
@@ -75,6 +85,14 @@ export interface Subject {
   readonly version?: string | undefined
 }
 
+/** What a source says before it is built: enough to put several into an order. */
+export interface SourceOutline extends Subject {
+  /** Names of the packages that come of it, and what else they provide; sorted. */
+  readonly makes: readonly string[]
+  /** What has to be installed before, as names of which any one is enough, the preferred one first. */
+  readonly needs: readonly (readonly string[])[]
+}
+
 /**
  * One build under way. The engine calls the phases in this order, each one once, and never two at a
  * time; a phase that throws is the last one.
@@ -84,6 +102,8 @@ export interface DriverRun {
   readonly subject: Subject
   /** Brings the source into `session.place.sources`, checked. On the host, so nothing of it is executed. */
   fetch(): Promise<void>
+  /** What the source makes and needs; called after `fetch()`, in place of the other phases. */
+  outline?(): Promise<SourceOutline>
   /** Finds or makes the layers below the build; the only phase with a network unless it was asked for. */
   dependencies(): Promise<void>
   /** Makes ready what the build command wants to find. */

@@ -18,7 +18,7 @@ const hosts = `127.0.0.1 localhost
 export interface RootFile {
   /** Relative to the root. */
   readonly path: string
-  readonly text: string
+  readonly text: string | Buffer
   readonly mode: number
 }
 
@@ -39,8 +39,8 @@ export async function prepareRoot(
   { home, files = [] }: RootWishes,
 ): Promise<void> {
   await chmod(layer, 0o755)
-  for (const { path, text, mode } of files) await put(tree, layer, path, text, mode)
-  await put(tree, layer, 'etc/hosts', hosts, 0o644)
+  for (const { path, text, mode } of files) await putFile(tree, layer, path, text, mode)
+  await putFile(tree, layer, 'etc/hosts', hosts, 0o644)
   const accounts = withBuildUser(
     {
       passwd: (await readTreeFile(tree, 'etc/passwd')) ?? '',
@@ -52,7 +52,7 @@ export async function prepareRoot(
   )
   for (const [name, text] of Object.entries(accounts)) {
     if (text !== undefined)
-      await put(tree, layer, `etc/${name}`, text, name.endsWith('shadow') ? 0o640 : 0o644)
+      await putFile(tree, layer, `etc/${name}`, text, name.endsWith('shadow') ? 0o640 : 0o644)
   }
 }
 
@@ -97,12 +97,12 @@ export function withBuildUser(accounts: Accounts, home: string): Accounts {
   }
 }
 
-/** Writes a file of the layer; where the tree has it, owner and mode are the tree's. */
-async function put(
+/** Writes a new file of the layer; where the tree has it, or a directory above it, owner and mode are the tree's. */
+export async function putFile(
   tree: string,
   layer: string,
   path: string,
-  text: string,
+  text: string | Buffer,
   mode: number,
 ): Promise<void> {
   // A directory of the tree that is a link must stay one: a directory in its place would hide it.
@@ -117,7 +117,8 @@ async function put(
   await chmod(destination, like === undefined ? mode : like.mode & 0o777)
 }
 
-async function makeDirectories(tree: string, layer: string, path: string): Promise<void> {
+/** Makes a directory of the layer; those that the tree has belong to the same users, with the same modes. */
+export async function makeDirectories(tree: string, layer: string, path: string): Promise<void> {
   if (path === '.' || path === '/') return
   await makeDirectories(tree, layer, dirname(path))
   const destination = join(layer, path)

@@ -38,6 +38,8 @@ export interface BuildRecord {
   readonly options?: unknown
   readonly packages?: readonly unknown[]
   readonly layers?: readonly unknown[]
+  /** Ready packages that were preferred to those of the archives. */
+  readonly repository?: readonly unknown[]
   /** What a tool that looks at packages has said, a line each; it decides nothing. */
   readonly lint?: readonly string[]
   readonly phases: readonly { readonly phase: string; readonly seconds: number }[]
@@ -49,7 +51,10 @@ export interface BuildRecord {
 export class BuildRecorder {
   readonly steps: StepRecord[] = []
   outputs: readonly ResultFile[] = []
-  facts: Pick<BuildRecord, 'base' | 'source' | 'options' | 'packages' | 'layers' | 'lint'> = {}
+  facts: Pick<
+    BuildRecord,
+    'base' | 'source' | 'options' | 'packages' | 'layers' | 'repository' | 'lint'
+  > = {}
   private readonly phases: { phase: string; seconds: number }[] = []
   private readonly started = new Date()
   private readonly driver: string

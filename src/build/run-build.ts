@@ -9,9 +9,10 @@ import { CleanupStack } from '../cleanup.ts'
 import { describeError, NspawnError, throwIfCanceled } from '../errors.ts'
 import { lockImage } from '../images/lock.ts'
 import { silent } from '../log.ts'
+import type { BaseTree } from './base-tree.ts'
 import { BuildLog } from './build-log.ts'
 import { claimBuildPlace, type BuildPlace } from './build-place.ts'
-import type { BuildRequest, BuildResult, Driver, DriverRun } from './driver.ts'
+import type { BuildRequest, BuildResult, Driver, DriverRun, SourceOutline } from './driver.ts'
 import { BuildRecorder, type BuildRecord } from './record.ts'
 import { prepareOutputDirectory, publishFiles, type ResultFile } from './results.ts'
 import { BuildSession } from './session.ts'
@@ -30,21 +31,12 @@ export async function runBuild<Request extends BuildRequest>(
   driver: Driver<Request>,
   request: Request,
 ): Promise<BuildResult> {
-  const log = request.log ?? silent
   await using cleanup = new CleanupStack()
-  const base = await driver.describeTree(request.tree)
-  const lock = lockImage(request.tree, 'shared')
-  cleanup.defer(`lock of ${request.tree}`, () => lock.release())
+  const base = await takeTree(driver, request, cleanup)
   for (const made of await prepareOutputDirectory(request.outputDirectory, request.owner))
     cleanup.defer(`directory ${made}`, () => removeIfEmpty(made))
-  const { stateDirectory, keep = false, options } = request
-  const disk = options.limits?.diskBytes
-  const place = await claimBuildPlace(stateDirectory, keep, log, cleanup, disk)
-  const recorder = new BuildRecorder(driver.id, log)
-  recorder.facts = { base, options: request.options }
-  const buildLog = new BuildLog(join(place.directory, logName))
-  cleanup.defer('build log', () => buildLog[Symbol.dispose]())
-  const session = new BuildSession({ request, base, place, recorder, buildLog, cleanup })
+  const { session, recorder } = await openSession(driver, request, base, cleanup)
+  const { place, buildLog } = session
   const run = driver.begin(session)
   try {
     await carryOut(run, session, recorder)
@@ -64,6 +56,64 @@ export async function runBuild<Request extends BuildRequest>(
     recordPath: join(request.outputDirectory, recordName),
     record,
   }
+}
+
+/**
+ * Finds out what a source makes and needs, and builds nothing. Layers that this takes are kept for the build.
+ *
+ * @throws NspawnError with a `SOURCE_…` or `DEPENDENCY_…` code, `TIMEOUT`, `INVALID_TREE`, `EBUSY`, `CANCELED`
+ */
+export async function outlineSource<Request extends BuildRequest>(
+  driver: Driver<Request>,
+  request: Request,
+): Promise<SourceOutline> {
+  await using cleanup = new CleanupStack()
+  const base = await takeTree(driver, request, cleanup)
+  const { session } = await openSession(driver, { ...request, keep: false }, base, cleanup)
+  const run = driver.begin(session)
+  if (run.outline === undefined) {
+    throw new NspawnError('these sources cannot be built several at once', {
+      code: 'NOT_SUPPORTED',
+      operation: 'read source',
+      subject: driver.id,
+      hint: 'build them one after the other',
+    })
+  }
+  try {
+    await run.fetch()
+    return await run.outline()
+  } catch (error) {
+    throwIfCanceled(request.signal, 'reading the source')
+    throw error
+  }
+}
+
+async function takeTree<Request extends BuildRequest>(
+  driver: Driver<Request>,
+  { tree }: Request,
+  cleanup: CleanupStack,
+): Promise<BaseTree> {
+  const base = await driver.describeTree(tree)
+  const lock = lockImage(tree, 'shared')
+  cleanup.defer(`lock of ${tree}`, () => lock.release())
+  return base
+}
+
+async function openSession<Request extends BuildRequest>(
+  { id }: Driver<Request>,
+  request: Request,
+  base: BaseTree,
+  cleanup: CleanupStack,
+): Promise<{ session: BuildSession<Request>; recorder: BuildRecorder }> {
+  const { stateDirectory, keep = false, options, log = silent } = request
+  const disk = options.limits?.diskBytes
+  const place = await claimBuildPlace(stateDirectory, keep, log, cleanup, disk)
+  const recorder = new BuildRecorder(id, log)
+  recorder.facts = { base, options }
+  const buildLog = new BuildLog(join(place.directory, logName))
+  cleanup.defer('build log', () => buildLog[Symbol.dispose]())
+  const session = new BuildSession({ request, base, place, recorder, buildLog, cleanup })
+  return { session, recorder }
 }
 
 async function carryOut(

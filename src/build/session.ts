@@ -1,6 +1,6 @@
 /** One build under way, as its driver sees it: places, log, record, and how steps and layers are run. */
 import { chmod, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { ephemeralMachineName } from '../images/names.ts'
 import { silent, type LogSink } from '../log.ts'
@@ -8,7 +8,9 @@ import type { BaseTree } from './base-tree.ts'
 import type { BuildLog } from './build-log.ts'
 import { layersDirectory, type BuildPlace } from './build-place.ts'
 import type { BuildRequest, Subject } from './driver.ts'
+import type { Installer } from './installers/installer.ts'
 import { LayerStore, type Writable } from './layers.ts'
+import { makeLocalRepository, type LocalRepository } from './local-repository.ts'
 import type { BuildRecord, BuildRecorder } from './record.ts'
 import { runStep, type Step, type StepContext } from './step-runner.ts'
 
@@ -60,6 +62,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   private readonly cleanup: CleanupStack
   private readonly deadlineMs: number
   private store: Promise<LayerStore> | undefined
+  private ready: Promise<LocalRepository | undefined> | undefined
 
   constructor(parts: SessionParts<Request>) {
     this.request = parts.request
@@ -82,7 +85,9 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   }
 
   /** Adds to the record. */
-  note(facts: Partial<Pick<BuildRecord, 'source' | 'options' | 'packages' | 'lint'>>): void {
+  note(
+    facts: Partial<Pick<BuildRecord, 'source' | 'options' | 'packages' | 'repository' | 'lint'>>,
+  ): void {
     this.recorder.facts = { ...this.recorder.facts, ...facts }
   }
 
@@ -125,6 +130,17 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   }
 
   /**
+   * The ready packages of the request as a repository, made when it is first asked for.
+   *
+   * @returns `undefined` where there are none
+   * @throws NspawnError as `makeLocalRepository()`
+   */
+  async repository(installer: Installer): Promise<LocalRepository | undefined> {
+    this.ready ??= this.makeRepository(installer)
+    return this.ready
+  }
+
+  /**
    * Finds a kept layer, or makes it: once, when several builds want the same at the same time. It stays
    * as it is until the build has ended.
    */
@@ -145,6 +161,20 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   }
 
   private readonly emit: LogSink = (event) => (this.request.log ?? silent)(event)
+
+  private async makeRepository(installer: Installer): Promise<LocalRepository | undefined> {
+    const { packages, tree } = this.request
+    if (packages === undefined) return undefined
+    const layer = join(this.place.directory, 'ready-packages')
+    const made = await makeLocalRepository(installer, packages, { layer, tree }, this.signal)
+    if (made === undefined) return undefined
+    this.note({
+      repository: made.packages.map(({ path, sha256, facts: { name, version, architecture } }) => {
+        return { name, version, architecture, file: basename(path), sha256 }
+      }),
+    })
+    return made
+  }
 
   private async layers(): Promise<LayerStore> {
     const directory = layersDirectory(this.request.stateDirectory)

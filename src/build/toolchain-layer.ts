@@ -84,14 +84,14 @@ export function installerStep(
   return { ...rest, settings: installerSettings(facts, { root, command, environment }) }
 }
 
-/** A way to ask the tree's own programs about what is in `layers` (host directories, the lowest one first). */
+/** A way to ask the tree's own programs about what is in `layers` (host directories, the lowest one first); `id` is unique in the build. */
 export function askAbove<Request extends BuildRequest>(
   session: BuildSession<Request>,
   subject: Subject,
   layers: readonly string[],
+  id = 'look',
 ): Ask {
   return async (command) => {
-    const id = 'look'
     const settings = builderSettings(containerFacts(session), {
       root: overlay(layers, await session.scratch(id), id, false),
       command,

@@ -26,6 +26,14 @@ export function sizeInBytes(text: string | undefined, option: string): number | 
   throw usageError(`${option}=${text} is no size`, 'write a number of bytes, or one with K, M or G')
 }
 
+/** A number of things that go on at once, or undefined when the option was not given. */
+export function wholeNumber(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined
+  const number = Number(text)
+  if (/^\d+$/.test(text) && number >= 1 && number <= 4096) return number
+  throw usageError(`${option}=${text} is no number of them`, 'give one from 1 to 4096')
+}
+
 /** What `set-limit` takes. @returns bytes; undefined for no limit: `-`, `none` or `infinity` */
 export function sizeOrNone(text: string): number | undefined {
   if (['-', 'none', 'infinity'].includes(text)) return undefined

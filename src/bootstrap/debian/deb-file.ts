@@ -60,6 +60,18 @@ export async function writePlainDeb(
   }
 }
 
+/**
+ * The archive of control data of a package, compressed as it is there.
+ *
+ * @throws NspawnError `BAD_PACKAGE`; while it is read, an errno name
+ */
+export async function openControlArchive(path: string): Promise<AsyncIterable<Buffer>> {
+  const members = await readMembers(path)
+  const control = members.find(({ name }) => /^control\.tar(\.[a-z0-9]+)?$/.test(name))
+  if (control === undefined) throw badPackage('it has no control data', path)
+  return readMember(path, control)
+}
+
 /** A tar archive within a file. */
 export interface TarPlace {
   readonly path: string

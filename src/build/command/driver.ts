@@ -3,16 +3,28 @@ import { chmod, chown, mkdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { describeTree } from '../base-tree.ts'
+import { overlay } from '../containers.ts'
 import { copySourceTree } from '../copy-source-tree.ts'
-import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../driver.ts'
+import type {
+  BuildRequest,
+  BuildResult,
+  Driver,
+  DriverRun,
+  SourceOutline,
+  Subject,
+} from '../driver.ts'
+import { fillLayer } from '../fill-layer.ts'
 import { installerOf } from '../installers.ts'
 import type { Installer } from '../installers/installer.ts'
+import { layerKey } from '../layers.ts'
+import type { LocalRepository } from '../local-repository.ts'
 import { buildUserId, buildUserName } from '../places.ts'
 import { prepareRoot } from '../prepare-root.ts'
+import { seeReadyPackages } from '../ready-packages.ts'
 import type { ResultFile } from '../results.ts'
 import { runBuild } from '../run-build.ts'
-import type { BuildSession } from '../session.ts'
-import { askAbove, containerFacts, provideToolchain } from '../toolchain-layer.ts'
+import type { BuildLayer, BuildSession } from '../session.ts'
+import { askAbove, containerFacts, installerStep, provideToolchain } from '../toolchain-layer.ts'
 import { collectMatching } from './collect.ts'
 import { homeDirectory, sourceDirectory } from './places.ts'
 import { planCommand, type CommandOptions } from './plan.ts'
@@ -32,7 +44,7 @@ export async function buildCommand(build: CommandBuild): Promise<BuildResult> {
   return runBuild(commandDriver, build)
 }
 
-const commandDriver: Driver<CommandBuild> = {
+export const commandDriver: Driver<CommandBuild> = {
   id: 'command',
   describeTree: (path) => describeTree(path, installerOf(path)),
   begin: (session) => new CommandRun(session),
@@ -61,6 +73,11 @@ class CommandRun implements DriverRun {
     this.session.note({ source: { origin: source, files, treeSha256: sha256 } })
   }
 
+  async outline(): Promise<SourceOutline> {
+    // Nobody knows what a command makes.
+    return { ...this.subject, makes: [], needs: [] }
+  }
+
   async dependencies(): Promise<void> {
     const { session, subject } = this
     const { base, request, signal } = session
@@ -79,14 +96,51 @@ class CommandRun implements DriverRun {
       return
     }
     const installer = requireInstaller(base.path)
-    const { upper } = await provideToolchain(session, installer, subject, {
+    const repository = await session.repository(installer)
+    const toolchain = await provideToolchain(session, installer, subject, {
       home: homeDirectory,
-      packages,
+      packages: repository === undefined ? packages : [],
       indexes: await installer.currentIndexes(base.path, signal),
     })
-    this.layers.push(upper)
-    const ask = askAbove(session, subject, [base.path, upper])
-    session.note({ packages: await installer.installed([upper, base.path], ask) })
+    this.layers.push(toolchain.upper)
+    if (repository !== undefined)
+      this.layers.push(await this.installReady(installer, toolchain, repository))
+    const below = [base.path, ...this.layers]
+    const ask = askAbove(session, subject, below)
+    session.note({ packages: await installer.installed(below.toReversed(), ask) })
+  }
+
+  /** Installs with ready packages at hand, above a toolchain that nobody else's builds see them in. */
+  private async installReady(
+    installer: Installer,
+    toolchain: BuildLayer,
+    repository: LocalRepository,
+  ): Promise<string> {
+    const { session, subject } = this
+    const { tree, options } = session.request
+    const { packages } = options
+    const key =
+      toolchain.key === undefined
+        ? undefined
+        : layerKey(['command dependencies', toolchain.key, packages.toSorted(), repository.digest])
+    const below = [tree, toolchain.upper]
+    const { upper } = await session.layer({
+      kind: 'dependencies',
+      key,
+      database: installer.database,
+      fill: async (layer) => {
+        await seeReadyPackages(session, installer, subject, { repository, below, layer })
+        const facts = containerFacts(session)
+        await fillLayer(session, installer, subject, layer, (lent, mark) => {
+          const command = installer.install(packages)
+          const id = `${command.id}${mark}`
+          const root = overlay([...lent, ...below, repository.layer], layer, id, true)
+          return [installerStep({ ...command, id }, facts, root)]
+        })
+        return key
+      },
+    })
+    return upper
   }
 
   async unpack(): Promise<void> {

@@ -6,18 +6,21 @@ import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { AnswerCache } from '../answer-cache.ts'
 import { describeTreeWith } from '../base-tree.ts'
-import type { BuildRequest, Driver, DriverRun, Subject } from '../driver.ts'
+import type { BuildRequest, Driver, DriverRun, SourceOutline, Subject } from '../driver.ts'
 import { apt } from '../installers/apt.ts'
-import { installedDpkgPackages } from '../installers/dpkg-packages.ts'
+import { dpkgArchitecture, installedDpkgPackages } from '../installers/dpkg-packages.ts'
 import type { Writable } from '../layers.ts'
+import type { LocalRepository } from '../local-repository.ts'
 import { buildUserName } from '../places.ts'
 import type { ResultFile } from '../results.ts'
 import type { BuildSession } from '../session.ts'
+import { seeReadyPackages } from '../ready-packages.ts'
 import { containerFacts, provideToolchain, readOnlyLayer } from '../toolchain-layer.ts'
 import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
 import { dependencyKey } from './layer-keys.ts'
 import { homeDirectory } from './places.ts'
+import { outlineStaged } from './outline.ts'
 import {
   planDebianBuild,
   type BuildLayers,
@@ -54,6 +57,7 @@ class DebianRun implements DriverRun {
   private source: StagedSource | undefined
   private toolchain: Writable = nowhere
   private installed: Writable = nowhere
+  private repository: LocalRepository | undefined
 
   constructor(session: BuildSession<DebianBuild>) {
     this.session = session
@@ -82,6 +86,14 @@ class DebianRun implements DriverRun {
     }
   }
 
+  async outline(): Promise<SourceOutline> {
+    // Nobody waits for the mirrors any more.
+    this.stopAsking.abort()
+    const { place, request, signal } = this.session
+    const architecture = await dpkgArchitecture(request.tree)
+    return outlineStaged(place.sources, this.staged, request.options, architecture, signal)
+  }
+
   async dependencies(): Promise<void> {
     const { session } = this
     const { request } = session
@@ -91,16 +103,27 @@ class DebianRun implements DriverRun {
       indexes: await this.indexes,
     })
     this.toolchain = readOnlyLayer(toolchain)
+    this.repository = await session.repository(apt)
     const key =
       toolchain.key === undefined
         ? undefined
-        : dependencyKey(toolchain.key, this.staged.control, request.options)
+        : dependencyKey(
+            toolchain.key,
+            this.staged.control,
+            request.options,
+            this.repository?.digest,
+          )
     const dependencies = await session.layer({
       kind: 'dependencies',
       key,
       database: apt.database,
       fill: async (layer) => {
         this.installed = layer
+        await seeReadyPackages(session, apt, this.subject, {
+          repository: this.repository,
+          below: [request.tree, toolchain.upper],
+          layer,
+        })
         await this.steps('dependencies')
         return key
       },
@@ -161,6 +184,7 @@ class DebianRun implements DriverRun {
     const layers: BuildLayers = {
       tree: request.tree,
       toolchain: this.toolchain,
+      repository: this.repository?.layer,
       dependencies: this.installed,
       sources: place.sources,
       build: place.build,

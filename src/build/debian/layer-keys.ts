@@ -6,11 +6,15 @@ import type { SourceControl } from './source-control.ts'
 /** Grows whenever the driver fills layers in another way. */
 const layerVersion = 1
 
-/** @param toolchain the key of the layer below */
+/**
+ * @param toolchain the key of the layer below
+ * @param repository the digest of ready packages
+ */
 export function dependencyKey(
   toolchain: string,
   { buildDepends }: SourceControl,
   options: DebianBuildOptions,
+  repository?: string,
 ): string {
   const { scope, profiles } = options
   const only = scope.any === scope.all ? 'all' : scope.any ? 'arch' : 'indep'
@@ -24,6 +28,7 @@ export function dependencyKey(
     wanted,
     only,
     profiles.toSorted(),
+    ...(repository === undefined ? [] : [repository]),
   ])
 }
 

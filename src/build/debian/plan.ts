@@ -32,6 +32,8 @@ export interface BuildLayers {
   readonly tree: string
   /** Indexes, upgrades and the toolchain are installed here. */
   readonly toolchain: Writable
+  /** Ready packages, seen while dependencies are installed. */
+  readonly repository?: string | undefined
   /** And here what the source asks for. */
   readonly dependencies: Writable
   readonly sources: string
@@ -68,7 +70,8 @@ export function scopeOption({ any, all, source }: BuildScope): string | undefine
 
 function dependencyStep(request: PlanRequest): BuildStep {
   const { scope, profiles } = request.options
-  const { tree, toolchain, dependencies, sources } = request.layers
+  const { tree, toolchain, repository, dependencies, sources } = request.layers
+  const ready = repository === undefined ? [] : [repository]
   const only = scope.any === scope.all ? [] : [scope.any ? '--arch-only' : '--indep-only']
   const chosen = profiles.length === 0 ? [] : ['-P', profiles.join(',')]
   const command = aptCommand([...only, ...chosen, 'build-dep', controlPath(request.source)], {
@@ -77,7 +80,7 @@ function dependencyStep(request: PlanRequest): BuildStep {
     failure: 'DEPENDENCY_UNSATISFIABLE',
     hint: dependencyHint,
   })
-  const root = overlay([tree, toolchain.upper, sources], dependencies, command.id, true)
+  const root = overlay([tree, toolchain.upper, ...ready, sources], dependencies, command.id, true)
   return { ...installerStep(command, request, root), phase: 'dependencies' }
 }
 

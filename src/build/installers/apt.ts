@@ -7,6 +7,7 @@ import { fetchText } from '../../transfer/download.ts'
 import { parseUrl } from '../../transfer/url.ts'
 import type { RootFile } from '../prepare-root.ts'
 import { findInTree } from '../tree-path.ts'
+import { aptRepositoryFiles, describeDeb, sourceList } from './apt-repository.ts'
 import { readAptSuites } from './apt-sources.ts'
 import { installedDpkgPackages } from './dpkg-packages.ts'
 import type { Installer, InstallerCommand } from './installer.ts'
@@ -29,6 +30,13 @@ const aptOptions = [
   ['-o', 'Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false'],
   ['-o', 'APT::Keep-Downloaded-Packages=false'],
   ['-o', 'Dpkg::Use-Pty=0'],
+].flat()
+
+/** Leaves the indexes of the archives as they are. */
+const onlyReadyPackages = [
+  ['-o', `Dir::Etc::sourcelist=/${sourceList}`],
+  ['-o', 'Dir::Etc::sourceparts=-'],
+  ['-o', 'APT::Get::List-Cleanup=0'],
 ].flat()
 
 const environment = {
@@ -107,6 +115,30 @@ export const apt: Installer = {
     }),
 
   installed: installedDpkgPackages,
+
+  repository: {
+    isPackage: (name) => name.endsWith('.deb'),
+    describe: describeDeb,
+    files: aptRepositoryFiles,
+    commands: ({ upgrade }) => [
+      aptCommand([...onlyReadyPackages, 'update'], {
+        id: 'update-ready',
+        title: 'read the index of ready packages',
+        failure: 'DEPENDENCY_INDEX',
+        hint: 'one of the packages has a control file that apt does not understand',
+      }),
+      ...(upgrade
+        ? [
+            aptCommand(['--allow-downgrades', 'dist-upgrade'], {
+              id: 'upgrade-ready',
+              title: 'put ready packages in the place of others',
+              failure: 'DEPENDENCY_INSTALL',
+              hint: 'the packages do not fit into the build root; the lines above say why',
+            }),
+          ]
+        : []),
+    ],
+  },
 }
 
 function digest(text: string): string {

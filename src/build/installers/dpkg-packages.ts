@@ -18,6 +18,12 @@ export async function installedDpkgPackages(
   return []
 }
 
+/** The architecture of the tree at `root`, as dpkg calls it: that of dpkg itself. */
+export async function dpkgArchitecture(root: string): Promise<string> {
+  const dpkg = (await installedDpkgPackages([root])).find(({ name }) => name === 'dpkg')
+  return dpkg?.architecture ?? ''
+}
+
 /** Reads dpkg's status file; packages that are removed or half installed are left out. */
 export function parseStatus(text: string): readonly InstalledPackage[] {
   return parseDeb822(text, 'var/lib/dpkg/status')

@@ -3,6 +3,7 @@
  * what its layers depend on. Package managers on the host, which make trees, are `bootstrap`'s.
  */
 import type { Downloads } from '../download-pool.ts'
+import type { PackageFacts, RepositoryPackage } from '../local-repository.ts'
 import type { RootFile } from '../prepare-root.ts'
 import type { Verdict } from '../step-runner.ts'
 
@@ -41,6 +42,26 @@ export interface InstalledPackage {
   readonly architecture: string
 }
 
+/** How ready packages become a repository that comes before all others. */
+export interface RepositoryFormat {
+  /** Whether a file of this name is a package that can be installed. */
+  isPackage(name: string): boolean
+  /**
+   * What a package says of itself.
+   *
+   * @throws NspawnError `BAD_PACKAGE`, what decompression throws
+   */
+  describe(path: string, signal: AbortSignal | undefined): Promise<PackageFacts>
+  /** The index, and what tells the package manager of it. Pure. */
+  files(packages: readonly RepositoryPackage[]): readonly RootFile[]
+  /**
+   * Makes the package manager see it, where the files alone are not enough.
+   *
+   * @param wishes `upgrade`: some of its packages are installed already, and others have to take their place
+   */
+  commands(wishes: { readonly upgrade: boolean }): readonly InstallerCommand[]
+}
+
 export interface Installer {
   readonly id: InstallerId
   /** Grows whenever it fills layers in another way: older layers are not used then. */
@@ -74,6 +95,7 @@ export interface Installer {
    * @param ask for those that have no other way
    */
   installed(layers: readonly string[], ask: Ask): Promise<readonly InstalledPackage[]>
+  readonly repository?: RepositoryFormat
   /** Where its packages can be kept for other layers. */
   readonly downloads?: Downloads
 }

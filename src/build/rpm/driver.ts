@@ -74,7 +74,7 @@ export async function buildRpm(build: RpmBuild): Promise<BuildResult> {
 /** Most particular first: dnf is also in trees of openSUSE, and where dnf5 is, dnf is another name of it. */
 const installers: readonly RpmInstaller[] = [zypper, dnf5, dnf]
 
-const rpmDriver: Driver<RpmBuild> = {
+export const rpmDriver: Driver<RpmBuild> = {
   id: 'rpm',
   describeTree: (path) =>
     describeTreeWith(

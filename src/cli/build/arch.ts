@@ -2,7 +2,8 @@
 import { Option } from 'commander'
 import { statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
-import { buildArch } from '../../build/arch/driver.ts'
+import { buildable } from '../../build/buildable.ts'
+import { archDriver } from '../../build/arch/driver.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import type { BuildFamily } from './family.ts'
 import {
@@ -32,11 +33,11 @@ export const archFamily: BuildFamily = {
     new Option('--packager <name>', 'who has built it, as "Name <address>"'),
     new Option('--namcap', 'look at the packages with namcap, which decides nothing'),
   ],
-  build: async (common, source, words, given) => {
+  read: (common, source, words, given) => {
     const options = given as ArchVerbOptions
     if (words.length > 0)
       throw usageError('a PKGBUILD says itself how it is built: no command is given after --')
-    return buildArch({
+    return buildable(archDriver, {
       ...common,
       source: sourceDirectory(source),
       keyrings: (options.keyring ?? []).map((path) => resolve(path)),

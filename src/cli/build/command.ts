@@ -2,7 +2,8 @@
 import { Option } from 'commander'
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { buildCommand } from '../../build/command/driver.ts'
+import { buildable } from '../../build/buildable.ts'
+import { commandDriver } from '../../build/command/driver.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { collect, list } from '../option-values.ts'
 import type { BuildFamily } from './family.ts'
@@ -25,10 +26,13 @@ export const commandFamily: BuildFamily = {
       "installed before, by the tree's own package manager; divided by commas",
     ).argParser(list),
   ],
-  build: async (common, source, words, given) => {
+  read: (common, source, words, given) => {
     const options = given as CommandVerbOptions
     if (words.length === 0)
       throw usageError('no command is given', 'write it after --: build NAME DIR -- make')
+    const { files = [], directories = [] } = common.packages ?? {}
+    if (files.length + directories.length > 0 && options.package === undefined)
+      throw usageError('nothing would install the ready packages', 'name them with --package too')
     const path = resolve(source)
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
       throw new NspawnError(`there is no directory ${source}`, {
@@ -37,7 +41,7 @@ export const commandFamily: BuildFamily = {
         subject: path,
       })
     }
-    return buildCommand({
+    return buildable(commandDriver, {
       ...common,
       source: path,
       options: {

@@ -1,7 +1,8 @@
 /** What `build` can be told about Debian packages. */
 import { Option } from 'commander'
 import { resolve } from 'node:path'
-import { buildDebian } from '../../build/debian/build.ts'
+import { buildable } from '../../build/buildable.ts'
+import { debianDriver } from '../../build/debian/driver.ts'
 import type { BuildScope } from '../../build/debian/plan.ts'
 import { readSourceArgument } from '../../build/debian/source-argument.ts'
 import { usageError } from '../../errors.ts'
@@ -36,11 +37,11 @@ export const debianFamily: BuildFamily = {
     keyringOption,
     new Option('--require-signature', 'no build without a good signature of a known developer'),
   ],
-  build: async (common, source, words, given) => {
+  read: (common, source, words, given) => {
     const options = given as DebianOptions
     if (words.length > 0)
       throw usageError('a Debian package says itself how it is built: no command is given after --')
-    return buildDebian({
+    return buildable(debianDriver, {
       ...common,
       source: readSourceArgument(source, process.cwd()),
       options: {

@@ -1,6 +1,7 @@
 /** How the `build` verb hands its options to a driver: each family adds its own, and reads them. */
 import type { Command, Option } from 'commander'
-import type { BuildOptions, BuildRequest, BuildResult, DriverId } from '../../build/driver.ts'
+import type { Buildable } from '../../build/buildable.ts'
+import type { BuildOptions, BuildRequest, DriverId } from '../../build/driver.ts'
 
 /** Everything but what is particular to a family. */
 export type CommonRequest = Omit<BuildRequest, 'options'> & { readonly options: BuildOptions }
@@ -12,18 +13,18 @@ export interface BuildFamily {
   /** Its options; one that other families have too is the same object, from `shared-options.ts`. */
   readonly options: readonly Option[]
   /**
-   * Reads what the family's options say, and builds.
+   * Reads what is to be built, and what the family's options say.
    *
    * @param source the argument as it was given
    * @param words the command after `--`
    * @throws NspawnError `USAGE`, `SOURCE_NOT_FOUND`, `SOURCE_INVALID` before anything is changed
    */
-  build(
+  read(
     common: CommonRequest,
     source: string,
     words: readonly string[],
     options: Readonly<Record<string, unknown>>,
-  ): Promise<BuildResult>
+  ): Buildable
 }
 
 /** Adds the options of all families, each under a heading that says whose it is. */

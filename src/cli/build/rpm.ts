@@ -1,6 +1,7 @@
 /** What `build` can be told about rpm packages. */
 import { Option } from 'commander'
-import { buildRpm } from '../../build/rpm/driver.ts'
+import { buildable } from '../../build/buildable.ts'
+import { rpmDriver } from '../../build/rpm/driver.ts'
 import { readRpmSource } from '../../build/rpm/source-argument.ts'
 import { usageError } from '../../errors.ts'
 import { collect, list } from '../option-values.ts'
@@ -29,11 +30,11 @@ export const rpmFamily: BuildFamily = {
     installCheckOption,
     new Option('--rpmlint', 'look at the packages with rpmlint, which decides nothing'),
   ],
-  build: async (common, source, words, given) => {
+  read: (common, source, words, given) => {
     const options = given as RpmVerbOptions
     if (words.length > 0)
       throw usageError('a spec says itself how it is built: no command is given after --')
-    return buildRpm({
+    return buildable(rpmDriver, {
       ...common,
       source: readRpmSource(source, process.cwd()),
       options: {

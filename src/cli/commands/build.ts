@@ -1,8 +1,9 @@
 /** `build NAME SOURCE`: finds out whose source it is, and lets that family build it. */
-import { Option } from 'commander'
+import { Option, type Command } from 'commander'
+import { statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
-import type { BuildLimits, BuildResult } from '../../build/driver.ts'
+import type { BuildLimits, BuildResult, ReadyPackages } from '../../build/driver.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
@@ -10,9 +11,10 @@ import { archFamily } from '../build/arch.ts'
 import { commandFamily } from '../build/command.ts'
 import { debianFamily } from '../build/debian.ts'
 import { rpmFamily } from '../build/rpm.ts'
+import { buildSeveral, refuseChainOptions } from '../build/chain.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
 import type { CliContext, VerbModule } from '../context.ts'
-import { collect, sizeInBytes } from '../option-values.ts'
+import { collect, sizeInBytes, wholeNumber } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
 
@@ -22,6 +24,10 @@ interface BuildVerbOptions {
   readonly driver?: string
   readonly output: string
   readonly jobs?: string
+  readonly atOnce?: string
+  readonly continue?: boolean
+  readonly addPackage?: string[]
+  readonly addRepository?: string[]
   readonly network?: boolean
   readonly setenv?: string[]
   readonly timeout?: string
@@ -42,17 +48,27 @@ export const define: VerbModule['define'] = (command, run) => {
       'the tree to build in: an image, or a path with a slash; it is never changed',
     )
     .argument(
-      '<source>',
-      'a .dsc or .src.rpm by path or URL, a .spec, a directory with debian/, a PKGBUILD or a .spec, or NAME[=VERSION] of the archive; with a command any directory',
+      '<source...>',
+      'a .dsc or .src.rpm by path or URL, a .spec, a directory with debian/, a PKGBUILD or a .spec, or NAME[=VERSION] of the archive; any directory with a command after --; several are built in the order of their build dependencies',
     )
-    .argument('[command...]', 'after --: what builds the directory, in place of its own packaging')
     .addOption(
       new Option('--driver <family>', 'whose source it is, where it could be of several').choices(
         families.map(({ driver }) => driver),
       ),
     )
     .option('-o, --output <dir>', 'where results go', '.')
-    .option('-j, --jobs <n>', 'how much the build may do at once; default one for each processor')
+    .option(
+      '-j, --jobs <n>',
+      'how much all builds together may do at once; default one for each processor',
+    )
+    .option('--at-once <n>', 'of several sources, how many may be built at once; default as --jobs')
+    .option('--continue', 'of several sources, build what does not need a failed one')
+    .option(
+      '--add-package <file>',
+      'a ready package, preferred to those of the archives; may be repeated',
+      collect,
+    )
+    .option('--add-repository <dir>', 'all packages in the directory; may be repeated', collect)
     .option(
       '--network',
       'leave the network to the build; otherwise it has a loopback interface only',
@@ -68,7 +84,8 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-on-failure', 'open a shell where the build failed')
   addFamilyOptions(command, families)
-  command.action((name: string, source: string, words: string[], options: BuildVerbOptions) =>
+  command.usage('[options] <name> <source...> [-- command...]')
+  command.action((name: string, operands: string[], options: BuildVerbOptions) =>
     run(
       async (context) => {
         requireRoot('building')
@@ -78,21 +95,43 @@ export const define: VerbModule['define'] = (command, run) => {
             'the shell would write between the events',
           )
         }
-        const family = familyOf(source, words, options.driver)
-        const [foreign] = foreignOptions(command, family, families)
-        if (foreign !== undefined) {
-          throw usageError(
-            `${foreign.option} is for ${foreign.builds}, and ${source} is none of them`,
-            'say whose source it is with --driver',
-          )
+        const words = wordsOfCommand(command)
+        const given = operands.slice(0, operands.length - words.length)
+        const [only, ...others] = given
+        if (only === undefined) throw usageError('no source is given', 'name it before --')
+        const read = (source: string) => {
+          const family = familyOf(source, words, options.driver)
+          refuseForeign(command, family, source)
+          const common = commonRequest(name, options, context)
+          return family.read(common, source, words, command.opts())
         }
-        const common = commonRequest(name, options, context)
-        const result = await family.build(common, source, words, command.opts())
+        if (others.length > 0) {
+          const sources = given.map((source) => ({ source, buildable: read(source) }))
+          return buildSeveral(sources, options, context)
+        }
+        refuseChainOptions(options)
+        const result = await read(only).build()
         context.result(result, describe(result))
         return 0
       },
       { output: 'shown' },
     ),
+  )
+}
+
+/** What stands behind `--`: commander hands it out together with the sources. */
+function wordsOfCommand({ parent }: Command): readonly string[] {
+  const { rawArgs } = parent as Command & { readonly rawArgs: readonly string[] }
+  const at = rawArgs.indexOf('--')
+  return at < 0 ? [] : rawArgs.slice(at + 1)
+}
+
+function refuseForeign(command: Command, family: BuildFamily, source: string): void {
+  const [foreign] = foreignOptions(command, family, families)
+  if (foreign === undefined) return
+  throw usageError(
+    `${foreign.option} is for ${foreign.builds}, and ${source} is none of them`,
+    'say whose source it is with --driver',
   )
 }
 
@@ -128,12 +167,13 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
     outputDirectory: resolve(options.output),
     stateDirectory: context.stateDirectory,
     options: {
-      jobs: options.jobs === undefined ? availableParallelism() : jobs(options.jobs),
+      jobs: wholeNumber(options.jobs, '--jobs') ?? availableParallelism(),
       network: options.network === true ? ('host' as const) : ('none' as const),
       environment: variables(options.setenv ?? []),
       limits: limits(options),
     },
     timeoutMs: options.timeout === undefined ? undefined : spanMs(options.timeout),
+    packages: readyPackages(options),
     owner: invokingUser(),
     keep: options.keep,
     fresh: options.fresh,
@@ -178,11 +218,17 @@ function treePath(name: string, machinesDirectory: string): string {
   )
 }
 
-function jobs(text: string): number {
-  const number = Number(text)
-  if (!/^\d+$/.test(text) || number < 1 || number > 4096)
-    throw usageError(`not a number of jobs: ${text}`)
-  return number
+function readyPackages({ addPackage = [], addRepository = [] }: BuildVerbOptions): ReadyPackages {
+  const existing = (given: string, kind: 'file' | 'directory') => {
+    const path = resolve(given)
+    const facts = statSync(path, { throwIfNoEntry: false })
+    if (kind === 'file' ? facts?.isFile() === true : facts?.isDirectory() === true) return path
+    throw usageError(`there is no ${kind} ${given}`)
+  }
+  return {
+    files: addPackage.map((path) => existing(path, 'file')),
+    directories: addRepository.map((path) => existing(path, 'directory')),
+  }
 }
 
 function variables(assignments: readonly string[]): Record<string, string> {

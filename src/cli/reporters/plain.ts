@@ -1,6 +1,7 @@
 /** Lines without colour or cursor movement, for pipes, logs and CI. */
 import { describeError, NspawnError } from '../../errors.ts'
 import type { LogEvent } from '../../log.ts'
+import { named } from './named.ts'
 import type { Reporter, ReporterOptions } from '../reporter.ts'
 
 export function plainReporter(
@@ -11,7 +12,7 @@ export function plainReporter(
   const say = (text: string) => void stderr.write(text + '\n')
   return {
     log: (event) => {
-      const text = plainText(event, options.detail)
+      const text = plainText(named(event), options.detail)
       if (text !== undefined) say(text)
     },
     result: (_value, text) => {

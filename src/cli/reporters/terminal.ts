@@ -3,6 +3,7 @@ import cliProgress from 'cli-progress'
 import pc from 'picocolors'
 import type { LogEvent } from '../../log.ts'
 import type { Reporter, ReporterOptions } from '../reporter.ts'
+import { named } from './named.ts'
 import { failureText, seconds } from './plain.ts'
 
 const clearLine = '\r\u001B[2K'
@@ -56,7 +57,8 @@ export function terminalReporter(
       bar.update(event.done, { text: event.text + pace(event) })
     }
   }
-  const log = (event: LogEvent) => {
+  const log = (said: LogEvent) => {
+    const event = named(said)
     switch (event.kind) {
       case 'warning':
         say(`${pc.yellow('!')} ${event.text}`)

@@ -1,0 +1,35 @@
+/** A driver with what it shall build: so those who start builds need not know families. */
+import type { BuildRequest, BuildResult, Driver, DriverId, SourceOutline } from './driver.ts'
+import { outlineSource, runBuild } from './run-build.ts'
+
+/** What one who starts several builds decides for each of them. */
+export type BuildChange = Partial<
+  Pick<BuildRequest, 'outputDirectory' | 'packages' | 'log' | 'signal'>
+> & { readonly jobs?: number | undefined }
+
+export interface Buildable {
+  readonly driver: DriverId
+  readonly request: BuildRequest
+  /** @throws NspawnError as `outlineSource()` */
+  outline(change?: BuildChange): Promise<SourceOutline>
+  /** @throws NspawnError as `runBuild()` */
+  build(change?: BuildChange): Promise<BuildResult>
+}
+
+/** Puts both together. */
+export function buildable<Request extends BuildRequest>(
+  driver: Driver<Request>,
+  request: Request,
+): Buildable {
+  const changed = ({ jobs, ...change }: BuildChange): Request => ({
+    ...request,
+    ...change,
+    ...(jobs === undefined ? {} : { options: { ...request.options, jobs } }),
+  })
+  return {
+    driver: driver.id,
+    request,
+    outline: async (change = {}) => outlineSource(driver, changed(change)),
+    build: async (change = {}) => runBuild(driver, changed(change)),
+  }
+}

@@ -1,0 +1,74 @@
+/** `chain.json`: which sources were built in which order, what each was given, and what came of it. */
+import { chown, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ownOwner } from '../../owner.ts'
+import type { DriverId } from '../driver.ts'
+import type { Owner, ResultFile } from '../results.ts'
+
+export const chainRecordName = 'chain.json'
+
+export interface ChainBuild {
+  readonly name: string
+  readonly version: string | undefined
+  /** As it was given. */
+  readonly source: string
+  readonly result: 'succeeded' | 'failed' | 'left-out'
+  /** Sources whose packages it needs itself to be built, and which packages these are. */
+  readonly needs: readonly { readonly name: string; readonly packages: readonly string[] }[]
+  /** The same of its packages, where they are installed. */
+  readonly depends: ChainBuild['needs']
+  /** Sources whose packages it was given: those that it needs, directly or not. */
+  readonly given: readonly string[]
+  /** What it might do at once. */
+  readonly jobs: number
+  /** Where its results, `build.log` and `build.json` are, relative to this record; absent when it was left out. */
+  readonly directory?: string
+  /** ISO 8601, UTC. */
+  readonly started?: string
+  readonly seconds?: number
+  readonly outputs?: readonly ResultFile[]
+  readonly failure?: { readonly code: string; readonly message: string }
+  /** Of one that was left out: who failed below it; none when everything was stopped for a failure. */
+  readonly because?: readonly string[]
+}
+
+export interface ChainRecord {
+  /** Grows when a field changes its meaning. */
+  readonly format: 1
+  readonly tool: { readonly name: string; readonly version: string }
+  readonly driver: DriverId
+  /** Absolute path. */
+  readonly tree: string
+  readonly result: 'succeeded' | 'failed'
+  /** ISO 8601, UTC. */
+  readonly started: string
+  readonly finished: string
+  readonly seconds: number
+  /** What all builds together might do at once, and how many of them. */
+  readonly jobs: number
+  readonly atOnce: number
+  /** Names in levels; each needs only such as are in levels before its own. */
+  readonly levels: readonly (readonly string[])[]
+  /** In the order in which they were given. */
+  readonly builds: readonly ChainBuild[]
+}
+
+/** Writes the record, complete or not at all; returns its path. */
+export async function writeChainRecord(
+  record: ChainRecord,
+  directory: string,
+  owner: Owner | undefined,
+): Promise<string> {
+  const path = join(directory, chainRecordName)
+  // The next one who publishes here removes it when this process dies.
+  const part = join(directory, `.#${chainRecordName}.${ownOwner()}.part`)
+  try {
+    await writeFile(part, `${JSON.stringify(record, undefined, 2)}\n`)
+    if (owner !== undefined) await chown(part, owner.uid, owner.gid)
+    await rename(part, path)
+  } catch (error) {
+    await rm(part, { force: true })
+    throw error
+  }
+  return path
+}

@@ -1,0 +1,63 @@
+/**
+ * Build dependencies as source packages write them: Debian Policy 7.1 with lists of architectures in brackets, and
+ * build profiles in angles (deb-src-control(5)).
+ */
+
+/** For what a build is. */
+export interface BuildCase {
+  /** Of the tree, as dpkg calls it: `amd64`. */
+  readonly architecture: string
+  readonly profiles: readonly string[]
+}
+
+/**
+ * The groups of alternatives that count in a case, as names of packages. What has no form of a relation is left out:
+ * apt will say so.
+ */
+export function buildNeeds(
+  field: string | undefined,
+  buildCase: BuildCase,
+): readonly (readonly string[])[] {
+  return (field ?? '')
+    .split(',')
+    .map((group) =>
+      group.split('|').flatMap((one) => {
+        const [, name, rest = ''] =
+          /^\s*([a-z0-9][a-z0-9.+-]*)(?::[a-z0-9-]+)?(.*)$/s.exec(one) ?? []
+        return name !== undefined && counts(rest, buildCase) ? [name] : []
+      }),
+    )
+    .filter((names) => names.length > 0)
+}
+
+function counts(restrictions: string, { architecture, profiles }: BuildCase): boolean {
+  const architectures = /\[([^\]]*)\]/.exec(restrictions)?.[1]?.trim()
+  if (architectures !== undefined && !isListed(architecture, architectures.split(/\s+/)))
+    return false
+  const formulas = [...restrictions.matchAll(/<([^<>=\d][^<>=]*)>/g)].map(([, words = '']) => words)
+  return formulas.length === 0 || formulas.some((words) => holds(words.trim(), profiles))
+}
+
+/** All of them are negated, or none. */
+function isListed(architecture: string, listed: readonly string[]): boolean {
+  const negated = listed.some((one) => one.startsWith('!'))
+  return negated !== listed.some((one) => matches(architecture, one.replace(/^!/, '')))
+}
+
+/** dpkg-architecture(1), "Debian architecture wildcard", for the Linux ones that we run on. */
+function matches(architecture: string, pattern: string): boolean {
+  return [
+    architecture,
+    'any',
+    'linux-any',
+    `any-${architecture}`,
+    `linux-${architecture}`,
+  ].includes(pattern)
+}
+
+function holds(words: string, profiles: readonly string[]): boolean {
+  return words.split(/\s+/).every((word) => {
+    const negated = word.startsWith('!')
+    return profiles.includes(negated ? word.slice(1) : word) !== negated
+  })
+}

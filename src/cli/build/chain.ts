@@ -1,0 +1,133 @@
+/** `build` with several sources: what it can be told, and how it shows what came of it. */
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { buildChain, type ChainResult, type ChainSource } from '../../build/chain/build-chain.ts'
+import type { ChainBuild } from '../../build/chain/record.ts'
+import { NspawnError, usageError } from '../../errors.ts'
+import type { CliContext } from '../context.ts'
+import { exitClass, exitCodes } from '../exit-codes.ts'
+import { wholeNumber } from '../option-values.ts'
+import { seconds } from '../reporters/plain.ts'
+import { formatTable } from '../table.ts'
+
+export interface ChainVerbOptions {
+  readonly output: string
+  readonly jobs?: string
+  readonly atOnce?: string
+  readonly continue?: boolean
+  readonly shellOnFailure?: boolean
+}
+
+/** Options that mean nothing for one source. */
+export function refuseChainOptions(options: ChainVerbOptions): void {
+  if (options.atOnce !== undefined) throw usageError('--at-once is for several sources')
+  if (options.continue === true) throw usageError('--continue is for several sources')
+}
+
+/**
+ * Builds the sources and shows a table of them.
+ *
+ * @returns 0
+ * @throws NspawnError with the code of the worst failure, as `buildChain()`
+ */
+export async function buildSeveral(
+  sources: readonly ChainSource[],
+  options: ChainVerbOptions,
+  context: CliContext,
+): Promise<number> {
+  const [first] = sources
+  if (first === undefined) throw new Error('no sources were given')
+  const stranger = sources.find(({ buildable }) => buildable.driver !== first.buildable.driver)
+  if (stranger !== undefined) {
+    throw usageError(
+      `${first.source} and ${stranger.source} are of different families`,
+      'build the sources of each family above a tree of its own',
+    )
+  }
+  if (options.shellOnFailure === true) {
+    throw usageError(
+      '--shell-on-failure is for one source',
+      'build the one that fails by itself, with --add-repository for what was built before',
+    )
+  }
+  const jobs = wholeNumber(options.jobs, '--jobs') ?? availableParallelism()
+  const { request } = first.buildable
+  const result = await buildChain({
+    sources,
+    outputDirectory: resolve(options.output),
+    jobs,
+    atOnce: wholeNumber(options.atOnce, '--at-once') ?? jobs,
+    continues: options.continue === true,
+    owner: request.owner,
+    signal: context.signal,
+    log: context.log,
+  })
+  context.result({ ...result.record, recordPath: result.recordPath }, describeChain(result))
+  if (result.failures.length > 0) throw worstOf(result)
+  return exitCodes.success
+}
+
+/** The higher the exit status, the less the package itself is to blame. */
+function worstOf({ failures, record: { builds } }: ChainResult): NspawnError {
+  const worst = failures.reduce((one, other) =>
+    exitCodes[exitClass(other.error)] > exitCodes[exitClass(one.error)] ? other : one,
+  )
+  const names = failures.map(({ name }) => name).join(', ')
+  const leftOut = builds.filter(({ result }) => result === 'left-out').length
+  const rest = leftOut === 0 ? '' : `, and ${leftOut} were not tried`
+  return new NspawnError(`${failures.length} of ${builds.length} builds failed${rest}`, {
+    code: 'CHAIN_FAILED',
+    operation: 'build',
+    subject: names,
+    // Its class is that of the worst of them, which has been told in full.
+    cause: withoutCause(worst.error),
+  })
+}
+
+function withoutCause(error: unknown): unknown {
+  if (!(error instanceof NspawnError)) return error
+  const { message, code, operation, status, log } = error
+  return new NspawnError(message, { code: codeOf(error, code), operation, status, log })
+}
+
+/** That which decides its class may be one of its causes. */
+function codeOf(error: NspawnError, code: string): string {
+  const wanted = exitClass(error)
+  for (let e: unknown = error; e instanceof NspawnError; e = e.cause)
+    if (exitClass(new NspawnError(e.message, { code: e.code })) === wanted) return e.code
+  return code
+}
+
+function describeChain({ record, recordPath }: ChainResult): string {
+  const rows = record.builds.map((build) => [
+    build.name,
+    build.version ?? '',
+    words[build.result],
+    build.seconds === undefined ? '' : seconds(build.seconds * 1000),
+    why(build),
+  ])
+  const columns = [
+    { title: 'NAME' },
+    { title: 'VERSION' },
+    { title: 'RESULT' },
+    { title: 'TIME', align: 'right' },
+    { title: 'NEEDS' },
+  ] as const
+  const built = record.builds.filter(({ result }) => result === 'succeeded').length
+  return [
+    formatTable(columns, rows),
+    `built ${built} of ${rows.length} in ${seconds(record.seconds * 1000)}`,
+    `  ${recordPath}`,
+  ].join('\n')
+}
+
+const words: Readonly<Record<ChainBuild['result'], string>> = {
+  succeeded: 'built',
+  failed: 'failed',
+  'left-out': 'not tried',
+}
+
+function why({ needs, because = [] }: ChainBuild): string {
+  const names = needs.map(({ name }) => name).join(', ')
+  return because.length === 0 ? names : `${names} (${because.join(', ')} failed)`
+}
