@@ -4,6 +4,7 @@
 #   scripts/install-packages.sh start    what the first run wraps
 #   scripts/install-packages.sh test     the real tools that the tests compare with and drive
 #   scripts/install-packages.sh bench    the peers of the benchmarks
+#   scripts/install-packages.sh builders the peers of the benchmark of builds
 #
 # Installs what is missing and says nothing otherwise. Off Debian, or without root, it names what is
 # missing and succeeds: the tests then skip, with the reason, what they cannot run.
@@ -12,13 +13,15 @@ set -eu
 start='debootstrap mmdebstrap dpkg-dev debian-archive-keyring ca-certificates gpgv xz-utils zstd util-linux mount passwd'
 test="$start systemd-container strace iproute2 procps btrfs-progs xfsprogs e2fsprogs libcap2-bin acl attr gpg tmux fakeroot zsh fish docker-registry skopeo umoci openssl qemu-utils libarchive-tools pacman-package-manager arch-install-scripts makepkg archlinux-keyring busybox-static rpm createrepo-c dnf zypper gpg-agent python3 bzip2 lbzip2 pigz fdisk gdisk squashfs-tools erofs-utils cryptsetup-bin qemu-user-static"
 bench="$test runc crun bubblewrap"
+builders="$test sbuild debspawn cowbuilder uidmap"
 
 case "${1-}" in
   start) wanted=$start ;;
   test) wanted=$test ;;
   bench) wanted=$bench ;;
+  builders) wanted=$builders ;;
   *)
-    echo "usage: $0 start|test|bench" >&2
+    echo "usage: $0 start|test|bench|builders" >&2
     exit 2
     ;;
 esac
