@@ -1,7 +1,7 @@
 /**
  * Runs the tests: first those that need no root, then the others in lanes beside each other, one file at a
  * time in each. A lane is a mount namespace with a /tmp and runtime files of its own, so that no test sees
- * what one of the other lane leaves there for a moment. Arguments go to vitest, in one lane.
+ * what one of another lane leaves there for a moment. Arguments go to vitest, in one lane.
  *
  * Out: what vitest says, each line with its lane; last what was skipped, and one line that counts.
  */
@@ -19,28 +19,30 @@ interface Lane {
 
 const first: Lane = { name: 'unit', words: ['--project', 'unit'] }
 
-/** Tests that boot what they have made: they take long, and need nothing of the others. */
-const wholeSystems = ['boot-families', 'customize'].map(
-  (name) => `test/integration/bootstrap/${name}.test.ts`,
+const bootstrap = 'test/integration/bootstrap'
+const builds = ['test/integration/build', 'test/integration/suites']
+
+/** Of the tests that make trees those of families other than Debian's, and those that boot what they have made. */
+const families = ['arch', 'boot-families', 'customize', 'dnf', 'rpm-update', 'zypper'].map(
+  (name) => `${bootstrap}/${name}.test.ts`,
 )
 
-/** Of about the same length; files of one lane share what is dear to make. */
+/** Of about the same length; the last has whatever the others have not. */
 const lanes: readonly Lane[] = [
-  {
-    name: 'bootstrap',
-    words: ['test/integration/bootstrap', ...wholeSystems.map((path) => `--exclude=${path}`)],
-  },
+  { name: 'trees', words: [bootstrap, ...without(families)] },
+  { name: 'families', words: [...families, ...builds] },
   {
     name: 'rest',
     words: [
-      ...wholeSystems,
-      ...['build', 'fixtures', 'images', 'machines', 'runtime', 'sys', 'transfer'].map(
-        (room) => `test/integration/${room}`,
-      ),
-      ...['test/parity', 'test/e2e'],
+      ...['integration', 'parity', 'e2e'].map((project) => `--project=${project}`),
+      ...without([bootstrap, ...builds].map((directory) => `${directory}/**`)),
     ],
   },
 ]
+
+function without(paths: readonly string[]): readonly string[] {
+  return paths.map((path) => `--exclude=${path}`)
+}
 
 /** Arguments: the lane's directory, how many paths to keep in sight, these paths, the command. */
 const ownPlaces = `
