@@ -29,6 +29,8 @@ export interface BuildRequest {
   readonly fresh?: boolean | undefined
   /** Ready packages that are preferred to those of the archives when dependencies are installed. */
   readonly packages?: ReadyPackages | undefined
+  /** Writes down the packages of the build root, or has it made of those that are written down. */
+  readonly lock?: LockRequest | undefined
   /** Opens a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure?: boolean | undefined
   /** The caller's proxy variables, for the steps with a network. */
@@ -43,6 +45,12 @@ export interface ReadyPackages {
   readonly files: readonly string[]
   /** Absolute; all packages in them and below count. */
   readonly directories: readonly string[]
+}
+
+export interface LockRequest {
+  readonly use: 'write' | 'read'
+  /** Absolute path of the lock file. */
+  readonly path: string
 }
 
 /** What may be asked of any build; families add their own. */

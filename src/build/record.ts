@@ -40,6 +40,8 @@ export interface BuildRecord {
   readonly layers?: readonly unknown[]
   /** Ready packages that were preferred to those of the archives. */
   readonly repository?: readonly unknown[]
+  /** The lock that the build root was made from. */
+  readonly lock?: { readonly path: string; readonly sha256: string }
   /** What a tool that looks at packages has said, a line each; it decides nothing. */
   readonly lint?: readonly string[]
   readonly phases: readonly { readonly phase: string; readonly seconds: number }[]
@@ -53,7 +55,7 @@ export class BuildRecorder {
   outputs: readonly ResultFile[] = []
   facts: Pick<
     BuildRecord,
-    'base' | 'source' | 'options' | 'packages' | 'layers' | 'repository' | 'lint'
+    'base' | 'source' | 'options' | 'packages' | 'layers' | 'repository' | 'lock' | 'lint'
   > = {}
   private readonly phases: { phase: string; seconds: number }[] = []
   private readonly started = new Date()

@@ -48,6 +48,10 @@ export async function runBuild<Request extends BuildRequest>(
   }
   const record = recorder.finish()
   const files = await publish(request, place, record, recorder.outputs)
+  if (session.lock !== undefined) {
+    const { leaveLock } = await import('./lock/lock-request.ts')
+    await leaveLock(request, session.lock)
+  }
   return {
     name: run.subject.name,
     version: run.subject.version,
@@ -105,14 +109,20 @@ async function openSession<Request extends BuildRequest>(
   base: BaseTree,
   cleanup: CleanupStack,
 ): Promise<{ session: BuildSession<Request>; recorder: BuildRecorder }> {
-  const { stateDirectory, keep = false, options, log = silent } = request
+  const { stateDirectory, keep = false, options, lock, log = silent } = request
+  const given = lock && (await (await import('./lock/lock-request.ts')).takeLock(request, id))
   const disk = options.limits?.diskBytes
   const place = await claimBuildPlace(stateDirectory, keep, log, cleanup, disk)
   const recorder = new BuildRecorder(id, log)
-  recorder.facts = { base, options }
+  recorder.facts = {
+    base,
+    options,
+    ...(given && { lock: { path: given.path, sha256: given.sha256 } }),
+  }
   const buildLog = new BuildLog(join(place.directory, logName))
   cleanup.defer('build log', () => buildLog[Symbol.dispose]())
-  const session = new BuildSession({ request, base, place, recorder, buildLog, cleanup })
+  const parts = { request, base, place, recorder, buildLog, cleanup }
+  const session = new BuildSession({ ...parts, driver: id, lock: given })
   return { session, recorder }
 }
 

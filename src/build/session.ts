@@ -7,10 +7,11 @@ import { silent, type LogSink } from '../log.ts'
 import type { BaseTree } from './base-tree.ts'
 import type { BuildLog } from './build-log.ts'
 import { layersDirectory, type BuildPlace } from './build-place.ts'
-import type { BuildRequest, Subject } from './driver.ts'
+import type { BuildRequest, DriverId, Subject } from './driver.ts'
 import type { Installer } from './installers/installer.ts'
 import { LayerStore, type Writable } from './layers.ts'
 import { makeLocalRepository, type LocalRepository } from './local-repository.ts'
+import type { BuildLock, GivenLock } from './lock/lock-file.ts'
 import type { BuildRecord, BuildRecorder } from './record.ts'
 import { runStep, type Step, type StepContext } from './step-runner.ts'
 
@@ -43,8 +44,11 @@ export interface BuildLayer extends LayerUse {
 }
 
 export interface SessionParts<Request extends BuildRequest> {
+  readonly driver: DriverId
   readonly request: Request
   readonly base: BaseTree
+  /** What the build root shall be made from. */
+  readonly lock: GivenLock | undefined
   readonly place: BuildPlace
   readonly recorder: BuildRecorder
   readonly buildLog: BuildLog
@@ -52,8 +56,13 @@ export interface SessionParts<Request extends BuildRequest> {
 }
 
 export class BuildSession<Request extends BuildRequest = BuildRequest> {
+  readonly driver: DriverId
   readonly request: Request
   readonly base: BaseTree
+  /** The lock that the build root is made from. */
+  readonly given: GivenLock | undefined
+  /** The lock that was made of the build root. */
+  lock: BuildLock | undefined
   readonly place: BuildPlace
   readonly buildLog: BuildLog
   /** Name of the containers on the host, one at a time. */
@@ -65,7 +74,9 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   private ready: Promise<LocalRepository | undefined> | undefined
 
   constructor(parts: SessionParts<Request>) {
+    this.driver = parts.driver
     this.request = parts.request
+    this.given = parts.lock
     this.base = parts.base
     this.place = parts.place
     this.buildLog = parts.buildLog

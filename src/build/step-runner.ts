@@ -20,6 +20,8 @@ export interface Step {
   readonly failure: string
   /** One sentence on what to try then. */
   readonly hint?: string
+  /** Its standard output is an answer to us: it is in no log. */
+  readonly answers?: true
   /** Statuses besides 0 that are no failure. */
   readonly accept?: readonly number[]
   /**
@@ -77,7 +79,7 @@ export async function runStep(
   const began = performance.now()
   let outcome: StepOutcome | undefined
   try {
-    outcome = await runInContainer(settings, context, onLine)
+    outcome = await runInContainer(step, context, onLine)
   } finally {
     const ended = outcome !== undefined && !outcome.timedOut && !outcome.silent
     recorder.steps.push({
@@ -145,7 +147,7 @@ interface StepOutcome extends Pick<
 }
 
 async function runInContainer(
-  settings: Settings,
+  { settings, answers }: Step,
   context: StepContext,
   onLine?: StepListener,
 ): Promise<StepOutcome> {
@@ -161,8 +163,10 @@ async function runInContainer(
       stdio: 'lines',
       onLine: (line, stream) => {
         timer?.refresh()
-        buildLog.line(line)
-        log({ kind: 'output', stream, line })
+        if (answers !== true || stream === 'stderr') {
+          buildLog.line(line)
+          log({ kind: 'output', stream, line })
+        }
         onLine?.(line, stream)
       },
       signal: signal === undefined ? quiet.signal : AbortSignal.any([signal, quiet.signal]),

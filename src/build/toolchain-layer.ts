@@ -89,9 +89,11 @@ export function askAbove<Request extends BuildRequest>(
   session: BuildSession<Request>,
   subject: Subject,
   layers: readonly string[],
-  id = 'look',
+  name = 'look',
 ): Ask {
+  let asked = 0
   return async (command) => {
+    const id = asked++ === 0 ? name : `${name}-${asked}`
     const settings = builderSettings(containerFacts(session), {
       root: overlay(layers, await session.scratch(id), id, false),
       command,
@@ -101,7 +103,8 @@ export function askAbove<Request extends BuildRequest>(
       options: { network: 'none', environment: {} },
     })
     const title = 'look what is installed'
-    return session.read({ id, title, settings, failure: 'DEPENDENCY_INSTALL' }, subject)
+    const step = { id, title, settings, failure: 'DEPENDENCY_INSTALL', answers: true } as const
+    return session.read(step, subject)
   }
 }
 
@@ -129,11 +132,15 @@ async function toolchainKey(
   packages: readonly string[],
   indexes: IndexIdentity,
 ): Promise<string> {
-  const { path, identity } = base
+  const inputs = [...(await treeIdentity(base)), packages.toSorted(), indexes]
+  return layerKey([`${installer.id} toolchain`, installer.version, ...inputs])
+}
+
+/** What tells a tree, and a layer above it that has account files, from others: a part of layers' keys. */
+export async function treeIdentity({ path, identity }: BaseTree): Promise<readonly unknown[]> {
   const { dev, ino } = await stat(path)
   // A layer's copy of an account file hides the tree's.
   const names = ['etc/passwd', 'etc/group', 'etc/shadow', 'etc/gshadow']
   const accounts = await digestFiles(path, names, { directories: 'names' })
-  const inputs = [path, dev, ino, identity, accounts, packages.toSorted(), indexes]
-  return layerKey([`${installer.id} toolchain`, installer.version, ...inputs])
+  return [path, dev, ino, identity, accounts]
 }

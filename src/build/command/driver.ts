@@ -18,6 +18,9 @@ import { installerOf } from '../installers.ts'
 import type { Installer } from '../installers/installer.ts'
 import { layerKey } from '../layers.ts'
 import type { LocalRepository } from '../local-repository.ts'
+import { provideLockedRoot } from '../lock/locked-layer.ts'
+import { requireLocking } from '../lock/locking.ts'
+import { lockBuildRoot } from '../lock/make-lock.ts'
 import { buildUserId, buildUserName } from '../places.ts'
 import { prepareRoot } from '../prepare-root.ts'
 import { seeReadyPackages } from '../ready-packages.ts'
@@ -82,6 +85,14 @@ class CommandRun implements DriverRun {
     const { session, subject } = this
     const { base, request, signal } = session
     const { packages } = request.options
+    const installer = installerOf(base.path)
+    const locked = await provideLockedRoot(session, installer, subject, homeDirectory)
+    if (locked !== undefined) {
+      requireSameWishes(packages, locked.asked)
+      this.layers.push(locked.layer.upper)
+      session.note({ packages: locked.packages })
+      return
+    }
     if (packages.length === 0) {
       const { upper } = await session.layer({
         kind: 'accounts',
@@ -93,9 +104,10 @@ class CommandRun implements DriverRun {
         },
       })
       this.layers.push(upper)
+      if (request.lock !== undefined) await this.look(requireLocking(installer, base.path))
       return
     }
-    const installer = requireInstaller(base.path)
+    if (installer === undefined) throw noInstaller(base.path)
     const repository = await session.repository(installer)
     const toolchain = await provideToolchain(session, installer, subject, {
       home: homeDirectory,
@@ -105,9 +117,19 @@ class CommandRun implements DriverRun {
     this.layers.push(toolchain.upper)
     if (repository !== undefined)
       this.layers.push(await this.installReady(installer, toolchain, repository))
-    const below = [base.path, ...this.layers]
+    await this.look(installer)
+  }
+
+  /** Notes what is installed, and locks it. */
+  private async look(installer: Installer): Promise<void> {
+    const { session, subject, layers } = this
+    const { base, request } = session
+    const below = [base.path, ...layers]
     const ask = askAbove(session, subject, below)
-    session.note({ packages: await installer.installed(below.toReversed(), ask) })
+    const installed = await installer.installed(below.toReversed(), ask)
+    session.note({ packages: installed })
+    const asked = request.options.packages
+    await lockBuildRoot(session, installer, subject, { layers, installed, asked })
   }
 
   /** Installs with ready packages at hand, above a toolchain that nobody else's builds see them in. */
@@ -166,10 +188,19 @@ class CommandRun implements DriverRun {
   }
 }
 
-function requireInstaller(tree: string): Installer {
-  const installer = installerOf(tree)
-  if (installer !== undefined) return installer
-  throw new NspawnError('the tree has no package manager that could install packages', {
+/** Without any, those of the lock are meant. */
+function requireSameWishes(packages: readonly string[], locked: readonly string[]): void {
+  const wanted = packages.toSorted().join(', ')
+  if (wanted === '' || wanted === locked.join(', ')) return
+  throw new NspawnError(`the lock was made for other packages: ${locked.join(', ') || 'none'}`, {
+    code: 'INVALID_LOCK',
+    operation: 'compare lock',
+    hint: 'leave out --package, or make another lock with --lock',
+  })
+}
+
+function noInstaller(tree: string): NspawnError {
+  return new NspawnError('the tree has no package manager that could install packages', {
     code: 'INVALID_TREE',
     operation: 'look at tree',
     subject: tree,

@@ -11,6 +11,8 @@ import { apt } from '../installers/apt.ts'
 import { dpkgArchitecture, installedDpkgPackages } from '../installers/dpkg-packages.ts'
 import type { Writable } from '../layers.ts'
 import type { LocalRepository } from '../local-repository.ts'
+import { provideLockedRoot } from '../lock/locked-layer.ts'
+import { lockBuildRoot } from '../lock/make-lock.ts'
 import { buildUserName } from '../places.ts'
 import type { ResultFile } from '../results.ts'
 import type { BuildSession } from '../session.ts'
@@ -49,26 +51,27 @@ export const debianDriver: Driver<DebianBuild> = {
 }
 
 const nowhere: Writable = { upper: '', work: '' }
+const toolchainPackages = ['build-essential', 'fakeroot']
 
 class DebianRun implements DriverRun {
   private readonly session: BuildSession<DebianBuild>
   private readonly indexes: ReturnType<typeof apt.currentIndexes>
   private readonly stopAsking = new AbortController()
   private source: StagedSource | undefined
-  private toolchain: Writable = nowhere
+  private toolchain: Writable | undefined
   private installed: Writable = nowhere
   private repository: LocalRepository | undefined
 
   constructor(session: BuildSession<DebianBuild>) {
     this.session = session
     const { fresh, signal, tree } = session.request
+    const unasked = fresh === true || session.given !== undefined
     const { signal: stop } = this.stopAsking
     const signals = signal === undefined ? [stop] : [stop, signal]
     // Goes on while the source is fetched.
-    this.indexes =
-      fresh === true
-        ? Promise.resolve(undefined)
-        : apt.currentIndexes(tree, AbortSignal.any(signals))
+    this.indexes = unasked
+      ? Promise.resolve(undefined)
+      : apt.currentIndexes(tree, AbortSignal.any(signals))
     this.indexes.catch(() => undefined)
   }
 
@@ -97,9 +100,15 @@ class DebianRun implements DriverRun {
   async dependencies(): Promise<void> {
     const { session } = this
     const { request } = session
+    const locked = await provideLockedRoot(session, apt, this.subject, homeDirectory)
+    if (locked !== undefined) {
+      this.installed = readOnlyLayer(locked.layer)
+      session.note({ packages: locked.packages })
+      return
+    }
     const toolchain = await provideToolchain(session, apt, this.subject, {
       home: homeDirectory,
-      packages: ['build-essential', 'fakeroot'],
+      packages: toolchainPackages,
       indexes: await this.indexes,
     })
     this.toolchain = readOnlyLayer(toolchain)
@@ -135,6 +144,11 @@ class DebianRun implements DriverRun {
       request.tree,
     ])
     session.note({ packages })
+    await lockBuildRoot(session, apt, this.subject, {
+      layers: [toolchain.upper, dependencies.upper],
+      installed: packages,
+      asked: toolchainPackages,
+    })
   }
 
   async unpack(): Promise<void> {

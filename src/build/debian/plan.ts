@@ -8,7 +8,7 @@ import type { BuildOptions } from '../driver.ts'
 import { aptCommand } from '../installers/apt.ts'
 import type { Writable } from '../layers.ts'
 import { buildDirectory, homeDirectory, sourceDirectory } from './places.ts'
-import type { Step } from '../step-runner.ts'
+import type { Step, Verdict } from '../step-runner.ts'
 import { installerStep } from '../toolchain-layer.ts'
 import { sourceDirectoryName } from './source-control.ts'
 import type { StagedSource } from './stage-source.ts'
@@ -30,8 +30,8 @@ export interface DebianBuildOptions extends BuildOptions {
 /** Absolute host directories. Each writable one has its `upper` and `work` on one file system. */
 export interface BuildLayers {
   readonly tree: string
-  /** Indexes, upgrades and the toolchain are installed here. */
-  readonly toolchain: Writable
+  /** Indexes, upgrades and the toolchain are installed here; `undefined` where one layer has everything. */
+  readonly toolchain: Writable | undefined
   /** Ready packages, seen while dependencies are installed. */
   readonly repository?: string | undefined
   /** And here what the source asks for. */
@@ -80,7 +80,8 @@ function dependencyStep(request: PlanRequest): BuildStep {
     failure: 'DEPENDENCY_UNSATISFIABLE',
     hint: dependencyHint,
   })
-  const root = overlay([tree, toolchain.upper, ...ready, sources], dependencies, command.id, true)
+  const below = [tree, ...upper(toolchain), ...ready, sources]
+  const root = overlay(below, dependencies, command.id, true)
   return { ...installerStep(command, request, root), phase: 'dependencies' }
 }
 
@@ -152,7 +153,22 @@ function buildStep(request: PlanRequest): BuildStep {
     ),
     failure: 'BUILD_FAILED',
     hint: 'look into the log; --shell-on-failure opens a shell where the build stopped',
+    verdict: unmetDependencies,
   }
+}
+
+/** dpkg-checkbuilddeps(1) has the last word; apt has been asked before, except where a lock says what is installed. */
+function unmetDependencies(_status: number, lines: readonly string[]): Verdict | undefined {
+  if (!lines.some((line) => line.startsWith('dpkg-checkbuilddeps: error: Unmet build')))
+    return undefined
+  return {
+    code: 'DEPENDENCY_UNSATISFIABLE',
+    hint: 'the lock may be of another version of the source: make another one with --lock',
+  }
+}
+
+function upper(layer: Writable | undefined): readonly string[] {
+  return layer === undefined ? [] : [layer.upper]
 }
 
 /** As the build user, without a network, above all layers; what sbuild's builds see. */
@@ -166,7 +182,7 @@ function offlineSettings(
   const { options, user } = request
   const { jobs, buildOptions, profiles } = options
   return builderSettings(request, {
-    root: overlay([tree, toolchain.upper, dependencies.upper, sources], build, name, false),
+    root: overlay([tree, ...upper(toolchain), dependencies.upper, sources], build, name, false),
     command,
     user,
     directory,

@@ -9,6 +9,7 @@ import type { RootFile } from '../prepare-root.ts'
 import { findInTree } from '../tree-path.ts'
 import { aptRepositoryFiles, describeDeb, sourceList } from './apt-repository.ts'
 import { readAptSuites } from './apt-sources.ts'
+import { aptOrigins, dpkgName } from './apt-origins.ts'
 import { installedDpkgPackages } from './dpkg-packages.ts'
 import type { Installer, InstallerCommand } from './installer.ts'
 
@@ -137,6 +138,37 @@ export const apt: Installer = {
             }),
           ]
         : []),
+    ],
+  },
+
+  locking: {
+    extension: '.deb',
+    origins: aptOrigins,
+    apply: (paths, removed) => [
+      aptCommand(
+        [
+          ...['-o', 'Dir::Etc::SourceList=/dev/null', '-o', 'Dir::Etc::SourceParts=/dev/null'],
+          // Pins of the tree have no say in what has been decided.
+          ...[
+            '-o',
+            'Dir::Etc::Preferences=/dev/null',
+            '-o',
+            'Dir::Etc::PreferencesParts=/dev/null',
+          ],
+          ...['--allow-downgrades', '--allow-change-held-packages', '--allow-remove-essential'],
+          // Files of configuration are no part of the root that was locked.
+          '--purge',
+          'install',
+          ...paths,
+          ...removed.map(({ name, architecture }) => `${dpkgName(name, architecture)}-`),
+        ],
+        {
+          id: 'install-locked',
+          title: `install ${paths.length} locked packages`,
+          failure: 'DEPENDENCY_INSTALL',
+          hint: 'the lock may be of another tree: make another one with --lock',
+        },
+      ),
     ],
   },
 }

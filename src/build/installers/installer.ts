@@ -62,6 +62,35 @@ export interface RepositoryFormat {
   commands(wishes: { readonly upgrade: boolean }): readonly InstallerCommand[]
 }
 
+/** Where the file of an installed package can be had. */
+export interface PackageOrigin {
+  readonly url: string
+  readonly sizeBytes: number
+  /** As a signed index says. */
+  readonly sha256: string
+}
+
+/** How a manager finds the files of packages again, and installs these and nothing else. */
+export interface PackageLocking {
+  /** How the names of package files end. */
+  readonly extension: string
+  /**
+   * Where packages come from, in their order; `undefined` for those that no index has (any more).
+   *
+   * @param ask above layers with the manager's indexes
+   */
+  origins(
+    packages: readonly InstalledPackage[],
+    ask: Ask,
+  ): Promise<readonly (PackageOrigin | undefined)[]>
+  /**
+   * Installs exactly these files, older versions than the tree's too, and removes others; no index is used.
+   *
+   * @param paths absolute, in the container
+   */
+  apply(paths: readonly string[], removed: readonly InstalledPackage[]): readonly InstallerCommand[]
+}
+
 export interface Installer {
   readonly id: InstallerId
   /** Grows whenever it fills layers in another way: older layers are not used then. */
@@ -96,6 +125,7 @@ export interface Installer {
    */
   installed(layers: readonly string[], ask: Ask): Promise<readonly InstalledPackage[]>
   readonly repository?: RepositoryFormat
+  readonly locking?: PackageLocking
   /** Where its packages can be kept for other layers. */
   readonly downloads?: Downloads
 }

@@ -44,6 +44,8 @@ export async function buildSeveral(
       'build the sources of each family above a tree of its own',
     )
   }
+  if (first.buildable.request.lock !== undefined)
+    throw usageError('--lock and --from-lock are for one source', 'lock each one by itself')
   if (options.shellOnFailure === true) {
     throw usageError(
       '--shell-on-failure is for one source',

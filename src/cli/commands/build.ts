@@ -3,7 +3,7 @@ import { Option, type Command } from 'commander'
 import { statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
-import type { BuildLimits, BuildResult, ReadyPackages } from '../../build/driver.ts'
+import type { BuildLimits, BuildResult, LockRequest, ReadyPackages } from '../../build/driver.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { requireImage } from '../../images/discover.ts'
@@ -38,6 +38,8 @@ interface BuildVerbOptions {
   readonly disk?: string
   readonly keep?: boolean
   readonly fresh?: boolean
+  readonly lock?: string
+  readonly fromLock?: string
   readonly shellOnFailure?: boolean
 }
 
@@ -81,6 +83,8 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--cpus <n>', "processors' worth of time that the build may take: 1.5")
     .option('--disk <size>', 'what the build may write altogether: 20G')
     .option('--fresh', 'install toolchain and dependencies anew, for this build alone')
+    .option('--lock <file>', 'write down every package of the build root, with its hash')
+    .option('--from-lock <file>', 'make the build root of these packages and no others, offline')
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-on-failure', 'open a shell where the build failed')
   addFamilyOptions(command, families)
@@ -177,6 +181,7 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
     owner: invokingUser(),
     keep: options.keep,
     fresh: options.fresh,
+    lock: lockRequest(options),
     shellOnFailure: options.shellOnFailure,
     proxy: proxyVariables(),
     signal: context.signal,
@@ -192,6 +197,13 @@ function limits({ silence, memory, tasks, cpus, disk }: BuildVerbOptions): Build
     tasks: tasks === undefined ? undefined : positive(tasks, '--tasks', /^[1-9]\d{0,6}$/),
     cpus: cpus === undefined ? undefined : positive(cpus, '--cpus', /^\d{1,4}(\.\d{1,3})?$/),
   }
+}
+
+function lockRequest({ lock, fromLock }: BuildVerbOptions): LockRequest | undefined {
+  if (lock !== undefined && fromLock !== undefined)
+    throw usageError('give --lock or --from-lock, not both')
+  if (lock !== undefined) return { use: 'write', path: resolve(lock) }
+  return fromLock === undefined ? undefined : { use: 'read', path: resolve(fromLock) }
 }
 
 function positive(text: string, option: string, shape: RegExp): number {
