@@ -6,6 +6,9 @@ import { basename } from 'node:path'
 import { ownVersion } from '../../version.ts'
 import { describeTreeWith } from '../base-tree.ts'
 import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../driver.ts'
+import { requireAllLocked } from '../lock/differences.ts'
+import { provideLockedRoot } from '../lock/locked-layer.ts'
+import { lockBuildRoot } from '../lock/make-lock.ts'
 import { pacman } from '../installers/pacman.ts'
 import { installedPacmanPackages } from '../installers/pacman-packages.ts'
 import type { ResultFile } from '../results.ts'
@@ -83,11 +86,14 @@ class ArchRun implements DriverRun {
     const { session } = this
     const { request, signal } = session
     const { tree, source } = request
-    this.toolchain = await provideToolchain(session, pacman, this.subject, {
-      home: homeDirectory,
-      packages: ['base-devel'],
-      indexes: await pacman.currentIndexes(tree, signal),
-    })
+    const locked = await provideLockedRoot(session, pacman, this.subject, homeDirectory)
+    this.toolchain =
+      locked?.layer ??
+      (await provideToolchain(session, pacman, this.subject, {
+        home: homeDirectory,
+        packages: toolchainPackages,
+        indexes: await pacman.currentIndexes(tree, signal),
+      }))
     const staged = given(this.staged)
     const { info, missing } = await askPkgbuild(this.work, staged)
     this.info = info
@@ -97,8 +103,15 @@ class ArchRun implements DriverRun {
       source: { name, version, origin: source, packages, files, treeSha256, sources },
     })
     const below = [tree, this.toolchain.upper]
+    if (locked !== undefined) requireAllLocked(missing)
     if (missing.length > 0) below.push(await providePackages(this.work, 'dependencies', missing))
-    session.note({ packages: await installedPacmanPackages(below.toReversed()) })
+    const installed = await installedPacmanPackages(below.toReversed())
+    session.note({ packages: installed })
+    await lockBuildRoot(session, pacman, this.subject, {
+      layers: below.slice(1),
+      installed,
+      asked: toolchainPackages,
+    })
     const fetched = await fetchSources(this.work, sources, below, staged.keys)
     this.layers = [...below, ...fetched.layers]
     this.sourcesChecked = fetched.checked
@@ -147,6 +160,8 @@ class ArchRun implements DriverRun {
     return { session, facts, subject, tree: request.tree, toolchain: given(toolchain) }
   }
 }
+
+const toolchainPackages = ['base-devel']
 
 /** What an earlier phase has found. */
 function given<T>(value: T | undefined): T {

@@ -1,5 +1,5 @@
 /** Where the packages of a Debian build root come from: apt's own indexes say it, in a container without a network. */
-import type { Ask, InstalledPackage, PackageOrigin } from './installer.ts'
+import type { InstalledPackage, PackageOrigin, RootPlaces } from './installer.ts'
 
 /** A package as apt and dpkg want it named where there may be more than one architecture. */
 export function dpkgName(name: string, architecture: string): string {
@@ -9,7 +9,7 @@ export function dpkgName(name: string, architecture: string): string {
 /** As `PackageLocking.origins`. */
 export async function aptOrigins(
   packages: readonly InstalledPackage[],
-  ask: Ask,
+  { ask }: Pick<RootPlaces, 'ask'>,
 ): Promise<readonly (PackageOrigin | undefined)[]> {
   const argument = ({ name, version, architecture }: InstalledPackage) =>
     `${dpkgName(name, architecture)}=${version}`

@@ -70,6 +70,13 @@ export interface PackageOrigin {
   readonly sha256: string
 }
 
+/** A build root that is asked about. */
+export interface RootPlaces {
+  /** Host directories, topmost first; the last one is the tree. */
+  readonly layers: readonly string[]
+  readonly ask: Ask
+}
+
 /** How a manager finds the files of packages again, and installs these and nothing else. */
 export interface PackageLocking {
   /** How the names of package files end. */
@@ -77,11 +84,11 @@ export interface PackageLocking {
   /**
    * Where packages come from, in their order; `undefined` for those that no index has (any more).
    *
-   * @param ask above layers with the manager's indexes
+   * @param root with the manager's indexes in its layers
    */
   origins(
     packages: readonly InstalledPackage[],
-    ask: Ask,
+    root: RootPlaces,
   ): Promise<readonly (PackageOrigin | undefined)[]>
   /**
    * Installs exactly these files, older versions than the tree's too, and removes others; no index is used.

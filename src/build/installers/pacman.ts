@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import type { RootFile } from '../prepare-root.ts'
 import { findInTree } from '../tree-path.ts'
 import type { Installer, InstallerCommand } from './installer.ts'
+import { pacmanOrigins } from './pacman-origins.ts'
 import { installedPacmanPackages, localDatabase } from './pacman-packages.ts'
 import { databasesOfLayer, databasesOfServers, readPacmanSetup } from './pacman-repositories.ts'
 
@@ -13,6 +14,13 @@ import { databasesOfLayer, databasesOfServers, readPacmanSetup } from './pacman-
 const configuration: RootFile = {
   path: 'etc/tsnspawn-build/pacman.conf',
   text: '[options]\nDisableSandbox\nInclude = /etc/pacman.conf\n',
+  mode: 0o644,
+}
+
+/** The same for files that a lock vouches for: their signatures lie elsewhere. */
+const configurationOfFiles: RootFile = {
+  path: 'etc/tsnspawn-build/pacman-files.conf',
+  text: `Include = /${configuration.path}\n[options]\nLocalFileSigLevel = Never\n`,
   mode: 0o644,
 }
 
@@ -42,7 +50,7 @@ export const pacman: Installer = {
     'etc/pacman.conf',
     ...['', '/hooks', '/gnupg'].map((name) => `etc/pacman.d${name}`),
   ],
-  rootFiles: [configuration],
+  rootFiles: [configuration, configurationOfFiles],
 
   currentIndexes: async (tree, signal) =>
     databasesOfServers(tree, await readPacmanSetup(tree), signal),
@@ -77,6 +85,30 @@ export const pacman: Installer = {
     }),
 
   installed: installedPacmanPackages,
+
+  locking: {
+    extension: '.pkg.tar',
+    origins: pacmanOrigins,
+    apply: (paths, removed) => {
+      const rest = {
+        failure: 'DEPENDENCY_INSTALL',
+        hint: 'the lock may be of another tree: make another one with --lock',
+      } as const
+      const names = removed.map(({ name }) => name)
+      const remove = pacmanCommand(['-Rddn', '--', ...names], {
+        ...rest,
+        id: 'remove-unlocked',
+        title: `remove ${names.length} packages that are not locked`,
+      })
+      const files = ['--config', `/${configurationOfFiles.path}`, '--', ...paths]
+      const install = pacmanCommand(['-U', '--asdeps', ...files], {
+        ...rest,
+        id: 'install-locked',
+        title: `install ${paths.length} locked packages`,
+      })
+      return [...(names.length > 0 ? [remove] : []), ...(paths.length > 0 ? [install] : [])]
+    },
+  },
 
   downloads: {
     directory: cacheDirectory,

@@ -65,6 +65,21 @@ export function requireLocked(lock: BuildLock, installed: readonly InstalledPack
 }
 
 /**
+ * Makes sure that nothing would have to be installed beside what is locked.
+ *
+ * @param missing dependencies of the source, in the installer's notation
+ * @throws NspawnError `DEPENDENCY_LOCK`
+ */
+export function requireAllLocked(missing: readonly string[]): void {
+  if (missing.length === 0) return
+  throw new NspawnError(`the lock lacks build dependencies: ${missing.join(', ')}`, {
+    code: 'DEPENDENCY_LOCK',
+    operation: 'compare lock',
+    hint: 'the lock may be of another version of the source: make another one with --lock',
+  })
+}
+
+/**
  * Makes sure that a lock is one for this kind of build and tree.
  *
  * @throws NspawnError `INVALID_LOCK`

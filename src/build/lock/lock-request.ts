@@ -6,7 +6,7 @@ import { missing } from '../../read-if-there.ts'
 import type { BuildRequest, DriverId } from '../driver.ts'
 import { readLockFile, writeLockFile, type BuildLock, type GivenLock } from './lock-file.ts'
 
-const families: ReadonlySet<DriverId> = new Set<DriverId>(['debian', 'command'])
+const families: ReadonlySet<DriverId> = new Set<DriverId>(['debian', 'arch', 'command'])
 
 /**
  * The lock that a build was given.

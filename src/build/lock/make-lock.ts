@@ -36,7 +36,10 @@ export async function lockBuildRoot<Request extends BuildRequest>(
   const ask = (where: readonly string[], name: string) =>
     askAbove(session, subject, [tree, ...where], name)
   const own = await look([tree], ask([], 'look-tree'))
-  const origins = await locking.origins(installed, ask(layers, 'look-origins'))
+  const origins = await locking.origins(installed, {
+    layers: [...layers.toReversed(), tree],
+    ask: ask(layers, 'look-origins'),
+  })
   const packages = installed.map((one, index) => withOrigin(one, origins[index]))
   const lock = {
     format: 1 as const,

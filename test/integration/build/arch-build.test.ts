@@ -499,6 +499,28 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
     expect((await result).record.lint).toEqual(['tiny E: Missing /results/tiny-1-1-any.pkg.tar.gz'])
   })
 
+  test('comes from a lock with the packages of its day, without asking anybody', async () => {
+    await using work = await temporaryDirectory()
+    const copy = 'package() { install -Dm644 /usr/share/locked "$pkgdir/usr/share/tiny"; }'
+    const lines = (needs: string) => tiny(`makedepends=(${needs})`, copy)
+    const source = await makePkgbuild(join(work.path, 'tiny'), lines('locked'))
+    const path = join(work.path, 'tiny.lock')
+    const shippedNow = () => shipped(work.path, 'tiny-1-1-any.pkg.tar.gz', 'usr/share/tiny')
+    await tree.add({ name: 'locked', files: { 'usr/share/locked': 'one\n' } })
+    const first = await build(work.path, source, { lock: { use: 'write', path } }).result
+    await tree.add({ name: 'locked', version: '2', files: { 'usr/share/locked': 'two\n' } })
+    const asked = tree.server.requests.length
+    const { record } = await build(work.path, source, { lock: { use: 'read', path } }).result
+    expect(await shippedNow()).toBe('one')
+    expect(tree.server.requests).toHaveLength(asked)
+    expect(record.packages).toMatchObject(first.record.packages ?? [])
+    expect(record.layers).toMatchObject([{ kind: 'locked', origin: 'made' }])
+    const other = await makePkgbuild(join(work.path, 'other'), lines("'locked>=2'"))
+    const refused = await failureOf(build(work.path, other, { lock: { use: 'read', path } }).result)
+    expect(refused.code).toBe('DEPENDENCY_LOCK')
+    expect(refused.message).toMatch(/the lock lacks build dependencies: locked>=2/)
+  })
+
   test('ends at once when interrupted, and leaves nothing', async () => {
     await using work = await temporaryDirectory()
     const source = await makePkgbuild(

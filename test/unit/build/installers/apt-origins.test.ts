@@ -46,15 +46,14 @@ describe("apt's account of packages", () => {
       version: '1:2+b1',
       architecture,
     })
-    const origins = await aptOrigins(
-      [one('hello'), one('own'), one('data', 'all')],
-      async (words) => {
+    const origins = await aptOrigins([one('hello'), one('own'), one('data', 'all')], {
+      ask: async (words) => {
         asked.push(words)
         return words[0] === 'apt-cache'
           ? [...show('hello', ['Filename: x']), ...show('own')]
           : [uri('hello')]
       },
-    )
+    })
     expect(origins.map((found) => found?.sizeBytes)).toEqual([53080, undefined, undefined])
     expect(asked[0]?.slice(2)).toEqual(['hello:amd64=1:2+b1', 'own:amd64=1:2+b1', 'data=1:2+b1'])
     expect(asked[1]?.slice(-2)).toEqual(['download', 'hello:amd64=1:2+b1'])
