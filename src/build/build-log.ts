@@ -11,6 +11,7 @@ export class BuildLog implements Disposable {
   private open = true
   private tail: string[] = []
   private leftBytes: number
+  private written = 0
 
   /**
    * @param path absolute; must not exist
@@ -19,6 +20,11 @@ export class BuildLog implements Disposable {
   constructor(path: string, limitBytes: number = defaultLimitBytes) {
     this.fd = openSync(path, 'wx', 0o644)
     this.leftBytes = limitBytes
+  }
+
+  /** How long the log is. */
+  get bytes(): number {
+    return this.written
   }
 
   /** Starts a step: its name, the time and what is executed. The tail starts afresh. */
@@ -58,7 +64,7 @@ export class BuildLog implements Disposable {
   }
 
   private write(text: string): void {
-    if (this.open) writeSync(this.fd, text)
+    if (this.open) this.written += writeSync(this.fd, text)
   }
 }
 

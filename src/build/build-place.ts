@@ -3,7 +3,12 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
-import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from '../images/hidden-tree.ts'
+import {
+  claimHiddenTree,
+  removeStaleHiddenTrees,
+  staleHiddenTrees,
+  type HiddenTree,
+} from '../images/hidden-tree.ts'
 import { unmountBelow } from '../images/unmount-below.ts'
 import { silent, type LogSink } from '../log.ts'
 import { removeStaleLayers, type Writable } from './layers.ts'
@@ -76,6 +81,13 @@ export function removeStaleBuilds(
     ...removeStaleHiddenTrees(buildsDirectory(stateDirectory), log, unmountBelow),
     ...removeStaleLayers(layersDirectory(stateDirectory), log),
   ]
+}
+
+/** Those that `removeStaleBuilds()` would remove; nothing is changed. */
+export function staleBuilds(stateDirectory: string): readonly string[] {
+  return [buildsDirectory(stateDirectory), layersDirectory(stateDirectory)].flatMap((directory) =>
+    staleHiddenTrees(directory),
+  )
 }
 
 export function layersDirectory(stateDirectory: string): string {

@@ -122,6 +122,8 @@ export interface DriverRun {
 }
 
 export interface BuildResult {
+  /** What the history calls this build. */
+  readonly id: string
   readonly name: string
   readonly version: string | undefined
   /** Absolute paths in the output directory, the most important one last. */

@@ -19,12 +19,19 @@ import {
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { claimHiddenTree, removeStaleHiddenTrees, type HiddenTree } from '../images/hidden-tree.ts'
-import { lockImage, tryLockFileAt, type ImageLock } from '../images/lock.ts'
+import {
+  isLockedByAnyone,
+  localLockPath,
+  lockImage,
+  tryLockFileAt,
+  type ImageLock,
+} from '../images/lock.ts'
 import { removeTreeGently } from '../images/remove-tree.ts'
 import { measureUsage } from '../images/usage.ts'
 import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError, throwIfCanceled } from '../errors.ts'
 import { silent, type LogSink } from '../log.ts'
+import { missing } from '../read-if-there.ts'
 import { digestFiles } from './digest-files.ts'
 
 /** Directories of an overlay's writable part; `work` holds one empty directory for each mount. */
@@ -41,7 +48,25 @@ export interface LayerDraft extends Writable {
    * @param database where the package database is in it
    * @returns the upper directory, wherever it is now
    */
-  publish(key: string, database: readonly string[]): Promise<string>
+  publish(key: string, database: readonly string[], about?: LayerPurpose): Promise<string>
+}
+
+/** What a layer is, for people; nothing depends on it. */
+export interface LayerPurpose {
+  /** `toolchain`, `dependencies`. */
+  readonly kind: string
+  /** Absolute path of the tree below. */
+  readonly tree: string
+}
+
+export interface KeptLayer {
+  readonly key: string
+  readonly sizeBytes: number
+  /** Milliseconds since 1970. */
+  readonly usedMs: number
+  readonly inUse: boolean
+  /** Absent where it was made before anybody wrote it down. */
+  readonly about?: LayerPurpose | undefined
 }
 
 export interface LayerBudget {
@@ -49,7 +74,7 @@ export interface LayerBudget {
   readonly ageMs: number
 }
 
-const defaultBudget: LayerBudget = { totalBytes: 10 * 1024 ** 3, ageMs: 30 * 24 * 3600 * 1000 }
+export const layerBudget: LayerBudget = { totalBytes: 10 * 1024 ** 3, ageMs: 30 * 24 * 3600 * 1000 }
 
 interface LayerNote {
   readonly key: string
@@ -58,6 +83,14 @@ interface LayerNote {
   readonly databasePaths: readonly string[]
   /** Digest of it: a layer that lost it is not used. */
   readonly database: string
+  readonly about?: LayerPurpose | undefined
+}
+
+/** What a layer is published with. */
+interface LayerFacts {
+  readonly key: string
+  readonly database: readonly string[]
+  readonly about: LayerPurpose | undefined
 }
 
 /** A layer for a build, found or made. */
@@ -152,6 +185,7 @@ export class LayerStore {
    * @param key `undefined` makes a layer for this build alone
    * @param database where the package database is in it, relative
    * @param fill fills it and says under which key it is kept
+   * @param about written down with a layer that is made
    * @throws what `fill` throws; NspawnError `CANCELED`
    */
   async provide(
@@ -159,6 +193,7 @@ export class LayerStore {
     database: readonly string[],
     fill: (layer: Writable) => Promise<string | undefined>,
     signal?: AbortSignal,
+    about?: LayerPurpose,
   ): Promise<ProvidedLayer> {
     if (key === undefined) {
       const { upper, work } = await this.draft()
@@ -174,7 +209,7 @@ export class LayerStore {
       const draft = await this.draft()
       const taken = await fill({ upper: draft.upper, work: draft.work })
       if (taken === undefined) return { upper: draft.upper, origin: 'made' }
-      return { upper: await draft.publish(taken, database), key: taken, origin: 'made' }
+      return { upper: await draft.publish(taken, database, about), key: taken, origin: 'made' }
     } finally {
       await making()
     }
@@ -208,14 +243,13 @@ export class LayerStore {
     return {
       upper,
       work,
-      publish: (key, database) => this.publish(hidden, key, database, release),
+      publish: (key, database, about) => this.publish(hidden, { key, database, about }, release),
     }
   }
 
   private async publish(
     hidden: HiddenTree,
-    key: string,
-    databasePaths: readonly string[],
+    { key, database: databasePaths, about }: LayerFacts,
     release: () => Promise<void>,
   ): Promise<string> {
     const upper = join(hidden.path, upperName)
@@ -225,6 +259,7 @@ export class LayerStore {
       sizeBytes: await measureUsage(upper),
       databasePaths,
       database: await databaseDigest(upper, databasePaths),
+      about,
     }
     await writeFile(join(hidden.path, noteName), `${JSON.stringify(note)}\n`)
     const place = join(this.directory, key)
@@ -239,35 +274,17 @@ export class LayerStore {
     }
     // Nothing is left under the hidden name; only its lock remains to be given back.
     await release()
-    await this.trim(defaultBudget)
+    await this.trim(layerBudget)
     return (await this.find(key)) ?? join(place, upperName)
   }
 
-  /** Removes layers, least recently used first, until the others fit; those in use stay. */
-  async trim(budget: LayerBudget): Promise<readonly string[]> {
-    const layers = await this.list()
-    const oldest = Date.now() - budget.ageMs
-    let total = layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-    const removed: string[] = []
-    for (const { key, sizeBytes, usedMs } of layers) {
-      if (total <= budget.totalBytes && usedMs >= oldest) continue
-      if (!(await this.discard(key))) continue
-      total -= sizeBytes
-      removed.push(key)
-    }
-    return removed
-  }
-
-  /** Kept layers, least recently used first. */
-  async list(): Promise<readonly { key: string; sizeBytes: number; usedMs: number }[]> {
-    const layers = []
-    for (const name of await readdir(this.directory)) {
-      if (!/^[0-9a-f]{40}$/.test(name)) continue
-      const note = await readNote(join(this.directory, name))
-      const facts = await stat(join(this.directory, name, noteName)).catch(() => undefined)
-      layers.push({ key: name, sizeBytes: note?.sizeBytes ?? 0, usedMs: facts?.mtimeMs ?? 0 })
-    }
-    return layers.toSorted((a, b) => a.usedMs - b.usedMs)
+  /**
+   * Removes layers, least recently used first, until the others fit; those in use stay.
+   *
+   * @returns those that are gone
+   */
+  async trim(budget: LayerBudget): Promise<readonly KeptLayer[]> {
+    return trimLayers(await listLayers(this.directory), budget, ({ key }) => this.discard(key))
   }
 
   private async discard(key: string): Promise<boolean> {
@@ -297,6 +314,48 @@ export class LayerStore {
       return 'busy'
     }
   }
+}
+
+/** The kept layers of a directory, which need not be there, least recently used first; nothing is changed. */
+export async function listLayers(directory: string): Promise<readonly KeptLayer[]> {
+  const layers: KeptLayer[] = []
+  for (const name of (await readdir(directory).catch(missing)) ?? []) {
+    if (!/^[0-9a-f]{40}$/.test(name)) continue
+    const place = join(directory, name)
+    const note = await readNote(place)
+    const facts = await stat(join(place, noteName)).catch(missing)
+    layers.push({
+      key: name,
+      sizeBytes: note?.sizeBytes ?? 0,
+      usedMs: facts?.mtimeMs ?? 0,
+      inUse: isLockedByAnyone(localLockPath(place)),
+      about: note?.about,
+    })
+  }
+  return layers.toSorted((a, b) => a.usedMs - b.usedMs)
+}
+
+/**
+ * Goes through layers, least recently used first, until the others fit.
+ *
+ * @param drop whether the layer is gone, or would be
+ * @returns those that are
+ */
+export async function trimLayers(
+  layers: readonly KeptLayer[],
+  budget: LayerBudget,
+  drop: (layer: KeptLayer) => Promise<boolean>,
+): Promise<readonly KeptLayer[]> {
+  const oldest = Date.now() - budget.ageMs
+  let total = layers.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  const removed: KeptLayer[] = []
+  for (const layer of layers) {
+    if (total <= budget.totalBytes && layer.usedMs >= oldest) continue
+    if (!(await drop(layer))) continue
+    total -= layer.sizeBytes
+    removed.push(layer)
+  }
+  return removed
 }
 
 async function isSound(place: string, key: string): Promise<boolean> {

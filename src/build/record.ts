@@ -13,6 +13,27 @@ export interface StepRecord {
   readonly network: 'loopback' | 'host'
   /** Exit status of the program; absent when it never ended by itself. */
   readonly status?: number
+  /** When it began, after the beginning of the build. */
+  readonly atSeconds: number
+  readonly seconds: number
+  readonly usage?: StepUsage
+  /** What it has said, beside this record, and from which byte to which in `build.log`. */
+  readonly log: { readonly name: string; readonly from: number; readonly to: number }
+}
+
+/** What the processes of a step used, the making of the container included. */
+export interface StepUsage {
+  /** On processors, in the program and in the kernel for it. */
+  readonly userSeconds: number
+  readonly systemSeconds: number
+  /** Resident memory of the largest process. */
+  readonly largestProcessBytes: number
+}
+
+export interface PhaseRecord {
+  readonly phase: string
+  /** When it began, after the beginning of the build. */
+  readonly atSeconds: number
   readonly seconds: number
 }
 
@@ -21,7 +42,8 @@ export interface BuildRecord {
   readonly format: 1
   readonly tool: { readonly name: string; readonly version: string }
   readonly driver: string
-  readonly result: 'succeeded' | 'failed'
+  /** `canceled` by a signal or by the caller. */
+  readonly result: 'succeeded' | 'failed' | 'canceled'
   readonly failure?: {
     readonly code: string
     /** What the program said: the whole chain of causes, with the last lines of output. */
@@ -44,7 +66,7 @@ export interface BuildRecord {
   readonly lock?: { readonly path: string; readonly sha256: string }
   /** What a tool that looks at packages has said, a line each; it decides nothing. */
   readonly lint?: readonly string[]
-  readonly phases: readonly { readonly phase: string; readonly seconds: number }[]
+  readonly phases: readonly PhaseRecord[]
   readonly steps: readonly StepRecord[]
   readonly outputs: readonly ResultFile[]
 }
@@ -57,8 +79,11 @@ export class BuildRecorder {
     BuildRecord,
     'base' | 'source' | 'options' | 'packages' | 'layers' | 'repository' | 'lock' | 'lint'
   > = {}
-  private readonly phases: { phase: string; seconds: number }[] = []
+  /** Under way; the last one when none is. */
+  current = ''
+  private readonly phases: PhaseRecord[] = []
   private readonly started = new Date()
+  private readonly clock = performance.now()
   private readonly driver: string
   private readonly log: LogSink
 
@@ -70,21 +95,33 @@ export class BuildRecorder {
   /** Runs `work` as a phase, its time kept. */
   async phase<T>(name: string, work: () => Promise<T>): Promise<T> {
     const began = performance.now()
+    this.current = name
     try {
       return await phase(this.log, name, work)
     } finally {
-      this.phases.push({ phase: name, seconds: seconds(performance.now() - began) })
+      const took = seconds(performance.now() - began)
+      this.phases.push({ phase: name, atSeconds: this.at(began), seconds: took })
     }
   }
 
-  /** The record as it stands; with `error` the build has failed. */
-  finish(error?: unknown): BuildRecord {
+  /** @param time on the clock of `performance.now()`; in seconds after the beginning */
+  at(time: number): number {
+    return seconds(time - this.clock)
+  }
+
+  /**
+   * The record as it stands.
+   *
+   * @param error with it the build has failed
+   * @param canceled nobody waited for its end
+   */
+  finish(error?: unknown, canceled = false): BuildRecord {
     const finished = new Date()
     return {
       format: 1,
       tool: { name: 'tsnspawn-build', version: ownVersion() },
       driver: this.driver,
-      result: error === undefined ? 'succeeded' : 'failed',
+      result: canceled ? 'canceled' : error === undefined ? 'succeeded' : 'failed',
       ...(error === undefined ? {} : { failure: this.describe(error) }),
       started: this.started.toISOString(),
       finished: finished.toISOString(),

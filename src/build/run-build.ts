@@ -4,25 +4,29 @@
  * checked files, and whatever ends this process, the next run finds and removes what it left.
  */
 import { rmdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { CleanupStack } from '../cleanup.ts'
 import { describeError, NspawnError, throwIfCanceled } from '../errors.ts'
+import { hashFile } from '../hash-file.ts'
 import { lockImage } from '../images/lock.ts'
+import { ephemeralMachineName } from '../images/names.ts'
 import { silent } from '../log.ts'
 import type { BaseTree } from './base-tree.ts'
 import { BuildLog } from './build-log.ts'
 import { claimBuildPlace, type BuildPlace } from './build-place.ts'
 import type { BuildRequest, BuildResult, Driver, DriverRun, SourceOutline } from './driver.ts'
+import { HistoryEntry, logOf } from './history.ts'
+import type { GivenLock } from './lock/lock-file.ts'
+import { isOddName, logName, provenanceName, recordName } from './own-names.ts'
+import { provenanceOf } from './provenance.ts'
 import { BuildRecorder, type BuildRecord } from './record.ts'
+import { removeOldStepLogs, writeStepLogs } from './step-logs.ts'
 import { prepareOutputDirectory, publishFiles, type ResultFile } from './results.ts'
 import { BuildSession } from './session.ts'
 
-const logName = 'build.log'
-const recordName = 'build.json'
-
 /**
  * Builds, and puts the results, `build.log` and `build.json` into the output directory. The latter two
- * are written when the build fails too.
+ * are written when the build fails too. Log and record of every build stay in the history.
  *
  * @throws NspawnError with a `SOURCE_…`, `DEPENDENCY_…` or `BUILD_…` code, `TIMEOUT`, `INVALID_TREE`,
  *   `INVALID_OUTPUT`, `EBUSY` (the tree is being changed), `CANCELED`
@@ -35,30 +39,41 @@ export async function runBuild<Request extends BuildRequest>(
   const base = await takeTree(driver, request, cleanup)
   for (const made of await prepareOutputDirectory(request.outputDirectory, request.owner))
     cleanup.defer(`directory ${made}`, () => removeIfEmpty(made))
-  const { session, recorder } = await openSession(driver, request, base, cleanup)
+  const { session, recorder, entry } = await openRecorded(driver, request, base, cleanup)
   const { place, buildLog } = session
   const run = driver.begin(session)
+  const end = async (record: BuildRecord) => endEntry(entry, record, request)
   try {
-    await carryOut(run, session, recorder)
+    await carryOut(run, session, recorder, entry)
   } catch (error) {
+    if (request.signal?.aborted === true) await end(recorder.finish(error, true))
     // Programs that a terminal's Ctrl-C ended too have failures of their own to tell.
     throwIfCanceled(request.signal, 'the build')
     buildLog.banner(`failed: ${error instanceof Error ? error.message : String(error)}`)
-    throw await withLog(error, request, place, recorder.finish(error))
+    const record = recorder.finish(error)
+    await end(record)
+    throw await withLog(error, { request, place, entry }, record)
   }
   const record = recorder.finish()
-  const files = await publish(request, place, record, recorder.outputs)
-  if (session.lock !== undefined) {
-    const { leaveLock } = await import('./lock/lock-request.ts')
-    await leaveLock(request, session.lock)
-  }
-  return {
-    name: run.subject.name,
-    version: run.subject.version,
-    files,
-    logPath: join(request.outputDirectory, logName),
-    recordPath: join(request.outputDirectory, recordName),
-    record,
+  try {
+    const files = await publish({ request, place, entry }, record, recorder.outputs)
+    if (session.lock !== undefined) {
+      const { leaveLock } = await import('./lock/lock-request.ts')
+      await leaveLock(request, session.lock)
+    }
+    await end(record)
+    return {
+      id: entry.id,
+      name: run.subject.name,
+      version: run.subject.version,
+      files,
+      logPath: join(request.outputDirectory, logName),
+      recordPath: join(request.outputDirectory, recordName),
+      record,
+    }
+  } catch (error) {
+    await end(recorder.finish(error, request.signal?.aborted === true))
+    throw error
   }
 }
 
@@ -73,7 +88,11 @@ export async function outlineSource<Request extends BuildRequest>(
 ): Promise<SourceOutline> {
   await using cleanup = new CleanupStack()
   const base = await takeTree(driver, request, cleanup)
-  const { session } = await openSession(driver, { ...request, keep: false }, base, cleanup)
+  const unkept = { ...request, keep: false }
+  const lock = await givenLock(driver, request)
+  const place = await takePlace(unkept, cleanup)
+  const log = join(place.directory, logName)
+  const { session } = openSession(driver, { request: unkept, base, place, log, lock }, cleanup)
   const run = driver.begin(session)
   if (run.outline === undefined) {
     throw new NspawnError('these sources cannot be built several at once', {
@@ -103,55 +122,106 @@ async function takeTree<Request extends BuildRequest>(
   return base
 }
 
-async function openSession<Request extends BuildRequest>(
+async function takePlace(request: BuildRequest, cleanup: CleanupStack): Promise<BuildPlace> {
+  const { stateDirectory, keep = false, options, log = silent } = request
+  return claimBuildPlace(stateDirectory, keep, log, cleanup, options.limits?.diskBytes)
+}
+
+interface SessionFacts<Request extends BuildRequest> {
+  readonly request: Request
+  readonly base: BaseTree
+  readonly place: BuildPlace
+  /** Path of the log; nothing is there. */
+  readonly log: string
+  readonly lock: GivenLock | undefined
+  readonly machine?: string
+}
+
+async function givenLock<Request extends BuildRequest>(
   { id }: Driver<Request>,
+  request: Request,
+): Promise<GivenLock | undefined> {
+  if (request.lock === undefined) return undefined
+  return (await import('./lock/lock-request.ts')).takeLock(request, id)
+}
+
+function openSession<Request extends BuildRequest>(
+  { id }: Driver<Request>,
+  { request, base, place, log, lock, machine }: SessionFacts<Request>,
+  cleanup: CleanupStack,
+): { session: BuildSession<Request>; recorder: BuildRecorder } {
+  const recorder = new BuildRecorder(id, request.log ?? silent)
+  recorder.facts = {
+    base,
+    options: request.options,
+    ...(lock && { lock: { path: lock.path, sha256: lock.sha256 } }),
+  }
+  const buildLog = new BuildLog(log)
+  cleanup.defer('build log', () => buildLog[Symbol.dispose]())
+  const parts = { request, base, place, recorder, buildLog, cleanup, machine }
+  const session = new BuildSession({ ...parts, driver: id, lock })
+  return { session, recorder }
+}
+
+/** A session that the history knows. */
+async function openRecorded<Request extends BuildRequest>(
+  driver: Driver<Request>,
   request: Request,
   base: BaseTree,
   cleanup: CleanupStack,
-): Promise<{ session: BuildSession<Request>; recorder: BuildRecorder }> {
-  const { stateDirectory, keep = false, options, lock, log = silent } = request
-  const given = lock && (await (await import('./lock/lock-request.ts')).takeLock(request, id))
-  const disk = options.limits?.diskBytes
-  const place = await claimBuildPlace(stateDirectory, keep, log, cleanup, disk)
-  const recorder = new BuildRecorder(id, log)
-  recorder.facts = {
-    base,
-    options,
-    ...(given && { lock: { path: given.path, sha256: given.sha256 } }),
+) {
+  const lock = await givenLock(driver, request)
+  const place = await takePlace(request, cleanup)
+  const { tree, outputDirectory, stateDirectory } = request
+  const machine = ephemeralMachineName('build')
+  const beginning = { driver: driver.id, tree, outputDirectory, machine }
+  const entry = await HistoryEntry.begin(stateDirectory, beginning)
+  const facts = { request, base, place, lock, machine, log: logOf(entry) }
+  return { ...openSession(driver, facts, cleanup), entry }
+}
+
+/** That the history cannot be written is no reason to lose a build. */
+async function endEntry(
+  entry: HistoryEntry,
+  record: BuildRecord,
+  { log = silent }: BuildRequest,
+): Promise<void> {
+  try {
+    await entry.finish(record)
+  } catch (error) {
+    log({ kind: 'warning', text: `cannot write the history: ${describeError(error)}` })
   }
-  const buildLog = new BuildLog(join(place.directory, logName))
-  cleanup.defer('build log', () => buildLog[Symbol.dispose]())
-  const parts = { request, base, place, recorder, buildLog, cleanup }
-  const session = new BuildSession({ ...parts, driver: id, lock: given })
-  return { session, recorder }
 }
 
 async function carryOut(
   run: DriverRun,
   { buildLog }: BuildSession,
   recorder: BuildRecorder,
+  entry: HistoryEntry,
 ): Promise<void> {
   await recorder.phase('fetch', async () => {
     buildLog.banner('fetch the source')
     await run.fetch()
   })
+  await entry.name(run.subject)
   await recorder.phase('dependencies', () => run.dependencies())
+  // Some sources say it only when they are asked in a container.
+  await entry.name(run.subject)
   await recorder.phase('unpack', () => run.unpack())
   await recorder.phase('build', () => run.build())
   await recorder.phase('collect', async () => {
     buildLog.banner('collect results')
     const outputs = await run.collect()
     for (const { name } of outputs) refuseOddName(name)
+    await entry.name(run.subject)
     recorder.outputs = outputs
     for (const { name, sizeBytes, sha256 } of recorder.outputs)
       buildLog.line(`${sha256} ${sizeBytes} ${name}`)
   })
 }
 
-/** Control characters would be taken for something else wherever names are listed; the others are ours. */
 function refuseOddName(name: string): void {
-  // eslint-disable-next-line no-control-regex
-  if (!/[\u0000-\u001f\u007f]/.test(name) && name !== logName && name !== recordName) return
+  if (!isOddName(name)) return
   throw new NspawnError(`the build succeeded, but a result cannot have this name`, {
     code: 'BUILD_RESULTS',
     operation: 'collect results',
@@ -159,33 +229,56 @@ function refuseOddName(name: string): void {
   })
 }
 
+interface Finished {
+  readonly request: BuildRequest
+  readonly place: BuildPlace
+  readonly entry: HistoryEntry
+}
+
 /** Puts results, log and record into the output directory; returns the paths of the results. */
 async function publish(
-  { outputDirectory, owner, signal }: BuildRequest,
-  place: BuildPlace,
+  { request: { outputDirectory, owner, signal }, place, entry }: Finished,
   record: BuildRecord,
   outputs: readonly ResultFile[],
 ): Promise<readonly string[]> {
   await writeFile(join(place.directory, recordName), `${JSON.stringify(record, undefined, 2)}\n`)
   const names = outputs.map(({ name }) => name)
+  const logs = await writeStepLogs(logOf(entry), record.steps, place.directory)
+  // Where there is no result there is nothing to state about.
+  const statement = outputs.length === 0 ? [] : [provenanceName]
+  if (outputs.length > 0) await writeProvenance(record, place, entry)
   const sources = [
-    { directory: place.directory, names: [logName, recordName] },
+    { directory: entry.directory, names: [logName] },
+    { directory: place.directory, names: [recordName, ...statement, ...logs] },
     { directory: place.results, names },
   ]
   await publishFiles(sources, outputDirectory, owner, signal)
+  await removeOldStepLogs(outputDirectory, logs)
   return names.map((name) => join(outputDirectory, name))
 }
 
-/** The error with the log's path, once log and record have been put into the output directory. */
-async function withLog(
-  error: unknown,
-  request: BuildRequest,
-  place: BuildPlace,
+async function writeProvenance(
   record: BuildRecord,
-): Promise<unknown> {
+  { directory }: BuildPlace,
+  entry: HistoryEntry,
+): Promise<void> {
+  const paths = [logOf(entry), join(directory, recordName)]
+  const byproducts = await Promise.all(
+    paths.map(async (path) => ({
+      name: basename(path),
+      digest: { sha256: await hashFile(path) },
+    })),
+  )
+  const statement = provenanceOf(record, entry.id, byproducts)
+  await writeFile(join(directory, provenanceName), `${JSON.stringify(statement, undefined, 2)}\n`)
+}
+
+/** The error with the log's path, once log and record have been put into the output directory. */
+async function withLog(error: unknown, finished: Finished, record: BuildRecord): Promise<unknown> {
+  const { request } = finished
   const { log = silent, outputDirectory } = request
   try {
-    await publish({ ...request, signal: undefined }, place, record, [])
+    await publish({ ...finished, request: { ...request, signal: undefined } }, record, [])
   } catch (second) {
     // A full disk, for instance: the build's own failure is what has to be told.
     log({ kind: 'warning', text: `cannot write the log: ${describeError(second)}` })

@@ -53,6 +53,8 @@ export interface SessionParts<Request extends BuildRequest> {
   readonly recorder: BuildRecorder
   readonly buildLog: BuildLog
   readonly cleanup: CleanupStack
+  /** Default: a fresh name. */
+  readonly machine?: string | undefined
 }
 
 export class BuildSession<Request extends BuildRequest = BuildRequest> {
@@ -66,7 +68,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   readonly place: BuildPlace
   readonly buildLog: BuildLog
   /** Name of the containers on the host, one at a time. */
-  readonly machine = ephemeralMachineName('build')
+  readonly machine: string
   private readonly recorder: BuildRecorder
   private readonly cleanup: CleanupStack
   private readonly deadlineMs: number
@@ -82,6 +84,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     this.buildLog = parts.buildLog
     this.recorder = parts.recorder
     this.cleanup = parts.cleanup
+    this.machine = parts.machine ?? ephemeralMachineName('build')
     this.deadlineMs = performance.now() + (parts.request.timeoutMs ?? Infinity)
   }
 
@@ -159,7 +162,8 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     const { kind, database, fill } = request
     const store = await this.layers()
     const key = this.request.fresh === true ? undefined : request.key
-    const { upper, ...rest } = await store.provide(key, database, fill, this.signal)
+    const about = { kind, tree: this.request.tree }
+    const { upper, ...rest } = await store.provide(key, database, fill, this.signal, about)
     const use: LayerUse = { kind, ...rest }
     const { facts } = this.recorder
     this.recorder.facts = { ...facts, layers: [...(facts.layers ?? []), use] }

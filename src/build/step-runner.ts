@@ -7,7 +7,8 @@ import type { LogSink } from '../log.ts'
 import { runContainer, type ContainerOutcome } from '../runtime/client.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { BuildLog } from './build-log.ts'
-import { seconds, type BuildRecorder } from './record.ts'
+import { stepLogName } from './step-logs.ts'
+import { seconds, type BuildRecorder, type StepUsage } from './record.ts'
 
 /** One container of a build. */
 export interface Step {
@@ -74,6 +75,7 @@ export async function runStep(
 ): Promise<void> {
   const { settings } = step
   const { recorder, buildLog, log } = context
+  const from = buildLog.bytes
   buildLog.banner(step.title, settings.command)
   log({ kind: 'step', text: step.title })
   const began = performance.now()
@@ -82,6 +84,8 @@ export async function runStep(
     outcome = await runInContainer(step, context, onLine)
   } finally {
     const ended = outcome !== undefined && !outcome.timedOut && !outcome.silent
+    if (ended)
+      buildLog.note(`exit status ${outcome!.status} after ${seconds(outcome!.durationMs)} s`)
     recorder.steps.push({
       id: step.id,
       title: step.title,
@@ -89,7 +93,10 @@ export async function runStep(
       user: settings.user ?? 'root',
       network: settings.privateNetwork ? 'loopback' : 'host',
       ...(ended ? { status: outcome!.status } : {}),
+      atSeconds: recorder.at(began),
       seconds: seconds(performance.now() - began),
+      ...(outcome?.usage === undefined ? {} : { usage: usageOf(outcome.usage) }),
+      log: { name: stepLogName(recorder.steps.length, step.id), from, to: buildLog.bytes },
     })
   }
   if (outcome.timedOut) {
@@ -106,7 +113,6 @@ export async function runStep(
       undefined,
     )
   }
-  buildLog.note(`exit status ${outcome.status} after ${seconds(outcome.durationMs)} s`)
   const { status } = outcome
   const [hit] = outcome.limitHits
   if (status === 0 || step.accept?.includes(status) === true) {
@@ -138,12 +144,22 @@ const limitWords = {
 const limitCodes = { memory: 'LIMIT_MEMORY', tasks: 'LIMIT_TASKS' } as const
 const limitHint = 'allow more with --memory or --tasks, or build less at once with --jobs'
 
+type ResourceUsage = NonNullable<ContainerOutcome['usage']>
+
 interface StepOutcome extends Pick<
   ContainerOutcome,
-  'status' | 'timedOut' | 'durationMs' | 'limitHits'
+  'status' | 'timedOut' | 'durationMs' | 'limitHits' | 'usage'
 > {
   /** It was ended because it had printed nothing for too long. */
   readonly silent: boolean
+}
+
+function usageOf({ userMs, systemMs, maxRssKb }: ResourceUsage): StepUsage {
+  return {
+    userSeconds: seconds(userMs),
+    systemSeconds: seconds(systemMs),
+    largestProcessBytes: maxRssKb * 1024,
+  }
 }
 
 async function runInContainer(
@@ -176,7 +192,14 @@ async function runInContainer(
   } catch (error) {
     if (!quiet.signal.aborted || signal?.aborted === true) throw error
     const durationMs = performance.now() - began
-    return { status: 255, timedOut: false, durationMs, limitHits: [], silent: true }
+    return {
+      status: 255,
+      timedOut: false,
+      durationMs,
+      limitHits: [],
+      usage: undefined,
+      silent: true,
+    }
   } finally {
     clearTimeout(timer)
   }

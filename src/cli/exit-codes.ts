@@ -44,6 +44,7 @@ const classOfCode: readonly (readonly [string, ExitClass])[] = [
   ['MACHINE_NOT_FOUND', 'usage'],
   ['MACHINE_DEAF', 'usage'],
   ['NO_SUCH_USER', 'usage'],
+  ['NO_SUCH_BUILD', 'usage'],
   ['INVALID_', 'usage'],
   ['RECIPE_', 'usage'],
   ['TRANSFER_NOT_FOUND', 'usage'],

@@ -29,6 +29,21 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/build.ts'),
   },
   {
+    name: 'builds',
+    summary: 'list the builds that run, and those that have ended',
+    load: () => import('./commands/builds.ts'),
+  },
+  {
+    name: 'log',
+    summary: 'print what a build has said',
+    load: () => import('./commands/log.ts'),
+  },
+  {
+    name: 'layers',
+    summary: 'list what builds have installed once and kept',
+    load: () => import('./commands/layers.ts'),
+  },
+  {
     name: 'run',
     summary: 'run a command in a throw-away copy of an image',
     load: () => import('./commands/run.ts'),
@@ -81,7 +96,7 @@ export const verbs: readonly Verb[] = [
   {
     name: 'clean',
     summary:
-      'remove hidden images, or all, parts of downloads, cached layers, left-overs and old logs',
+      'remove hidden images, or all, parts of downloads, left-overs, and of what builds and pulls keep what is old',
     load: () => import('./commands/clean.ts'),
   },
   {

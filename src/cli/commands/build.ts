@@ -14,7 +14,7 @@ import { rpmFamily } from '../build/rpm.ts'
 import { buildSeveral, refuseChainOptions } from '../build/chain.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
 import type { CliContext, VerbModule } from '../context.ts'
-import { collect, sizeInBytes, wholeNumber } from '../option-values.ts'
+import { collect, sizeInBytes, spanMs, wholeNumber } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
 
@@ -252,26 +252,6 @@ function variables(assignments: readonly string[]): Record<string, string> {
       return [name, value]
     }),
   )
-}
-
-const units: Readonly<Record<string, number>> = {
-  s: 1000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-}
-
-/** `90` (seconds), `30min`, `2h`, `1h 30min` in milliseconds. */
-export function spanMs(text: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)\s*(s|min|h|d)?(?=\s|\d|$)\s*/g)]
-  const total = parts.reduce(
-    (sum, [, number, unit = 's']) => sum + Number(number) * (units[unit] ?? 0),
-    0,
-  )
-  if (parts.map(([part]) => part).join('') !== text || !(total > 0)) {
-    throw usageError(`not a time span: ${text}`, 'write seconds, or 30min, 2h, 1h 30min')
-  }
-  return total
 }
 
 /** Who called sudo: results shall belong to them. */

@@ -1,4 +1,9 @@
-/** `clean`: removes hidden images, or all of them, what pulls have kept (parts of downloads, layers), left-overs and old logs. */
+/**
+ * `clean`: removes hidden images, or all of them, what pulls have kept (parts of downloads, layers), left-overs, old
+ * logs, and what builds have kept for too long.
+ */
+import { removeStaleBuilds, staleBuilds } from '../../build/build-place.ts'
+import { cleanBuilds, type BuildCleaning, type DroppedThing } from '../../build/clean-builds.ts'
 import { throwIfCanceled } from '../../errors.ts'
 import { dropOldLogs, oldLogs } from '../../bootstrap/old-logs.ts'
 import { cleanImages, imagesToClean, type CleanedImage } from '../../images/clean-images.ts'
@@ -10,20 +15,29 @@ import { classDirectory, imageClasses } from '../../transfer/pull/image-class.ts
 import type { CliContext, VerbModule } from '../context.ts'
 import { requireRoot } from '../root.ts'
 import { formatBytes } from '../size.ts'
+import { sizeInBytes, spanMs } from '../option-values.ts'
 
 interface CleanOptions {
   readonly all?: boolean
   readonly dryRun?: boolean
+  readonly olderThan?: string
+  readonly maxSize?: string
 }
 
 export const define: VerbModule['define'] = (command, run) => {
   command
     .option('-a, --all', 'every image that is not in use')
     .option('-n, --dry-run', 'say what would be removed, with its size, and remove nothing')
+    .option('--older-than <span>', 'of what builds keep, what was not used for so long: 0, 12h, 7d')
+    .option('--max-size <size>', 'what layers, history and caches of builds may take, each: 5G')
     .action((options: CleanOptions) =>
       run(async (context) => {
+        const budget = {
+          ageMs: ageMs(options.olderThan),
+          totalBytes: sizeInBytes(options.maxSize, '--max-size'),
+        }
         requireRoot('removing images')
-        if (options.dryRun === true) return preview(options, context)
+        if (options.dryRun === true) return preview(options, budget, context)
         const removed: CleanedImage[] = []
         const what = options.all === true ? 'all' : 'hidden'
         const tell = (image: CleanedImage) => {
@@ -43,6 +57,11 @@ export const define: VerbModule['define'] = (command, run) => {
           context.log({ kind: 'notice', text: `Dropped cached layers: ${formatBytes(cached)}.` })
         for (const { path } of dropOldLogs(context.stateDirectory))
           context.log({ kind: 'notice', text: `Removed old log '${path}'.` })
+        const { stateDirectory, log } = context
+        for (const path of removeStaleBuilds(stateDirectory, log))
+          context.log({ kind: 'notice', text: `Removed left-over '${path}'.` })
+        for (const text of describeDropped(await cleanBuilds(stateDirectory, budget, log)))
+          context.log({ kind: 'notice', text: `Dropped ${text}.` })
         const known = removed.filter(({ freedBytes }) => freedBytes !== undefined)
         const total = known.reduce((sum, { freedBytes }) => sum + freedBytes!, 0)
         const sum = freed(known.length === 0 ? undefined : total, 'Total freed')
@@ -53,7 +72,11 @@ export const define: VerbModule['define'] = (command, run) => {
 }
 
 /** Says what would go; of a copy on btrfs without quota all that is in it counts, shared or not. */
-async function preview({ all }: CleanOptions, context: CliContext): Promise<number> {
+async function preview(
+  { all }: CleanOptions,
+  budget: BuildCleaning,
+  context: CliContext,
+): Promise<number> {
   const { machinesOverride: override, stateDirectory } = context
   const elsewhere = otherDirectories(context)
   const images = await imagesToClean(all === true ? 'all' : 'hidden', override)
@@ -68,13 +91,39 @@ async function preview({ all }: CleanOptions, context: CliContext): Promise<numb
     for (const { path, bytes } of idleParts(directory))
       notice(`Would remove part of a download '${path}'${size(bytes)}.`)
   }
+  for (const path of staleBuilds(stateDirectory)) notice(`Would remove left-over '${path}'.`)
   const cached = await keptBlobBytes(stateDirectory)
   if (cached > 0) notice(`Would drop cached layers${size(cached)}.`)
   for (const { path, bytes } of oldLogs(stateDirectory))
     notice(`Would remove old log '${path}'${size(bytes)}.`)
+  for (const text of describeDropped(
+    await cleanBuilds(stateDirectory, budget, context.log, 'tell'),
+  ))
+    notice(`Would drop ${text}.`)
   const total = images.reduce((sum, { freedBytes = 0 }) => sum + freedBytes, 0)
   context.result(images, `Would remove ${images.length} images in total${size(total)}.`)
   return 0
+}
+
+/** Layers and builds one by one, files of caches together. */
+function describeDropped(things: readonly DroppedThing[]): string[] {
+  const files = things.filter(({ kind }) => kind === 'cache')
+  const bytes = files.reduce((sum, one) => sum + one.bytes, 0)
+  return [
+    ...things
+      .filter(({ kind }) => kind !== 'cache')
+      .map((one) => `${nouns[one.kind]} ${one.name} (${formatBytes(one.bytes)})`),
+    ...(files.length === 0
+      ? []
+      : [`cached files of builds: ${files.length} (${formatBytes(bytes)})`]),
+  ]
+}
+
+const nouns = { layer: 'layer', build: 'log and record of build', cache: 'file' } as const
+
+function ageMs(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  return text === '0' ? 0 : spanMs(text)
 }
 
 function freed(bytes: number | undefined, words: string): string {

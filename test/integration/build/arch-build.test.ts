@@ -323,7 +323,9 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
       failure: { code: 'BUILD_FAILED', step: 'build' },
       outputs: [],
     })
-    expect(await readdir(join(work.path, 'out'))).toEqual(['build.json', 'build.log'])
+    expect(await readdir(join(work.path, 'out'))).toEqual([
+      ...['build-steps', 'build.json', 'build.log'],
+    ])
     expect(await leftInState()).toEqual([])
     if (name === 'check')
       expect(
@@ -461,7 +463,9 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
         build(work.path, source, { options: { sourcePackage: true } }).result,
       )
       expect(error.code).toBe('BUILD_RESULTS')
-      expect(await readdir(join(work.path, 'out'))).toEqual(['build.json', 'build.log'])
+      expect(await readdir(join(work.path, 'out'))).toEqual([
+        ...['build-steps', 'build.json', 'build.log'],
+      ])
     })
 
     test('leaves out what was not promised, whatever its name', async () => {
@@ -474,8 +478,10 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
       const { result, events } = build(work.path, source)
       await result
       expect((await readdir(join(work.path, 'out'))).toSorted()).toEqual([
+        'build-steps',
         'build.json',
         'build.log',
+        'build.provenance.json',
         'tiny-1-1-any.pkg.tar.gz',
         'tiny-1-1-x86_64-build.log',
         'tiny-1-1-x86_64-package.log',

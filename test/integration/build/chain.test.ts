@@ -104,7 +104,7 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
         ...['beside', 'bottom', 'broken', 'chain.json', 'hungry', 'middle', 'top'],
       ])
       expect((await readdir(join(output, 'broken'))).toSorted()).toEqual([
-        ...['build.json', 'build.log'],
+        ...['build-steps', 'build.json', 'build.log'],
       ])
       expect(removeStaleBuilds(state)).toEqual([])
     })

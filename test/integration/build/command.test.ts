@@ -105,7 +105,9 @@ describe.skipIf(lacks(...buildNeeds))('a command build', () => {
     const failure = build(work.path, [line], [pattern])
     await expect(failure).rejects.toMatchObject({ code: 'BUILD_RESULTS' })
     await expect(failure).rejects.toThrow(message)
-    expect((await readdir(join(work.path, 'out'))).toSorted()).toEqual(['build.json', 'build.log'])
+    expect((await readdir(join(work.path, 'out'))).toSorted()).toEqual([
+      ...['build-steps', 'build.json', 'build.log'],
+    ])
   })
 
   test('has the packages that it asks for, from a layer that the next one shares', async () => {

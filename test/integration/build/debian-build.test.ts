@@ -241,8 +241,8 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
       })
       // dpkg-genchanges may replace the link or fail on it; what must not happen is that the host's file is taken.
       await result.catch(() => undefined)
-      const files = await readdir(join(work.path, 'out'))
-      for (const name of files) {
+      const files = await readdir(join(work.path, 'out'), { withFileTypes: true })
+      for (const { name } of files.filter((file) => file.isFile())) {
         expect(await readFile(join(work.path, 'out', name), 'utf8')).not.toContain(
           await readFile('/etc/shadow', 'utf8'),
         )
@@ -270,7 +270,9 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
         failure: { code: 'BUILD_FAILED', step: 'build' },
         outputs: [],
       })
-      expect(await readdir(join(work.path, 'out'))).toEqual(['build.json', 'build.log'])
+      expect(await readdir(join(work.path, 'out'))).toEqual([
+        ...['build-steps', 'build.json', 'build.log'],
+      ])
       expect(await leftInState()).toEqual([])
     })
 
@@ -420,8 +422,10 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
     await result
     const files = await readdir(join(work.path, 'out'))
     expect(files).toEqual([
+      'build-steps',
       'build.json',
       'build.log',
+      'build.provenance.json',
       'tiny_1.0.dsc',
       'tiny_1.0.tar.xz',
       'tiny_1.0_amd64.buildinfo',

@@ -224,7 +224,10 @@ describe.skipIf(lacks(...buildNeeds))('a build that is ended while it', { timeou
       const results = ['buildinfo', 'changes', 'deb'].map(
         (end) => `tiny_1.0_${architecture}.${end}`,
       )
-      expect(readdirSync(place('out'))).toEqual(['build.json', 'build.log', ...results])
+      expect(readdirSync(place('out'))).toEqual([
+        ...['build-steps', 'build.json', 'build.log', 'build.provenance.json'],
+        ...results,
+      ])
     })
   })
 })

@@ -108,10 +108,14 @@ describe.skipIf(lacks('root'))('kept layers', () => {
     // Its use made it the newest; the others are older, and one of them has to go.
     const old = new Date(0)
     await utimes(join(work.path, one, 'layer.json'), old, old)
-    expect(await store.trim({ totalBytes: 2_500_000, ageMs: Infinity })).toEqual([two])
+    expect(await store.trim({ totalBytes: 2_500_000, ageMs: Infinity })).toMatchObject([
+      { key: two },
+    ])
     expect((await names(work.path)).toSorted()).toEqual([one, three].toSorted())
     await user.releaseAll()
-    expect(await store.trim({ totalBytes: Infinity, ageMs: 3_600_000 })).toEqual([one])
+    expect(await store.trim({ totalBytes: Infinity, ageMs: 3_600_000 })).toMatchObject([
+      { key: one },
+    ])
     expect(await names(work.path)).toEqual([three])
   })
 

@@ -170,8 +170,7 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
       expect(error.code).toBe('DEPENDENCY_UNSATISFIABLE')
       expect(describeError(error)).toContain('nobody-has-this')
       expect((await readdir(join(work.path, 'out'))).toSorted()).toEqual([
-        'build.json',
-        'build.log',
+        ...['build-steps', 'build.json', 'build.log'],
       ])
     })
 
@@ -356,7 +355,9 @@ describe.skipIf(missing)('an rpm build', { timeout: 300_000 }, () => {
     const error = await failureOf(buildSpec(work.path, { build: [line] }))
     expect(error.code).toBe('BUILD_RESULTS')
     expect(error.message).toContain(message)
-    expect((await readdir(join(work.path, 'out'))).toSorted()).toEqual(['build.json', 'build.log'])
+    expect((await readdir(join(work.path, 'out'))).toSorted()).toEqual([
+      ...['build-steps', 'build.json', 'build.log'],
+    ])
   })
 
   test('code of a spec cannot reach the layers that other builds share', async () => {
