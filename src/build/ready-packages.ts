@@ -30,14 +30,28 @@ export async function seeReadyPackages<Request extends BuildRequest>(
 ): Promise<void> {
   const format = installer.repository
   if (repository === undefined || format === undefined) return
-  const ask = askAbove(session, subject, below, `look-ready${mark}`)
-  const installed = new Set(
-    (await installer.installed(below.toReversed(), ask)).map(({ name }) => name),
-  )
-  const upgrade = repository.packages.some(({ facts }) => installed.has(facts.name))
-  for (const command of format.commands({ upgrade })) {
-    const id = `${command.id}${mark}`
-    const root = overlay([...below, repository.layer], layer, id, false)
-    await session.run(installerStep({ ...command, id }, containerFacts(session), root), subject)
+  const id = `look-ready${mark}`
+  const replaced = await replacedPackages(session, installer, subject, { repository, below, id })
+  const commands = format.commands(replaced)
+  for (const [index, command] of commands.entries()) {
+    const step = { ...command, id: `${command.id}${mark}` }
+    // It may be the last one that writes to a layer that is kept.
+    const keep = index === commands.length - 1
+    const root = overlay([...below, repository.layer], layer, step.id, keep)
+    await session.run(installerStep(step, containerFacts(session), root), subject)
   }
+}
+
+/** Names of ready packages under which others are installed in the layers below. */
+export async function replacedPackages<Request extends BuildRequest>(
+  session: BuildSession<Request>,
+  installer: Installer,
+  subject: Subject,
+  { repository, below, id }: Pick<ReadyPlaces, 'repository' | 'below'> & { readonly id: string },
+): Promise<readonly string[]> {
+  const names = new Set(repository?.packages.map(({ facts }) => facts.name))
+  if (names.size === 0) return []
+  const ask = askAbove(session, subject, below, id)
+  const installed = await installer.installed(below.toReversed(), ask)
+  return [...new Set(installed.map(({ name }) => name))].filter((name) => names.has(name))
 }

@@ -5,12 +5,22 @@
 import { basename } from 'node:path'
 import { ownVersion } from '../../version.ts'
 import { describeTreeWith } from '../base-tree.ts'
-import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../driver.ts'
+import type {
+  BuildRequest,
+  BuildResult,
+  Driver,
+  DriverRun,
+  SourceOutline,
+  Subject,
+} from '../driver.ts'
 import { requireAllLocked } from '../lock/differences.ts'
 import { provideLockedRoot } from '../lock/locked-layer.ts'
 import { lockBuildRoot } from '../lock/make-lock.ts'
 import { pacman } from '../installers/pacman.ts'
 import { installedPacmanPackages } from '../installers/pacman-packages.ts'
+import { packageOf } from '../installers/pacman-repository.ts'
+import type { LocalRepository } from '../local-repository.ts'
+import { replacedPackages } from '../ready-packages.ts'
 import type { ResultFile } from '../results.ts'
 import { runBuild } from '../run-build.ts'
 import type { BuildLayer, BuildSession } from '../session.ts'
@@ -22,7 +32,7 @@ import { lookAtPackages } from './look-at-packages.ts'
 import { providePackages, type ArchWork } from './package-layer.ts'
 import { homeDirectory } from './places.ts'
 import { buildStep, sourcePackageStep, type ArchFacts, type ArchOptions } from './plan.ts'
-import type { SourceInfo } from './source-info.ts'
+import { buildDependencies, type SourceInfo } from './source-info.ts'
 import { stageDirectory, type StagedDirectory } from './stage-source.ts'
 
 export interface ArchBuild extends BuildRequest {
@@ -61,6 +71,7 @@ class ArchRun implements DriverRun {
   private toolchain: BuildLayer | undefined
   private info: SourceInfo | undefined
   private version: string | undefined
+  private repository: LocalRepository | undefined
   /** Below what the build writes, the lowest one first. */
   private layers: readonly string[] = []
   private sourcesChecked = false
@@ -82,18 +93,24 @@ class ArchRun implements DriverRun {
     this.staged = await stageDirectory({ source, keyrings, options, layer: place.sources, signal })
   }
 
+  async outline(): Promise<SourceOutline> {
+    await this.provideToolchain()
+    const { info } = await askPkgbuild(this.work, given(this.staged))
+    const { name, version, packages, provides } = info
+    const needs = buildDependencies(info, this.session.request.options)
+    return {
+      ...{ name, version },
+      makes: [...new Set([...packages, ...provides.map(packageOf)])].toSorted(),
+      needs: needs.map((one) => [packageOf(one)]),
+    }
+  }
+
   async dependencies(): Promise<void> {
     const { session } = this
-    const { request, signal } = session
-    const { tree, source } = request
+    const { tree, source } = session.request
     const locked = await provideLockedRoot(session, pacman, this.subject, homeDirectory)
-    this.toolchain =
-      locked?.layer ??
-      (await provideToolchain(session, pacman, this.subject, {
-        home: homeDirectory,
-        packages: toolchainPackages,
-        indexes: await pacman.currentIndexes(tree, signal),
-      }))
+    const toolchain = locked?.layer ?? (await this.provideToolchain())
+    this.toolchain = toolchain
     const staged = given(this.staged)
     const { info, missing } = await askPkgbuild(this.work, staged)
     this.info = info
@@ -102,9 +119,13 @@ class ArchRun implements DriverRun {
     session.note({
       source: { name, version, origin: source, packages, files, treeSha256, sources },
     })
-    const below = [tree, this.toolchain.upper]
+    const below = [tree, toolchain.upper]
     if (locked !== undefined) requireAllLocked(missing)
-    if (missing.length > 0) below.push(await providePackages(this.work, 'dependencies', missing))
+    this.repository = await session.repository(pacman)
+    const ready = { repository: this.repository, below, id: 'look-replaced' }
+    const replaced = await replacedPackages(session, pacman, this.subject, ready)
+    if (missing.length > 0 || replaced.length > 0)
+      below.push(await providePackages(this.work, 'dependencies', missing, this.repository))
     const installed = await installedPacmanPackages(below.toReversed())
     session.note({ packages: installed })
     await lockBuildRoot(session, pacman, this.subject, {
@@ -144,8 +165,19 @@ class ArchRun implements DriverRun {
       session.log({ kind: 'notice', text: `left out, for nobody had promised it: ${names}` })
     }
     this.version = packages.at(-1)?.version
-    await lookAtPackages(this.work, packages)
+    await lookAtPackages(this.work, packages, this.repository)
     return [...logs, ...sources, ...results]
+  }
+
+  private async provideToolchain(): Promise<BuildLayer> {
+    const { session, subject } = this
+    const { tree } = session.request
+    this.toolchain = await provideToolchain(session, pacman, subject, {
+      home: homeDirectory,
+      packages: toolchainPackages,
+      indexes: await pacman.currentIndexes(tree, session.signal),
+    })
+    return this.toolchain
   }
 
   private get work(): ArchWork {

@@ -7,11 +7,19 @@ const layerVersion = 1
 /**
  * @param toolchain the key of the layer below; `undefined` when it is not kept
  * @param packages what is installed, in pacman's notation, in any order
+ * @param repository the digest of ready packages
  */
 export function dependencyKey(
   toolchain: string | undefined,
   packages: readonly string[],
+  repository?: string,
 ): string | undefined {
   if (toolchain === undefined) return undefined
-  return layerKey(['arch dependencies', layerVersion, toolchain, packages.toSorted()])
+  return layerKey([
+    'arch dependencies',
+    layerVersion,
+    toolchain,
+    packages.toSorted(),
+    ...(repository === undefined ? [] : [repository]),
+  ])
 }

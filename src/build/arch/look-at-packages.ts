@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { describeError, NspawnError } from '../../errors.ts'
 import { overlay } from '../containers.ts'
+import type { LocalRepository } from '../local-repository.ts'
 import { installerStep } from '../toolchain-layer.ts'
 import { checkPackages, makeResultsLayer, type PackageFile } from './collect.ts'
 import { providePackages, type ArchWork } from './package-layer.ts'
@@ -10,11 +11,13 @@ import { installCheckCommand, lookStep, namcapStep } from './plan.ts'
 /**
  * Looks at collected packages in every way that was asked for.
  *
+ * @param repository ready packages, which the collected ones may need
  * @throws NspawnError `BUILD_RESULTS` when one is not what its name says; `TEST_INSTALL`
  */
 export async function lookAtPackages(
   work: ArchWork,
   packages: readonly PackageFile[],
+  repository?: LocalRepository,
 ): Promise<void> {
   const { session, facts, subject, tree, toolchain } = work
   const { place } = session
@@ -25,9 +28,15 @@ export async function lookAtPackages(
   const looking = { layers, writable: await session.scratch('packages') }
   checkPackages(await session.read(lookStep(facts, looking, files), subject), packages)
   if (facts.options.installCheck) {
-    // Nothing but the toolchain is there: what the packages need must be said by them.
+    // Nothing but the toolchain is there: what the packages need must be said by them, and be in a repository.
     const command = installCheckCommand(files)
-    const root = overlay(layers, await session.scratch(command.id), command.id, false)
+    const ready = repository === undefined ? [] : [repository.layer]
+    const root = overlay(
+      [...layers, ...ready],
+      await session.scratch(command.id),
+      command.id,
+      false,
+    )
     await session.run(installerStep(command, facts, root), subject)
   }
   if (facts.options.namcap) await runNamcap(work, made, files)

@@ -3,6 +3,8 @@ import { overlay } from '../containers.ts'
 import type { Subject } from '../driver.ts'
 import { fillLayer } from '../fill-layer.ts'
 import { pacman } from '../installers/pacman.ts'
+import type { LocalRepository } from '../local-repository.ts'
+import { seeReadyPackages } from '../ready-packages.ts'
 import type { BuildLayer, BuildSession } from '../session.ts'
 import { installerStep } from '../toolchain-layer.ts'
 import { dependencyKey } from './layer-keys.ts'
@@ -22,24 +24,30 @@ export interface ArchWork {
  * Provides the layer.
  *
  * @param kind what it is for: `dependencies`, `namcap`
- * @param packages in pacman's notation; not empty
+ * @param packages in pacman's notation
+ * @param repository ready packages that are preferred, and put in the place of those of their names
  * @returns its upper directory
  */
 export async function providePackages(
   { session, facts, subject, tree, toolchain }: ArchWork,
   kind: string,
   packages: readonly string[],
+  repository?: LocalRepository,
 ): Promise<string> {
-  const key = dependencyKey(toolchain.key, packages)
+  const key = dependencyKey(toolchain.key, packages, repository?.digest)
   const command = pacman.install(packages)
+  const below = [tree, toolchain.upper]
+  const ready = repository === undefined ? [] : [repository.layer]
   const { upper } = await session.layer({
     kind,
     key,
     database: pacman.database,
     fill: async (layer) => {
+      await seeReadyPackages(session, pacman, subject, { repository, below, layer })
+      if (packages.length === 0) return key
       await fillLayer(session, pacman, subject, layer, (lent, mark) => {
         const id = `${kind}${mark}`
-        const root = overlay([...lent, tree, toolchain.upper], layer, id, true)
+        const root = overlay([...lent, ...below, ...ready], layer, id, true)
         return [installerStep({ ...command, id }, facts, root)]
       })
       return key

@@ -12,6 +12,8 @@ export interface SourceInfo {
   readonly architectures: readonly string[]
   /** The packages that come of it. */
   readonly packages: readonly string[]
+  /** What they stand in for, in pacman's notation. */
+  readonly provides: readonly string[]
   /** Of `depends`, `makedepends` and `checkdepends`, those for the architecture too. */
   readonly depends: Readonly<Record<DependencyField, readonly string[]>>
   readonly sources: readonly PackageSource[]
@@ -57,9 +59,11 @@ const versionPattern = /^[^\s:/-]+$/
 export function parseSourceInfo(lines: readonly string[], architecture: string): SourceInfo {
   const base = new Map<string, string[]>()
   const packages: string[] = []
+  const provides: string[] = []
   for (const line of lines) {
     const [, key, value] = /^\s*(\w+) = (.*)$/.exec(line) ?? []
     if (key === undefined || value === undefined) continue
+    if (key === 'provides' || key === `provides_${architecture}`) provides.push(value)
     if (key === 'pkgname') packages.push(value)
     // What comes after the first name is about packages, not about their making.
     else if (packages.length === 0) base.set(key, [...(base.get(key) ?? []), value])
@@ -82,6 +86,7 @@ export function parseSourceInfo(lines: readonly string[], architecture: string):
     version: version(all),
     architectures,
     packages,
+    provides,
     depends: {
       depends: both('depends'),
       makedepends: both('makedepends'),

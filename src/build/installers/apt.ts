@@ -121,14 +121,14 @@ export const apt: Installer = {
     isPackage: (name) => name.endsWith('.deb'),
     describe: describeDeb,
     files: aptRepositoryFiles,
-    commands: ({ upgrade }) => [
+    commands: (installed) => [
       aptCommand([...onlyReadyPackages, 'update'], {
         id: 'update-ready',
         title: 'read the index of ready packages',
         failure: 'DEPENDENCY_INDEX',
         hint: 'one of the packages has a control file that apt does not understand',
       }),
-      ...(upgrade
+      ...(installed.length > 0
         ? [
             aptCommand(['--allow-downgrades', 'dist-upgrade'], {
               id: 'upgrade-ready',

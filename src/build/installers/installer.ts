@@ -52,14 +52,14 @@ export interface RepositoryFormat {
    * @throws NspawnError `BAD_PACKAGE`, what decompression throws
    */
   describe(path: string, signal: AbortSignal | undefined): Promise<PackageFacts>
-  /** The index, and what tells the package manager of it. Pure. */
+  /** The index, and what tells the package manager of it. */
   files(packages: readonly RepositoryPackage[]): readonly RootFile[]
   /**
    * Makes the package manager see it, where the files alone are not enough.
    *
-   * @param wishes `upgrade`: some of its packages are installed already, and others have to take their place
+   * @param installed names of its packages under which others are installed already, which have to make room
    */
-  commands(wishes: { readonly upgrade: boolean }): readonly InstallerCommand[]
+  commands(installed: readonly string[]): readonly InstallerCommand[]
 }
 
 /** Where the file of an installed package can be had. */

@@ -1,19 +1,26 @@
 /** pacman in build containers. */
 import { createHash } from 'node:crypto'
+import { repositoryName } from '../local-repository.ts'
 import type { RootFile } from '../prepare-root.ts'
 import { findInTree } from '../tree-path.ts'
 import type { Installer, InstallerCommand } from './installer.ts'
 import { pacmanOrigins } from './pacman-origins.ts'
 import { installedPacmanPackages, localDatabase } from './pacman-packages.ts'
+import {
+  describePacmanPackage,
+  isPacmanPackage,
+  pacmanRepositoryFiles,
+} from './pacman-repository.ts'
 import { databasesOfLayer, databasesOfServers, readPacmanSetup } from './pacman-repositories.ts'
 
 /**
  * The tree's own configuration, without the user and the filter that pacman 7 has for downloads: they want
  * what a container may not give. An older one warns of the line, and goes on.
  */
+const ownOptions = ['DisableSandbox']
 const configuration: RootFile = {
   path: 'etc/tsnspawn-build/pacman.conf',
-  text: '[options]\nDisableSandbox\nInclude = /etc/pacman.conf\n',
+  text: ['[options]', ...ownOptions, 'Include = /etc/pacman.conf', ''].join('\n'),
   mode: 0o644,
 }
 
@@ -108,6 +115,23 @@ export const pacman: Installer = {
       })
       return [...(names.length > 0 ? [remove] : []), ...(paths.length > 0 ? [install] : [])]
     },
+  },
+
+  repository: {
+    isPackage: isPacmanPackage,
+    describe: describePacmanPackage,
+    files: (packages) => pacmanRepositoryFiles(packages, configuration, ownOptions),
+    commands: (installed) =>
+      installed.length === 0
+        ? []
+        : [
+            pacmanCommand(['-S', '--', ...installed.map((name) => `${repositoryName}/${name}`)], {
+              id: 'upgrade-ready',
+              title: 'put ready packages in the place of others',
+              failure: 'DEPENDENCY_INSTALL',
+              hint: 'the packages do not fit into the build root; the lines above say why',
+            }),
+          ],
   },
 
   downloads: {

@@ -527,6 +527,39 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
     expect(refused.message).toMatch(/the lock lacks build dependencies: locked>=2/)
   })
 
+  test('in a chain has the packages that it needs of the others, in the place of installed ones too', async () => {
+    await using work = await temporaryDirectory()
+    const source = (name: string, ...lines: readonly string[]) =>
+      makePkgbuild(join(work.path, name), [
+        ...[`pkgname=${name}`, 'pkgver=7', 'pkgrel=1', 'arch=(any)', 'options=(!strip !debug)'],
+        ...lines,
+      ])
+    const word = (name: string, what = `echo ${name}`) =>
+      `package() { mkdir -p "$pkgdir/usr/share"; { ${what}; } >"$pkgdir/usr/share/${name}"; }`
+    const [program, ...args] = tsnspawnBuild(
+      ...['--state-dir', state, 'build', tree.path, '-o', join(work.path, 'out')],
+      await source(
+        'top',
+        'makedepends=(base greeter)',
+        word('top', 'cat /usr/share/{base,greeting}; ls -d /tsnspawn-packages || true'),
+      ),
+      // The tree has one, which nothing would make pacman replace.
+      await source('base', 'makedepends=("low-word>=7")', word('base', 'cat /usr/share/low')),
+      await source('low', 'provides=("low-word=7")', word('low')),
+    )
+    const { exitCode, stderr, stdout } = await execa(program, args, {
+      reject: false,
+      stdin: 'ignore',
+    })
+    expect(stderr).toContain('order: low → base → top')
+    expect(stdout).toMatch(/^base +7-1 +built +[\d.]+ s low$/m)
+    expect(exitCode).toBe(0)
+    expect(await shipped(work.path, 'top/top-7-1-any.pkg.tar.gz', 'usr/share/top')).toBe(
+      'low\nhello',
+    )
+    expect(await leftInState()).toEqual([])
+  })
+
   test('ends at once when interrupted, and leaves nothing', async () => {
     await using work = await temporaryDirectory()
     const source = await makePkgbuild(
