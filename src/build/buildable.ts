@@ -1,5 +1,6 @@
 /** A driver with what it shall build: so those who start builds need not know families. */
 import type { BuildRequest, BuildResult, Driver, DriverId, SourceOutline } from './driver.ts'
+import type { RepositoryFormat } from './installers/installer.ts'
 import { outlineSource, runBuild } from './run-build.ts'
 
 /** What one who starts several builds decides for each of them. */
@@ -10,6 +11,8 @@ export type BuildChange = Partial<
 export interface Buildable {
   readonly driver: DriverId
   readonly request: BuildRequest
+  /** What ready packages are to those who install them there, where anybody does. */
+  readonly packages: RepositoryFormat | undefined
   /** @throws NspawnError as `outlineSource()` */
   outline(change?: BuildChange): Promise<SourceOutline>
   /** @throws NspawnError as `runBuild()` */
@@ -29,6 +32,7 @@ export function buildable<Request extends BuildRequest>(
   return {
     driver: driver.id,
     request,
+    packages: driver.installerOf(request.tree)?.repository,
     outline: async (change = {}) => outlineSource(driver, changed(change)),
     build: async (change = {}) => runBuild(driver, changed(change)),
   }

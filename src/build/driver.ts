@@ -5,6 +5,7 @@
 import type { LogSink } from '../log.ts'
 import type { ResourceControl } from '../settings/settings.ts'
 import type { BaseTree } from './base-tree.ts'
+import type { Installer } from './installers/installer.ts'
 import type { BuildRecord } from './record.ts'
 import type { Owner, ResultFile } from './results.ts'
 import type { BuildSession } from './session.ts'
@@ -84,6 +85,8 @@ export interface Driver<Request extends BuildRequest = BuildRequest> {
    * @throws NspawnError `INVALID_TREE` when this family's packages cannot be built in it
    */
   describeTree(path: string): Promise<BaseTree>
+  /** The package manager that its builds in the tree at `path` install with, where there is one. */
+  installerOf(path: string): Installer | undefined
   begin(session: BuildSession<Request>): DriverRun
 }
 
@@ -111,7 +114,7 @@ export interface DriverRun {
   /** Brings the source into `session.place.sources`, checked. On the host, so nothing of it is executed. */
   fetch(): Promise<void>
   /** What the source makes and needs; called after `fetch()`, in place of the other phases. */
-  outline?(): Promise<SourceOutline>
+  outline(): Promise<SourceOutline>
   /** Finds or makes the layers below the build; the only phase with a network unless it was asked for. */
   dependencies(): Promise<void>
   /** Makes ready what the build command wants to find. */

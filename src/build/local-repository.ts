@@ -28,15 +28,18 @@ export interface PackageFacts {
   readonly provides: readonly string[]
   /** What it needs where it is installed, as names of which any one is enough. */
   readonly requires: readonly (readonly string[])[]
-  /** Its entry of the index, in the family's own form, without what is said of the file. */
-  readonly entry: string
+  /** Its entry of the index, in the family's own form. */
+  readonly entry: (file: RepositoryFile) => string
 }
 
-export interface RepositoryPackage {
+export interface RepositoryFile {
   /** Relative to the repository. */
   readonly path: string
   readonly sizeBytes: number
   readonly sha256: string
+}
+
+export interface RepositoryPackage extends RepositoryFile {
   readonly facts: PackageFacts
 }
 
@@ -62,7 +65,6 @@ export async function makeLocalRepository(
   { layer, tree }: { readonly layer: string; readonly tree: string },
   signal: AbortSignal | undefined,
 ): Promise<LocalRepository | undefined> {
-  if (repository === undefined) throw unsupported(id)
   const files = await findPackages(ready, (name) => repository.isPackage(name), id)
   if (files.length === 0) return undefined
   await mkdir(layer)
@@ -135,13 +137,4 @@ async function describe(facts: Promise<PackageFacts>, from: string): Promise<Pac
       cause: error,
     })
   }
-}
-
-function unsupported(id: string): NspawnError {
-  return new NspawnError(`ready packages cannot be given to ${id}`, {
-    code: 'NOT_SUPPORTED',
-    operation: 'make repository',
-    subject: id,
-    hint: 'put them into a repository that the tree knows',
-  })
 }

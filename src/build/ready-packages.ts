@@ -28,11 +28,10 @@ export async function seeReadyPackages<Request extends BuildRequest>(
   subject: Subject,
   { repository, below, layer, mark = '' }: ReadyPlaces,
 ): Promise<void> {
-  const format = installer.repository
-  if (repository === undefined || format === undefined) return
+  if (repository === undefined) return
   const id = `look-ready${mark}`
   const replaced = await replacedPackages(session, installer, subject, { repository, below, id })
-  const commands = format.commands(replaced)
+  const commands = installer.repository.commands(replaced)
   for (const [index, command] of commands.entries()) {
     const step = { ...command, id: `${command.id}${mark}` }
     // It may be the last one that writes to a layer that is kept.

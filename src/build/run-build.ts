@@ -94,14 +94,6 @@ export async function outlineSource<Request extends BuildRequest>(
   const log = join(place.directory, logName)
   const { session } = openSession(driver, { request: unkept, base, place, log, lock }, cleanup)
   const run = driver.begin(session)
-  if (run.outline === undefined) {
-    throw new NspawnError('these sources cannot be built several at once', {
-      code: 'NOT_SUPPORTED',
-      operation: 'read source',
-      subject: driver.id,
-      hint: 'build them one after the other',
-    })
-  }
   try {
     await run.fetch()
     return await run.outline()

@@ -1,5 +1,5 @@
 /** One build under way, as its driver sees it: places, log, record, and how steps and layers are run. */
-import { chmod, mkdir } from 'node:fs/promises'
+import { chmod, mkdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { ephemeralMachineName } from '../images/names.ts'
@@ -10,7 +10,11 @@ import { layersDirectory, type BuildPlace } from './build-place.ts'
 import type { BuildRequest, DriverId, Subject } from './driver.ts'
 import type { Installer } from './installers/installer.ts'
 import { LayerStore, type Writable } from './layers.ts'
-import { makeLocalRepository, type LocalRepository } from './local-repository.ts'
+import {
+  makeLocalRepository,
+  repositoryDirectory,
+  type LocalRepository,
+} from './local-repository.ts'
 import type { BuildLock, GivenLock } from './lock/lock-file.ts'
 import type { BuildRecord, BuildRecorder } from './record.ts'
 import { runStep, type Step, type StepContext } from './step-runner.ts'
@@ -162,8 +166,14 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     const { kind, database, fill } = request
     const store = await this.layers()
     const key = this.request.fresh === true ? undefined : request.key
+    const fillAlone = async (layer: Writable) => {
+      const made = await fill(layer)
+      // dnf and zypper link what they read, and overlay copies it for that.
+      await rm(join(layer.upper, repositoryDirectory), { recursive: true, force: true })
+      return made
+    }
     const about = { kind, tree: this.request.tree }
-    const { upper, ...rest } = await store.provide(key, database, fill, this.signal, about)
+    const { upper, ...rest } = await store.provide(key, database, fillAlone, this.signal, about)
     const use: LayerUse = { kind, ...rest }
     const { facts } = this.recorder
     this.recorder.facts = { ...facts, layers: [...(facts.layers ?? []), use] }

@@ -62,6 +62,7 @@ export const archDriver: Driver<ArchBuild> = {
       'PKGBUILDs are built in trees of the Arch family',
       'make one with "tsnspawn-build create arch"',
     ),
+  installerOf: () => pacman,
   begin: (session) => new ArchRun(session),
 }
 

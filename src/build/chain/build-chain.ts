@@ -8,7 +8,6 @@ import { phase, silent, type LogSink } from '../../log.ts'
 import { ownVersion } from '../../version.ts'
 import type { Buildable } from '../buildable.ts'
 import type { BuildResult, SourceOutline } from '../driver.ts'
-import { installerOf } from '../installers.ts'
 import { seconds } from '../record.ts'
 import { prepareOutputDirectory, type Owner } from '../results.ts'
 import { findEdges, levelsOf, needsOf, refuseCycles, sharesOf, type Edge } from './order.ts'
@@ -154,8 +153,8 @@ async function buildOne(
   jobs: number,
   results: readonly string[],
 ): Promise<BuildResult> {
-  const { tree, packages = { files: [], directories: [] } } = buildable.request
-  const format = installerOf(tree)?.repository
+  const { packages = { files: [], directories: [] } } = buildable.request
+  const { packages: format } = buildable
   const made = results.filter((path) => format?.isPackage(basename(path)) === true)
   return buildable.build({
     outputDirectory: join(outputDirectory, name),
@@ -172,7 +171,7 @@ async function edgesOfPackages(
   sources: readonly Known[],
   { files }: BuildResult,
 ): Promise<readonly Edge[]> {
-  const format = installerOf(buildable.request.tree)?.repository
+  const { packages: format } = buildable
   if (format === undefined) return []
   const needs: (readonly string[])[] = []
   for (const path of files.filter((one) => format.isPackage(basename(one))))

@@ -50,6 +50,7 @@ export async function buildCommand(build: CommandBuild): Promise<BuildResult> {
 export const commandDriver: Driver<CommandBuild> = {
   id: 'command',
   describeTree: (path) => describeTree(path, installerOf(path)),
+  installerOf,
   begin: (session) => new CommandRun(session),
 }
 

@@ -47,6 +47,7 @@ export const debianDriver: Driver<DebianBuild> = {
       'Debian packages are built in trees of the Debian family',
       'make one with "tsnspawn-build create debian"',
     ),
+  installerOf: () => apt,
   begin: (session) => new DebianRun(session),
 }
 

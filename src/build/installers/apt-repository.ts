@@ -60,19 +60,20 @@ export function parseControl(text: string, path: string): PackageFacts {
       ...relations(paragraph, 'Pre-Depends', path),
       ...relations(paragraph, 'Depends', path),
     ].map((targets) => targets.map(({ name }) => name)),
-    entry: indexEntry(text),
+    entry: ({ path: file, sizeBytes, sha256 }) =>
+      [
+        ...indexLines(text),
+        `Filename: ./${file}`,
+        `Size: ${sizeBytes}`,
+        `SHA256: ${sha256}`,
+        '',
+      ].join('\n'),
   }
 }
 
 /** Packages, the Release file that vouches for it, and apt's configuration. Pure. */
 export function aptRepositoryFiles(packages: readonly RepositoryPackage[]): readonly RootFile[] {
-  const index = packages
-    .map(({ path, sizeBytes, sha256, facts }) =>
-      [facts.entry, `Filename: ./${path}`, `Size: ${sizeBytes}`, `SHA256: ${sha256}`, ''].join(
-        '\n',
-      ),
-    )
-    .join('\n')
+  const index = packages.map((one) => one.facts.entry(one)).join('\n')
   const digest = createHash('sha256').update(index).digest('hex')
   const release = [
     `Origin: ${repositoryName}`,
@@ -98,7 +99,7 @@ export function aptRepositoryFiles(packages: readonly RepositoryPackage[]): read
 }
 
 /** A control file may have what only an index may say, and comments. */
-function indexEntry(text: string): string {
+function indexLines(text: string): readonly string[] {
   const kept: string[] = []
   let skipping = false
   for (const raw of text.split('\n')) {
@@ -108,7 +109,7 @@ function indexEntry(text: string): string {
       skipping = /^(filename|size|md5sum|sha1|sha256|sha512|description-md5)\s*:/i.test(line)
     if (!skipping) kept.push(line)
   }
-  return kept.join('\n')
+  return kept
 }
 
 function relations(paragraph: Paragraph, field: string, path: string) {

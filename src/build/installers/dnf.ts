@@ -1,8 +1,10 @@
 /** dnf, 4 and 5, in build containers, as mock calls it. */
 import { findInTree } from '../tree-path.ts'
+import { repositoryName } from '../local-repository.ts'
 import type { InstallerCommand } from './installer.ts'
 import { cacheDirectory, rpmDownloads, type RpmInstaller } from './rpm-installer.ts'
 import { installedRpmPackages, rpmDatabase } from './rpm-packages.ts'
+import { describeRpm, isRpmPackage, readyHint, rpmRepositoryFiles } from './rpm-repository.ts'
 import { cachedRpmIndexes, currentRpmIndexes, type RepositoryPlaces } from './rpm-repositories.ts'
 
 const places: RepositoryPlaces = {
@@ -86,6 +88,26 @@ function installerFor(program: 'dnf' | 'dnf5'): RpmInstaller {
         rest,
       ),
     installed: (_layers, ask) => installedRpmPackages(ask),
+    repository: {
+      isPackage: isRpmPackage,
+      describe: describeRpm,
+      files: (packages) =>
+        rpmRepositoryFiles(packages, `etc/yum.repos.d/${repositoryName}.repo`, [
+          // Else packages of modules would hide ours.
+          'module_hotfixes=1',
+        ]),
+      commands: (installed) =>
+        installed.length === 0
+          ? []
+          : [
+              call('distro-sync', [asRead, '--allowerasing', ...installed], {
+                id: 'upgrade-ready',
+                title: 'put ready packages in the place of others',
+                failure: 'DEPENDENCY_INSTALL',
+                hint: readyHint,
+              }),
+            ],
+    },
     downloads: rpmDownloads(places),
   }
 }

@@ -131,7 +131,7 @@ export interface Installer {
    * @param ask for those that have no other way
    */
   installed(layers: readonly string[], ask: Ask): Promise<readonly InstalledPackage[]>
-  readonly repository?: RepositoryFormat
+  readonly repository: RepositoryFormat
   readonly locking?: PackageLocking
   /** Where its packages can be kept for other layers. */
   readonly downloads?: Downloads

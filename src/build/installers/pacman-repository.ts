@@ -77,7 +77,7 @@ export function parsePackageInfo(text: string, path: string): PackageFacts {
     if (!pattern.test(value)) throw bad(`its ${key} is none: ${value.slice(0, 80)}`, path)
     return value
   }
-  const entry = sections
+  const described = sections
     .flatMap(([section, key]) => {
       const found = all(key)
       return found.length === 0 ? [] : [`%${section}%\n${found.join('\n')}\n`]
@@ -89,7 +89,13 @@ export function parsePackageInfo(text: string, path: string): PackageFacts {
     architecture: one('arch', /^\w+$/),
     provides: all('provides').map(packageOf),
     requires: all('depend').map((value) => [packageOf(value)]),
-    entry,
+    entry: ({ path: file, sizeBytes, sha256 }) =>
+      [
+        `%FILENAME%\n${basename(file)}\n`,
+        `%CSIZE%\n${sizeBytes}\n`,
+        `%SHA256SUM%\n${sha256}\n`,
+        described,
+      ].join('\n'),
   }
 }
 
@@ -106,15 +112,10 @@ export function pacmanRepositoryFiles(
 ): readonly RootFile[] {
   // A database has each name once: who was named last counts, for pacman looks into its directory first, too.
   const byName = new Map(packages.map((one) => [one.facts.name, one]))
-  const entries = [...byName.values()].map(({ path, sizeBytes, sha256, facts }) => ({
-    directory: `${facts.name}-${facts.version}`,
+  const entries = [...byName.values()].map((one) => ({
+    directory: `${one.facts.name}-${one.facts.version}`,
     name: 'desc',
-    text: [
-      `%FILENAME%\n${basename(path)}\n`,
-      `%CSIZE%\n${sizeBytes}\n`,
-      `%SHA256SUM%\n${sha256}\n`,
-      facts.entry,
-    ].join('\n'),
+    text: one.facts.entry(one),
   }))
   const directories = packages
     .toReversed()
@@ -163,7 +164,7 @@ function header(directory: string, name: string, sizeBytes: number): Buffer {
   // The sum counts its own field as blanks.
   block.write(' '.repeat(8), 148)
   block.write('0', 156)
-  block.write('ustar\0' + '00', 257)
+  block.write('ustar\u000000', 257)
   block.write(directory, 345, 155)
   const sum = block.reduce((total, byte) => total + byte, 0)
   block.write(`${octal(sum, 6)}\0 `, 148)

@@ -1,9 +1,11 @@
 /** zypper in build containers. */
 import { readdirSync } from 'node:fs'
 import { findInTree } from '../tree-path.ts'
+import { repositoryName } from '../local-repository.ts'
 import type { InstallerCommand } from './installer.ts'
 import { cacheDirectory, rpmDownloads, type RpmInstaller } from './rpm-installer.ts'
 import { installedRpmPackages, rpmDatabase } from './rpm-packages.ts'
+import { describeRpm, isRpmPackage, readyHint, rpmRepositoryFiles } from './rpm-repository.ts'
 import { cachedRpmIndexes, currentRpmIndexes, type RepositoryPlaces } from './rpm-repositories.ts'
 
 const repositories = 'etc/zypp/repos.d'
@@ -84,6 +86,38 @@ export const zypper: RpmInstaller = {
       rest,
     ),
   installed: (_layers, ask) => installedRpmPackages(ask),
+  repository: {
+    isPackage: isRpmPackage,
+    describe: describeRpm,
+    files: (packages) =>
+      rpmRepositoryFiles(packages, `${repositories}/${repositoryName}.repo`, [
+        ...['type=rpm-md', 'autorefresh=0', 'keeppackages=0'],
+      ]),
+    commands: (installed) => [
+      call(['refresh', '--force', repositoryName], {
+        id: 'update-ready',
+        title: 'read the index of ready packages',
+        failure: 'DEPENDENCY_INDEX',
+        hint: readyHint,
+      }),
+      ...(installed.length === 0
+        ? []
+        : [
+            call(
+              [
+                ...[asRead, 'install', '--no-recommends', '--auto-agree-with-licenses'],
+                ...['--force', '--oldpackage', '--from', repositoryName, '--', ...installed],
+              ],
+              {
+                id: 'upgrade-ready',
+                title: 'put ready packages in the place of others',
+                failure: 'DEPENDENCY_INSTALL',
+                hint: readyHint,
+              },
+            ),
+          ]),
+    ],
+  },
   downloads: rpmDownloads(places),
 }
 

@@ -8,10 +8,11 @@ import { overlay } from '../containers.ts'
 import { fillLayer } from '../fill-layer.ts'
 import type { Writable } from '../layers.ts'
 import { buildUserId } from '../places.ts'
+import { seeReadyPackages } from '../ready-packages.ts'
 import type { BuildLayer } from '../session.ts'
 import type { Step } from '../step-runner.ts'
 import { installerStep } from '../toolchain-layer.ts'
-import { commonLayers, type BuildRoot } from './build-root.ts'
+import { commonLayers, installerLayers, type BuildRoot } from './build-root.ts'
 import { dependencyKey } from './layer-keys.ts'
 import { requiresDirectory, requiresPackage, requiresPackageName } from './places.ts'
 import { requiresStep } from './plan.ts'
@@ -31,14 +32,19 @@ export async function provideDependencies(
   id: string,
 ): Promise<BuildLayer | undefined> {
   if (isNothing(wanted)) return undefined
-  const { session, installer, toolchain, subject } = root
-  const key = toolchain.key === undefined ? undefined : dependencyKey(toolchain.key, wanted)
+  const { session, installer, toolchain, repository, subject } = root
+  const key =
+    toolchain.key === undefined
+      ? undefined
+      : dependencyKey(toolchain.key, wanted, repository?.digest)
   return session.layer({
     kind: 'dependencies',
     key,
     database: installer.database,
     fill: async (layer) => {
       const required = await makeRequiresPackage(root, wanted, id)
+      const ready = { repository, below: commonLayers(root), layer, mark: `-${id}` }
+      await seeReadyPackages(session, installer, subject, ready)
       await fillLayer(session, installer, subject, layer, (lent, mark) =>
         installSteps(root, wanted, { lent, required, layer }, `${id}${mark}`),
       )
@@ -82,7 +88,7 @@ function installSteps(
     failure: 'DEPENDENCY_INSTALL',
     hint: 'the package database of the tree is damaged',
   } as const
-  const during = overlay([...lent, ...below, required], layer, install.id, false)
+  const during = overlay([...lent, ...installerLayers(root), required], layer, install.id, false)
   const after = overlay(below, layer, erase.id, true)
   return [installerStep(install, plan, during), installerStep(erase, plan, after)]
 }

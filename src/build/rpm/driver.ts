@@ -5,11 +5,20 @@
 import { basename } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { describeTreeWith } from '../base-tree.ts'
-import type { BuildRequest, BuildResult, Driver, DriverRun, Subject } from '../driver.ts'
+import type {
+  BuildRequest,
+  BuildResult,
+  Driver,
+  DriverRun,
+  SourceOutline,
+  Subject,
+} from '../driver.ts'
 import { dnf, dnf5 } from '../installers/dnf.ts'
 import type { IndexIdentity, InstalledPackage } from '../installers/installer.ts'
 import type { RpmInstaller } from '../installers/rpm-installer.ts'
+import { namesInDependency } from '../installers/rpm-repository.ts'
 import { zypper } from '../installers/zypper.ts'
+import type { LocalRepository } from '../local-repository.ts'
 import type { ResultFile } from '../results.ts'
 import { runBuild } from '../run-build.ts'
 import type { BuildLayer, BuildSession } from '../session.ts'
@@ -31,6 +40,7 @@ import {
   generatedStep,
   generateStep,
   inspectStep,
+  productsStep,
   resultsStep,
   signatureStep,
   sourcePackageStep,
@@ -40,6 +50,7 @@ import {
   type RpmBuildOptions,
   type RpmFacts,
 } from './plan.ts'
+import { parseProducts } from './products.ts'
 import { signatureWords, sourceSignature } from './signature.ts'
 import type { RpmSource } from './source-argument.ts'
 import {
@@ -83,6 +94,7 @@ export const rpmDriver: Driver<RpmBuild> = {
       'rpm packages are built in trees of the rpm family',
       'make one with "tsnspawn-build create fedora"',
     ),
+  installerOf: installerFor,
   begin: (session) => new RpmRun(session),
 }
 
@@ -104,6 +116,7 @@ class RpmRun implements DriverRun {
   /** What it requires is known only when it has been prepared. */
   private dynamic = false
   private toolchain: BuildLayer | undefined
+  private repository: LocalRepository | undefined
   /** Below what is written, the lowest one first. */
   private layers: readonly string[] = []
   private installed: readonly InstalledPackage[] = []
@@ -143,16 +156,9 @@ class RpmRun implements DriverRun {
 
   async dependencies(): Promise<void> {
     const { session } = this
-    const { base, request } = session
-    this.toolchain = await provideToolchain(session, this.installer, this.subject, {
-      home: homeDirectory,
-      packages: toolchainPackages(base.os),
-      indexes: await this.indexes,
-    })
-    this.layers = [request.tree, this.toolchain.upper]
-    await this.openSource()
-    let wanted = await this.requirements()
-    wanted = await this.settle(wanted)
+    await this.readSource()
+    this.repository = await session.repository(this.installer)
+    const wanted = await this.settle(this.known.requirements)
     await this.completeSources()
     const made = sourcePackageStep(this.plan, this.building, this.spec)
     this.dynamic = isDynamic(await session.read(made, this.subject))
@@ -162,6 +168,16 @@ class RpmRun implements DriverRun {
       askAbove(session, this.subject, this.layers),
     )
     session.note({ packages: this.installed })
+  }
+
+  async outline(): Promise<SourceOutline> {
+    await this.readSource()
+    const { name, version, requirements } = this.known
+    const place = { ...this.building, writable: await this.scratch() }
+    const layers = [...place.layers, this.session.place.build.upper]
+    const step = productsStep(this.plan, { ...place, layers }, this.spec)
+    const makes = parseProducts(await this.session.read(step, this.subject))
+    return { name, version, makes, needs: requirements.requires.map(namesInDependency) }
   }
 
   async unpack(): Promise<void> {
@@ -195,9 +211,9 @@ class RpmRun implements DriverRun {
   }
 
   private get root(): BuildRoot {
-    const { session, installer, toolchain, subject, plan } = this
+    const { session, installer, toolchain, repository, subject, plan } = this
     if (toolchain === undefined) throw new Error('there is no toolchain')
-    return { session, installer, tree: session.request.tree, toolchain, subject, plan }
+    return { session, installer, tree: session.request.tree, toolchain, repository, subject, plan }
   }
 
   private get known(): SpecFacts {
@@ -214,6 +230,20 @@ class RpmRun implements DriverRun {
   private get building(): Place {
     const { place } = this.session
     return { layers: [...this.layers, place.sources], writable: place.build }
+  }
+
+  /** Has rpm read the spec above the toolchain. */
+  private async readSource(): Promise<void> {
+    const { session } = this
+    const { base, request } = session
+    this.toolchain = await provideToolchain(session, this.installer, this.subject, {
+      home: homeDirectory,
+      packages: toolchainPackages(base.os),
+      indexes: await this.indexes,
+    })
+    this.layers = [request.tree, this.toolchain.upper]
+    await this.openSource()
+    await this.requirements()
   }
 
   /** Unpacks a source package; then there is a spec either way. */

@@ -9,7 +9,19 @@ const layerVersion = 1
  * Macros and conditions of the build count through what they make the spec require.
  *
  * @param toolchain the key of the layer below
+ * @param repository the digest of ready packages
  */
-export function dependencyKey(toolchain: string, { requires, conflicts }: Requirements): string {
-  return layerKey(['rpm dependencies', layerVersion, toolchain, requires, conflicts])
+export function dependencyKey(
+  toolchain: string,
+  { requires, conflicts }: Requirements,
+  repository?: string,
+): string {
+  return layerKey([
+    'rpm dependencies',
+    layerVersion,
+    toolchain,
+    requires,
+    conflicts,
+    ...(repository === undefined ? [] : [repository]),
+  ])
 }

@@ -3,7 +3,7 @@ import { describeError, NspawnError } from '../../errors.ts'
 import { overlay } from '../containers.ts'
 import { fillLayer } from '../fill-layer.ts'
 import { installerStep } from '../toolchain-layer.ts'
-import { commonLayers, type BuildRoot } from './build-root.ts'
+import { commonLayers, installerLayers, type BuildRoot } from './build-root.ts'
 import { dependencyKey } from './layer-keys.ts'
 import { rpmlintStep } from './plan.ts'
 
@@ -31,7 +31,7 @@ export async function checkInstallation(
     },
   )
   const writable = await session.scratch(command.id)
-  const layers = overlay([...commonLayers(root), built], writable, command.id, false)
+  const layers = overlay([...installerLayers(root), built], writable, command.id, false)
   await session.run(installerStep(command, plan, layers), subject)
 }
 

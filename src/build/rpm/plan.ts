@@ -17,6 +17,7 @@ import {
   specsDirectory,
   topDirectory,
 } from './places.ts'
+import { productsFormat } from './products.ts'
 import { factsFormat, requirementsFormat, specMark } from './spec-facts.ts'
 
 export interface RpmBuildOptions extends BuildOptions {
@@ -99,6 +100,21 @@ export function inspectStep(facts: RpmFacts, place: Place, spec: string, id: str
   return {
     ...offline(facts, place, id, ['sh', '-c', script]),
     title: 'read the spec',
+    failure: 'SOURCE_INVALID',
+    hint: 'rpm cannot read the spec with the macros of this tree; its lines above say why',
+  }
+}
+
+/** Has rpm tell what comes of a spec, and expand it; `parseProducts()` reads what it prints. */
+export function productsStep(facts: RpmFacts, place: Place, spec: string): Step {
+  const words = [...definitions(facts.options), `${specsDirectory}/${spec}`]
+  const query = ['rpmspec', '-q', '--builtrpms', '--qf', productsFormat, ...words]
+  const script = [query, ['echo', specMark], ['rpmspec', '-P', ...words]]
+    .map((one) => one.map(quote).join(' '))
+    .join(' && ')
+  return {
+    ...offline(facts, place, 'products', ['sh', '-c', script]),
+    title: 'see what the spec makes',
     failure: 'SOURCE_INVALID',
     hint: 'rpm cannot read the spec with the macros of this tree; its lines above say why',
   }

@@ -14,7 +14,12 @@ import { makeGpgSigner } from '../../fixtures/gpg-signer.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
 import { buildNeeds, lacks } from '../../fixtures/requires.ts'
-import { repositoryFile, rpmBuildTree, type RpmManager } from '../../fixtures/rpm-build-tree.ts'
+import {
+  repositoryFile,
+  rpmBuildTree,
+  toolchainOf,
+  type RpmManager,
+} from '../../fixtures/rpm-build-tree.ts'
 import { filesBelow, rpmMirrorNeeds } from '../../fixtures/rpm-repository.ts'
 import { factsPath, makeSpecDirectory, type SpecFixture } from '../../fixtures/spec-directory.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
@@ -160,6 +165,65 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
       const { files } = await build(again, { kind: 'package-file', path: first.files[1]! })
       expect(names(files)).toEqual(names(first.files))
       expect(await facts(again)).toBe(await facts(work.path))
+    })
+
+    test('in a chain has the packages that it needs of the others, in the place of installed ones too', async () => {
+      await using work = await temporaryDirectory()
+      const source = async (name: string, words: string, tags: readonly string[], more = '') =>
+        dirname(
+          await makeSpecDirectory(work.path, {
+            name,
+            tags,
+            install: [
+              `mkdir -p %{buildroot}/usr/share; { ${words}; } >%{buildroot}/usr/share/${name}`,
+            ],
+            more: ['%package devel', 'Summary: More', more, '%description devel', 'More.'].concat(
+              ...['%files devel', `/usr/share/${name}`],
+            ),
+          }),
+        )
+      const seen = 'ls -d /tsnspawn-packages || true'
+      const [program, ...args] = tsnspawnBuild(
+        ...['--state-dir', shared.state, 'build', shared.tree, '-o', join(work.path, 'out')],
+        await source('top', `cat /usr/share/middle /usr/share/tiny/facts; ${seen}`, [
+          'BuildRequires: (middle-devel >= 1.0 and greeting), tiny-toolchain',
+        ]),
+        // The tree has one, and nothing asks for another.
+        await source('tiny-toolchain', 'echo tools', [
+          'Epoch: 1',
+          `Provides: /bin/sh, /usr/bin/sh, ${toolchainOf(manager).join(', ')}`,
+        ]),
+        await source(
+          'middle',
+          'cat /usr/share/low /usr/share/greeting',
+          ['BuildRequires: pkgconfig(low), greeting'],
+          'Requires: low-devel = 1.0',
+        ),
+        await source('low', 'echo low', [], 'Provides: pkgconfig(low) = 3'),
+      )
+      const { exitCode, stderr, stdout } = await execa(program, args, {
+        reject: false,
+        stdin: 'ignore',
+      })
+      if (exitCode !== 0) console.log(stderr)
+      expect(stderr).toContain('order: tiny-toolchain, low → middle → top')
+      expect(stdout).toMatch(/^middle +1\.0-1 +built +[\d.]+ s low$/m)
+      expect(exitCode).toBe(0)
+      const out = join(work.path, 'out/top')
+      const { stdout: words } = await execa(
+        'sh',
+        [
+          '-c',
+          'rpm2archive - < "$1" | tar -xzO ./usr/share/top',
+          'sh',
+          'top-devel-1.0-1.noarch.rpm',
+        ],
+        { cwd: out },
+      )
+      expect(words).toBe('low\nhello\nbuilt')
+      // They are nobody's to share.
+      const pool = join(shared.state, 'cache/rpm')
+      expect(await poolFiles(pool, 'low-devel-1.0-1.noarch.rpm')).toEqual([])
     })
 
     test('tells which dependency nobody has', async () => {
