@@ -90,6 +90,8 @@ async function once(path: string, argv: readonly [string, ...string[]]): Promise
 
 const makeChroot = () => once(chroot, ['mmdebstrap', '--variant=buildd', suite, chroot])
 
+/** Build dependencies of `hello`, and what lets it be built by a user. */
+const needs = ['debhelper', 'help2man', 'texinfo', 'fakeroot']
 const both = ['trivial', 'hello']
 const alone = 'dpkg-buildpackage alone'
 const builders: readonly Builder[] = [
@@ -141,7 +143,7 @@ const builders: readonly Builder[] = [
       await mkdir(bare)
       await execa('tar', ['--extract', '--numeric-owner', '--file', chroot, '--directory', bare])
       await copyFile('/etc/resolv.conf', join(bare, 'etc/resolv.conf'))
-      const install = ['install', '--yes', '--no-install-recommends', 'debhelper']
+      const install = ['install', '--yes', '--no-install-recommends', ...needs]
       for (const words of [['update'], install])
         await execa('chroot', [bare, 'apt-get', ...words], { stdin: 'ignore' })
       await mkdir(join(bare, 'build'))
