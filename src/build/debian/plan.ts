@@ -188,6 +188,8 @@ function offlineSettings(
     directory,
     environment: {
       HOME: homeDirectory,
+      // What --sanitize-env sets, which dpkg knows since 1.20 only.
+      LC_COLLATE: 'C.UTF-8',
       DEB_BUILD_OPTIONS: [...buildOptions, `parallel=${jobs}`].join(' '),
       ...(profiles.length === 0 ? {} : { DEB_BUILD_PROFILES: profiles.join(' ') }),
     },

@@ -144,6 +144,7 @@ test('the build sees this environment and nothing of the caller', () => {
     SHELL: '/bin/sh',
     TERM: 'dumb',
     HOME: '/nonexistent',
+    LC_COLLATE: 'C.UTF-8',
     LOGNAME: 'builder',
     USER: 'builder',
     DEB_BUILD_OPTIONS: 'nodoc parallel=3',
