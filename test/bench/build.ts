@@ -7,10 +7,17 @@
  */
 import { execa } from 'execa'
 import { existsSync } from 'node:fs'
-import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { debianSuite, debianTree, testDirectory } from '../fixtures/debian-tree.ts'
 import { tsnspawnBuild } from '../fixtures/programs.ts'
+import {
+  archiveSource,
+  debianMirror,
+  lendIds,
+  sbuildCommand,
+  sbuildTree,
+} from '../fixtures/sbuild.ts'
 import { makeSourcePackage } from '../fixtures/source-package.ts'
 import { row } from '../fixtures/table.ts'
 import { enterOwnRun, keepTable, median } from './bench.ts'
@@ -37,8 +44,7 @@ enterOwnRun()
 const place = join(testDirectory, 'bench-build')
 const suite = await debianSuite()
 const tree = await debianTree()
-const jobs = '2'
-const buildUser = 'sbuild'
+const jobs = 2
 
 /** What the peers keep on a host stays below our own directory; whoever builds with sbuild needs ids to map. */
 async function setScene(): Promise<void> {
@@ -57,23 +63,12 @@ async function setScene(): Promise<void> {
     await mkdir(kept, { recursive: true })
     await execa('mount', ['--bind', own, kept])
   }
-  for (const kept of ['/etc/subuid', '/etc/subgid']) {
-    const own = join(place, kept.slice('/etc/'.length))
-    await writeFile(own, `${buildUser}:200000:65536\n`)
-    await execa('mount', ['--bind', own, kept])
-  }
+  await lendIds(place)
 }
 
-async function mirror(): Promise<string> {
-  const { stdout } = await execa('apt-get', [
-    'indextargets',
-    ...['--format', '$(SITE)', 'Created-By: Packages', 'Origin: Debian', `Codename: ${suite}`],
-  ])
-  const [site = ''] = stdout.split('\n')
-  return site
-}
-
-const chroot = join(place, `${suite}.tar`)
+await setScene()
+const mirror = await debianMirror(suite)
+const chroot = await sbuildTree(place, suite)
 const bare = join(place, 'bare')
 
 async function once(path: string, argv: readonly [string, ...string[]]): Promise<void> {
@@ -88,8 +83,6 @@ async function once(path: string, argv: readonly [string, ...string[]]): Promise
   }
 }
 
-const makeChroot = () => once(chroot, ['mmdebstrap', '--variant=buildd', suite, chroot])
-
 /** Build dependencies of `hello`, and what lets it be built by a user. */
 const needs = ['debhelper', 'help2man', 'texinfo', 'fakeroot']
 const both = ['trivial', 'hello']
@@ -100,27 +93,22 @@ const builders: readonly Builder[] = [
     sources: both,
     setUp: async () => {},
     begin: async ({ dsc }, room) => {
-      const words = ['build', tree, dsc, '--output', room, '--jobs', jobs]
+      const words = ['build', tree, dsc, '--output', room, '--jobs', String(jobs)]
       return tsnspawnBuild('--state-dir', join(place, 'state'), ...words)
     },
   },
   {
     name: 'sbuild',
     sources: both,
-    setUp: makeChroot,
-    begin: async ({ dsc }, room) => {
-      await execa('chown', ['-R', buildUser, room])
-      const words = ['--chroot-mode=unshare', `--chroot=${chroot}`, `--dist=${suite}`, `-j${jobs}`]
-      const command = ['sbuild', ...words, '--no-run-lintian', '--nolog', dsc]
-      return ['runuser', '-u', buildUser, '--', 'env', '-C', room, `HOME=${room}`, ...command]
-    },
+    setUp: async () => {},
+    begin: ({ dsc }, room) => sbuildCommand({ chroot, suite, jobs, dsc, room }),
   },
   {
     name: 'debspawn',
     sources: ['trivial'],
     setUp: async () => {
       const image = `/var/lib/debspawn/images/${suite}-buildd-amd64.tar.zst`
-      await once(image, ['debspawn', 'create', '--suite', suite, '--mirror', await mirror(), suite])
+      await once(image, ['debspawn', 'create', '--suite', suite, '--mirror', mirror, suite])
     },
     begin: async ({ dsc }, room) => ['debspawn', 'build', '--results-dir', room, suite, dsc],
   },
@@ -128,7 +116,7 @@ const builders: readonly Builder[] = [
     name: 'cowbuilder',
     sources: ['trivial'],
     setUp: async () => {
-      const words = ['--distribution', suite, '--mirror', await mirror(), '--components', 'main']
+      const words = ['--distribution', suite, '--mirror', mirror, '--components', 'main']
       await once('/var/cache/pbuilder/base.cow', ['cowbuilder', '--create', ...words])
     },
     begin: async ({ dsc }, room) => ['cowbuilder', '--build', dsc, '--buildresult', room],
@@ -137,7 +125,6 @@ const builders: readonly Builder[] = [
     name: alone,
     sources: ['hello'],
     setUp: async () => {
-      await makeChroot()
       if (existsSync(join(bare, 'build'))) return
       await rm(bare, { recursive: true, force: true })
       await mkdir(bare)
@@ -160,26 +147,6 @@ const builders: readonly Builder[] = [
   },
 ]
 
-/** A source of the archive in a directory of its own. */
-async function archiveSource(name: string): Promise<string> {
-  const directory = join(place, 'sources', name)
-  const find = async () => (await readdir(directory)).find((file) => file.endsWith('.dsc'))
-  await mkdir(directory, { recursive: true })
-  if ((await find()) === undefined)
-    await execa('chroot', [bare, 'sh', '-ec', fetchSource, 'sh', name, await mirror(), suite], {
-      stdin: 'ignore',
-    }).then(() => cp(join(bare, 'fetched'), directory, { recursive: true }))
-  return join(directory, (await find()) ?? '')
-}
-
-const fetchSource = `
-mkdir -p /fetched
-cd /fetched
-echo "deb-src $2 $3 main" > /etc/apt/sources.list.d/sources.list
-apt-get update
-apt-get source --download-only "$1"
-`
-
 async function timed(builder: Builder, source: Source): Promise<number> {
   const room = join(place, 'room')
   await rm(room, { recursive: true, force: true })
@@ -191,7 +158,6 @@ async function timed(builder: Builder, source: Source): Promise<number> {
 }
 
 const rounds = Number(/^--rounds=(\d+)$/.exec(process.argv[2] ?? '')?.[1] ?? 3)
-await setScene()
 for (const { setUp } of builders) await setUp()
 
 const trivialPlace = join(place, 'sources/trivial')
@@ -205,7 +171,7 @@ const sources: Readonly<Record<string, Source>> = {
   },
   hello: {
     title: '`hello`',
-    dsc: await archiveSource('hello'),
+    dsc: await archiveSource(join(place, 'sources'), suite, 'hello'),
     beside: { sbuild: '≤ 0.6×', [alone]: '≤ 1 s more' },
   },
 }

@@ -1,7 +1,8 @@
 /** Whole builds, in real containers; the package index comes from the archive that this host is set to. */
 import { execa } from 'execa'
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { removeStaleBuilds } from '../../../src/build/build-place.ts'
 import { buildDebian } from '../../../src/build/debian/build.ts'
@@ -345,6 +346,20 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
     expect(stdout).not.toContain('sleep 86398')
     await expect(stat(join(work.path, 'out'))).rejects.toMatchObject({ code: 'ENOENT' })
     expect(await leftInState()).toEqual([])
+  })
+
+  test('of the example gives its two packages', async () => {
+    await using work = await temporaryDirectory()
+    const path = fileURLToPath(new URL('../../../examples/debian-package', import.meta.url))
+    const { result } = await build(work.path, { kind: 'directory', path })
+    const { files } = await result
+    const debs = files.filter((file) => file.endsWith('.deb'))
+    expect(debs.map((file) => basename(file))).toEqual([
+      'greet-doc_1.0_all.deb',
+      'greet_1.0_all.deb',
+    ])
+    const { stdout } = await execa('dpkg-deb', ['--contents', debs[1] ?? ''])
+    expect(stdout).toMatch(/^-rwxr-xr-x root\/root .* \.\/usr\/bin\/greet$/m)
   })
 
   test('that is killed takes its container along, and the next one removes the rest', async () => {

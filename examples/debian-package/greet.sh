@@ -1,0 +1,7 @@
+#!/bin/bash
+# Says hello.
+if [[ $1 == --version ]]; then
+  echo 'greet @VERSION@'
+else
+  echo "hello, ${1:-world}"
+fi
