@@ -22,7 +22,7 @@ const sources: Readonly<Record<string, string>> = {
   hostname: 'C, native',
   tree: 'plain make',
   tinyxml2: 'cmake, library',
-  inih: 'meson, two libraries',
+  libinih: 'meson, two libraries',
   libyaml: 'autotools, library with development files, tests',
   'libtext-glob-perl': 'Perl, for all architectures, tests',
   'libjson-xs-perl': 'Perl with C, tests',
