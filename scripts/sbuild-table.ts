@@ -22,7 +22,7 @@ const sources: Readonly<Record<string, string>> = {
   hostname: 'C, native',
   tree: 'plain make',
   tinyxml2: 'cmake, library',
-  libinih: 'meson, two libraries',
+  cglm: 'meson, library, tests',
   libyaml: 'autotools, library with development files, tests',
   'libtext-glob-perl': 'Perl, for all architectures, tests',
   'libjson-xs-perl': 'Perl with C, tests',
@@ -121,7 +121,11 @@ function inLine(text: string): string {
 }
 
 async function compare(name: string, kind: string, chroot: string): Promise<string> {
-  const dsc = await archiveSource(join(place, 'sources'), suite, name)
+  const dsc = await archiveSource(join(place, 'sources'), suite, name).catch((error: unknown) => {
+    console.error(String(error))
+    return undefined
+  })
+  if (dsc === undefined) return row(name, kind, 'the mirror does not have it', '', '')
   const theirs = await emptyRoom('theirs')
   const theirTime = await run(
     await sbuildCommand({ chroot, suite, jobs, dsc, room: theirs }),

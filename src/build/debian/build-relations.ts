@@ -20,14 +20,37 @@ export function buildNeeds(
 ): readonly (readonly string[])[] {
   return (field ?? '')
     .split(',')
-    .map((group) =>
-      group.split('|').flatMap((one) => {
-        const [, name, rest = ''] =
-          /^\s*([a-z0-9][a-z0-9.+-]*)(?::[a-z0-9-]+)?(.*)$/s.exec(one) ?? []
-        return name !== undefined && counts(rest, buildCase) ? [name] : []
-      }),
-    )
+    .map((group) => counting(group, buildCase).map(({ name }) => name))
     .filter((names) => names.length > 0)
+}
+
+/**
+ * The field with the first alternative of each group only, as Debian's build daemons read it: the first that counts in a case,
+ * and after it those of the same package, which are one condition in several parts. Groups that nothing counts of stay.
+ */
+export function firstAlternatives(field: string, buildCase: BuildCase): string {
+  return field
+    .split(',')
+    .map((group) => {
+      const alternatives = counting(group, buildCase)
+      const end = alternatives.findIndex(({ name }) => name !== alternatives[0]?.name)
+      const first = end === -1 ? alternatives : alternatives.slice(0, end)
+      return first.length === 0 ? group : first.map(({ text }) => text).join('|')
+    })
+    .join(',')
+}
+
+interface Alternative {
+  readonly name: string
+  readonly text: string
+}
+
+/** Those of a group that count, in order. */
+function counting(group: string, buildCase: BuildCase): readonly Alternative[] {
+  return group.split('|').flatMap((text) => {
+    const [, name, rest = ''] = /^\s*([a-z0-9][a-z0-9.+-]*)(?::[a-z0-9-]+)?(.*)$/s.exec(text) ?? []
+    return name !== undefined && counts(rest, buildCase) ? [{ name, text }] : []
+  })
 }
 
 function counts(restrictions: string, { architecture, profiles }: BuildCase): boolean {

@@ -18,6 +18,7 @@ import type { ResultFile } from '../results.ts'
 import type { BuildSession } from '../session.ts'
 import { seeReadyPackages } from '../ready-packages.ts'
 import { containerFacts, provideToolchain, readOnlyLayer } from '../toolchain-layer.ts'
+import { askedRelations, writeAskedPackages } from './asked-packages.ts'
 import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
 import { dependencyKey } from './layer-keys.ts'
@@ -114,15 +115,15 @@ class DebianRun implements DriverRun {
     })
     this.toolchain = readOnlyLayer(toolchain)
     this.repository = await session.repository(apt)
+    const { profiles } = request.options
+    const asked = askedRelations(this.staged.control, request.options, {
+      architecture: await dpkgArchitecture(request.tree),
+      profiles,
+    })
     const key =
       toolchain.key === undefined
         ? undefined
-        : dependencyKey(
-            toolchain.key,
-            this.staged.control,
-            request.options,
-            this.repository?.digest,
-          )
+        : dependencyKey(toolchain.key, asked, profiles, this.repository?.digest)
     const dependencies = await session.layer({
       kind: 'dependencies',
       key,
@@ -134,6 +135,7 @@ class DebianRun implements DriverRun {
           below: [request.tree, toolchain.upper],
           layer,
         })
+        await writeAskedPackages(this.askedLayer, this.staged.control, asked)
         await this.steps('dependencies')
         return key
       },
@@ -170,6 +172,10 @@ class DebianRun implements DriverRun {
     return this.source
   }
 
+  private get askedLayer(): string {
+    return join(this.session.place.directory, 'asked')
+  }
+
   private async stage(): Promise<void> {
     const { request, place, signal, log } = this.session
     const { tree, source, signature: policy, stateDirectory, options } = request
@@ -199,6 +205,7 @@ class DebianRun implements DriverRun {
     const layers: BuildLayers = {
       tree: request.tree,
       toolchain: this.toolchain,
+      asked: this.askedLayer,
       repository: this.repository?.layer,
       dependencies: this.installed,
       sources: place.sources,

@@ -1,24 +1,22 @@
 /** What decides the contents of a Debian build's dependency layer: the toolchain below, and what the source asks for. */
 import { layerKey } from '../layers.ts'
-import type { DebianBuildOptions } from './plan.ts'
 import type { SourceControl } from './source-control.ts'
 
 /** Grows whenever the driver fills layers in another way. */
-const layerVersion = 1
+const layerVersion = 2
 
 /**
  * @param toolchain the key of the layer below
+ * @param asked the relations that count
  * @param repository the digest of ready packages
  */
 export function dependencyKey(
   toolchain: string,
-  { buildDepends }: SourceControl,
-  options: DebianBuildOptions,
+  asked: SourceControl['buildDepends'],
+  profiles: readonly string[],
   repository?: string,
 ): string {
-  const { scope, profiles } = options
-  const only = scope.any === scope.all ? 'all' : scope.any ? 'arch' : 'indep'
-  const wanted = Object.entries(buildDepends)
+  const wanted = Object.entries(asked)
     .map(([field, value]) => `${field}: ${relations(value).join(', ')}`)
     .toSorted()
   return layerKey([
@@ -26,7 +24,6 @@ export function dependencyKey(
     layerVersion,
     toolchain,
     wanted,
-    only,
     profiles.toSorted(),
     ...(repository === undefined ? [] : [repository]),
   ])

@@ -8,10 +8,11 @@ import { NspawnError } from '../../errors.ts'
 import { readTarMember } from '../archive-member.ts'
 import type { SourceOutline } from '../driver.ts'
 import { readTreeFile } from '../tree-path.ts'
+import { countingRelations } from './asked-packages.ts'
 import { buildNeeds, type BuildCase } from './build-relations.ts'
 import { buildDirectory, sourceDirectory } from './places.ts'
 import type { DebianBuildOptions } from './plan.ts'
-import { buildRelations, type BuildRelation, type SourceControl } from './source-control.ts'
+import type { BuildRelation, SourceControl } from './source-control.ts'
 import type { StagedSource } from './stage-source.ts'
 
 const controlLimitBytes = 4 * 1024 ** 2
@@ -30,7 +31,7 @@ export async function outlineStaged(
   signal: AbortSignal | undefined,
 ): Promise<SourceOutline> {
   const { name, version } = source.control
-  const relations = countingRelations(scope)
+  const relations = countingRelations(scope).filter((field) => field.startsWith('Build-Depends'))
   try {
     return {
       name,
@@ -47,16 +48,6 @@ export async function outlineStaged(
       cause: error,
     })
   }
-}
-
-/** The fields that count in a scope; conflicts order nothing. */
-export function countingRelations({
-  any,
-  all,
-}: DebianBuildOptions['scope']): readonly BuildRelation[] {
-  return buildRelations
-    .filter((field) => field.startsWith('Build-Depends'))
-    .filter((field) => (any || !field.endsWith('-Arch')) && (all || !field.endsWith('-Indep')))
 }
 
 /** What the fields ask for in a case. */

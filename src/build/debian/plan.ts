@@ -7,6 +7,7 @@ import { builderSettings, overlay, type ContainerFacts } from '../containers.ts'
 import type { BuildOptions } from '../driver.ts'
 import { aptCommand } from '../installers/apt.ts'
 import type { Writable } from '../layers.ts'
+import { askedPackages } from './asked-packages.ts'
 import { buildDirectory, homeDirectory, sourceDirectory } from './places.ts'
 import type { Step, Verdict } from '../step-runner.ts'
 import { installerStep } from '../toolchain-layer.ts'
@@ -25,6 +26,8 @@ export interface DebianBuildOptions extends BuildOptions {
   /** Words for DEB_BUILD_OPTIONS (`nocheck`, `nodoc`). */
   readonly buildOptions: readonly string[]
   readonly profiles: readonly string[]
+  /** Let apt take any alternative of a build dependency; build daemons take the first. */
+  readonly anyAlternative?: boolean | undefined
 }
 
 /** Absolute host directories. Each writable one has its `upper` and `work` on one file system. */
@@ -32,6 +35,8 @@ export interface BuildLayers {
   readonly tree: string
   /** Indexes, upgrades and the toolchain are installed here; `undefined` where one layer has everything. */
   readonly toolchain: Writable | undefined
+  /** What the source asks for, in words for apt, seen while dependencies are installed. */
+  readonly asked: string
   /** Ready packages, seen while dependencies are installed. */
   readonly repository?: string | undefined
   /** And here what the source asks for. */
@@ -69,36 +74,25 @@ export function scopeOption({ any, all, source }: BuildScope): string | undefine
 }
 
 function dependencyStep(request: PlanRequest): BuildStep {
-  const { scope, profiles } = request.options
-  const { tree, toolchain, repository, dependencies, sources } = request.layers
+  const { profiles, anyAlternative = false } = request.options
+  const { tree, toolchain, asked, repository, dependencies } = request.layers
   const ready = repository === undefined ? [] : [repository]
-  const only = scope.any === scope.all ? [] : [scope.any ? '--arch-only' : '--indep-only']
   const chosen = profiles.length === 0 ? [] : ['-P', profiles.join(',')]
-  const command = aptCommand([...only, ...chosen, 'build-dep', controlPath(request.source)], {
+  const command = aptCommand([...chosen, 'build-dep', askedPackages], {
     id: 'build-dep',
     title: 'install build dependencies',
     failure: 'DEPENDENCY_UNSATISFIABLE',
-    hint: dependencyHint,
+    hint: anyAlternative
+      ? dependencyHint
+      : `${dependencyHint}; --any-alternative has apt look at all alternatives`,
   })
-  const below = [tree, ...upper(toolchain), ...ready, sources]
+  const below = [tree, ...upper(toolchain), ...ready, asked]
   const root = overlay(below, dependencies, command.id, true)
   return { ...installerStep(command, request, root), phase: 'dependencies' }
 }
 
 const dependencyHint =
   'build in a tree of a release that has these packages, or add the package source that has them to the tree'
-
-/** What apt reads the build dependencies from; only paths with a slash are taken for files by apt. */
-function controlPath(source: StagedSource): string {
-  switch (source.form.kind) {
-    case 'package':
-      return `${buildDirectory}/${source.form.dsc}`
-    case 'tree':
-      return `${sourceDirectory}/${source.form.name}`
-    case 'unpacked':
-      return `${buildDirectory}/${source.form.name}`
-  }
-}
 
 function unpackSteps(request: PlanRequest): BuildStep[] {
   const { form, control } = request.source

@@ -17,6 +17,8 @@ interface DebianOptions {
   readonly indepOnly?: boolean
   readonly nocheck?: boolean
   readonly sourceToo?: boolean
+  readonly sourceOnly?: boolean
+  readonly anyAlternative?: boolean
   readonly keyring?: string[]
   readonly requireSignature?: boolean
 }
@@ -34,6 +36,11 @@ export const debianFamily: BuildFamily = {
     new Option('--indep-only', 'only packages for all architectures'),
     nocheckOption,
     sourceTooOption,
+    new Option('--source-only', 'the source package alone'),
+    new Option(
+      '--any-alternative',
+      'let apt take any alternative of a build dependency, not only the first',
+    ),
     keyringOption,
     new Option('--require-signature', 'no build without a good signature of a known developer'),
   ],
@@ -48,7 +55,8 @@ export const debianFamily: BuildFamily = {
         ...common.options,
         scope: scope(options),
         buildOptions: buildOptions(options),
-        profiles: options.profiles ?? [],
+        profiles: profiles(options),
+        anyAlternative: options.anyAlternative === true,
       },
       signature: {
         keyrings: (options.keyring ?? []).map((path) => resolve(path)),
@@ -58,13 +66,24 @@ export const debianFamily: BuildFamily = {
   },
 }
 
-/** Debian Policy 4.9.1 has a word for it. */
-function buildOptions({ buildOptions: words = [], nocheck }: DebianOptions): readonly string[] {
-  return nocheck === true && !words.includes('nocheck') ? [...words, 'nocheck'] : words
+/** Profiles for which packages look at the word of the same name in DEB_BUILD_OPTIONS, too. */
+const wordsOfProfiles = ['nocheck', 'nodoc']
+
+/** Without tests there is no need for what only tests need. */
+function profiles({ profiles: named = [], nocheck }: DebianOptions): readonly string[] {
+  return nocheck === true ? [...new Set([...named, 'nocheck'])] : named
 }
 
-function scope({ archOnly, indepOnly, sourceToo }: DebianOptions): BuildScope {
-  if (archOnly === true && indepOnly === true)
-    throw usageError('give --arch-only or --indep-only, not both')
+/** Debian Policy 4.9.1. */
+function buildOptions(options: DebianOptions): readonly string[] {
+  const more = wordsOfProfiles.filter((word) => profiles(options).includes(word))
+  return [...new Set([...(options.buildOptions ?? []), ...more])]
+}
+
+function scope({ archOnly, indepOnly, sourceToo, sourceOnly }: DebianOptions): BuildScope {
+  const given = { '--arch-only': archOnly, '--indep-only': indepOnly, '--source-only': sourceOnly }
+  const names = Object.entries(given).flatMap(([name, is]) => (is === true ? [name] : []))
+  if (names.length > 1) throw usageError(`give ${names.join(' or ')}, not both`)
+  if (sourceOnly === true) return { any: false, all: false, source: true }
   return { any: indepOnly !== true, all: archOnly !== true, source: sourceToo === true }
 }

@@ -143,6 +143,7 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
       'HOME=/nonexistent',
       'LANG=C.UTF-8',
       'LC_ALL=C.UTF-8',
+      'LC_COLLATE=C.UTF-8',
       'LOGNAME=builder',
       'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       'SHELL=/bin/sh',
@@ -346,6 +347,32 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
     expect(stdout).not.toContain('sleep 86398')
     await expect(stat(join(work.path, 'out'))).rejects.toMatchObject({ code: 'ENOENT' })
     expect(await leftInState()).toEqual([])
+  })
+
+  test('takes first alternatives only, as build daemons do, unless any will do', async () => {
+    await using work = await temporaryDirectory()
+    const dsc = await makeSourcePackage(work.path, { buildDepends: 'no-such-package | make' })
+    const path = join(work.path, dsc.slice(work.path.length))
+    const strict = await build(work.path, { kind: 'dsc-file', path })
+    await expect(strict.result).rejects.toMatchObject({
+      code: 'DEPENDENCY_UNSATISFIABLE',
+      hint: expect.stringContaining('--any-alternative'),
+    })
+    const options = { anyAlternative: true }
+    const { result } = await build(work.path, { kind: 'dsc-file', path }, { options })
+    expect((await result).files.map((file) => basename(file))).toContain('tiny_1.0_amd64.deb')
+  })
+
+  test('of the source alone gives just that', async () => {
+    await using work = await temporaryDirectory()
+    await makeSourceDirectory(join(work.path, 'tiny'))
+    const options = { scope: { any: false, all: false, source: true } }
+    const source = { kind: 'directory', path: join(work.path, 'tiny') } as const
+    const { result } = await build(work.path, source, { options })
+    expect((await result).files.map((file) => basename(file))).toEqual([
+      ...['tiny_1.0.dsc', 'tiny_1.0.tar.xz', 'tiny_1.0_source.buildinfo'],
+      'tiny_1.0_source.changes',
+    ])
   })
 
   test('of the example gives its two packages', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseDeb822 } from '../../../../src/bootstrap/debian/deb822.ts'
 import { buildNeeds } from '../../../../src/build/debian/build-relations.ts'
-import { countingRelations, namesOfPackages } from '../../../../src/build/debian/outline.ts'
+import { namesOfPackages } from '../../../../src/build/debian/outline.ts'
 
 const needs = (field: string, profiles: readonly string[] = []) =>
   buildNeeds(field, { architecture: 'amd64', profiles })
@@ -44,14 +44,5 @@ test('a source makes its packages and what they provide', () => {
     'Source: x\n\nPackage: libx-dev\nProvides: libx1-dev (= 1),\n ${lua:Provides}, x-headers\n\nPackage: x\n'
   expect(namesOfPackages(parseDeb822(text, 'control'))).toEqual([
     ...['libx-dev', 'libx1-dev', 'x', 'x-headers'],
-  ])
-})
-
-test('only the fields count that belong to the scope', () => {
-  expect(countingRelations({ any: true, all: false, source: false })).toEqual([
-    ...['Build-Depends', 'Build-Depends-Arch'],
-  ])
-  expect(countingRelations({ any: false, all: true, source: false })).toEqual([
-    ...['Build-Depends', 'Build-Depends-Indep'],
   ])
 })
