@@ -5,7 +5,7 @@ import { outlineSource, runBuild } from './run-build.ts'
 
 /** What one who starts several builds decides for each of them. */
 export type BuildChange = Partial<
-  Pick<BuildRequest, 'outputDirectory' | 'packages' | 'log' | 'signal'>
+  Pick<BuildRequest, 'outputDirectory' | 'packages' | 'lock' | 'varied' | 'log' | 'signal'>
 > & { readonly jobs?: number | undefined }
 
 export interface Buildable {

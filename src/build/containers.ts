@@ -11,6 +11,8 @@ import {
 } from '../settings/settings.ts'
 import type { BuildLimits, BuildOptions } from './driver.ts'
 import type { Writable } from './layers.ts'
+import { buildUserName } from './places.ts'
+import { variation, withOtherUmask } from './reproducible/variation.ts'
 
 /** What the containers of one build share. */
 export interface ContainerFacts {
@@ -18,6 +20,8 @@ export interface ContainerFacts {
   readonly machine: string
   /** Host name in them; their `/etc/hosts` should know it. */
   readonly hostname: string
+  /** For what runs code of the source: other circumstances than usual. */
+  readonly varied?: boolean
   /** The caller's proxy variables, for containers with a network. */
   readonly proxy: Readonly<Record<string, string>>
   /** Whether the host has an `/etc/hosts` that may name its mirrors. */
@@ -85,17 +89,20 @@ export function builderSettings(
   { root, command, user, directory, environment, options }: BuilderContainer,
 ): Settings {
   const online = options.network === 'host'
+  const varied = facts.varied === true && user === buildUserName
+  const name = varied ? variation.user : user
   return {
-    ...commonSettings(facts, command),
+    ...commonSettings(facts, varied ? withOtherUmask(command) : command),
     root,
-    user,
+    user: name,
     workingDirectory: directory,
     resourceControl: options.limits && resourceControl(options.limits),
     environment: pairs({
       ...baseEnvironment,
-      LOGNAME: user,
-      USER: user,
+      LOGNAME: name,
+      USER: name,
       ...environment,
+      ...(varied ? variation.environment : {}),
       ...(online ? facts.proxy : {}),
       ...options.environment,
     }),

@@ -32,6 +32,8 @@ export interface BuildRequest {
   readonly packages?: ReadyPackages | undefined
   /** Writes down the packages of the build root, or has it made of those that are written down. */
   readonly lock?: LockRequest | undefined
+  /** Unpacks and builds under other circumstances than usual, see `reproducible/variation.ts`. */
+  readonly varied?: boolean | undefined
   /** Opens a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure?: boolean | undefined
   /** The caller's proxy variables, for the steps with a network. */

@@ -6,7 +6,14 @@ export const recordName = 'build.json'
 export const stepLogsName = 'build-steps'
 export const provenanceName = 'build.provenance.json'
 
-const own = new Set([logName, recordName, stepLogsName, provenanceName, 'chain.json'])
+/** A directory, with what a second build has made otherwise than the first. */
+export const secondBuildName = 'second-build'
+export const differencesName = 'build.differences.txt'
+
+const own = new Set([
+  ...[logName, recordName, stepLogsName, provenanceName, 'chain.json'],
+  ...[secondBuildName, differencesName],
+])
 
 /**
  * Whether a result cannot have this name: it is ours, or of the files that we write before they get their names, or

@@ -187,10 +187,11 @@ async function endEntry(
 
 async function carryOut(
   run: DriverRun,
-  { buildLog }: BuildSession,
+  session: BuildSession,
   recorder: BuildRecorder,
   entry: HistoryEntry,
 ): Promise<void> {
+  const { buildLog } = session
   await recorder.phase('fetch', async () => {
     buildLog.banner('fetch the source')
     await run.fetch()
@@ -199,6 +200,7 @@ async function carryOut(
   await recorder.phase('dependencies', () => run.dependencies())
   // Some sources say it only when they are asked in a container.
   await entry.name(run.subject)
+  await session.vary()
   await recorder.phase('unpack', () => run.unpack())
   await recorder.phase('build', () => run.build())
   await recorder.phase('collect', async () => {

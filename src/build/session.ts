@@ -17,6 +17,7 @@ import {
 } from './local-repository.ts'
 import type { BuildLock, GivenLock } from './lock/lock-file.ts'
 import type { BuildRecord, BuildRecorder } from './record.ts'
+import { renameInLayer } from './reproducible/rename-in-layer.ts'
 import { runStep, type Step, type StepContext } from './step-runner.ts'
 
 /** A layer that a build wants below it. */
@@ -69,6 +70,8 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   readonly given: GivenLock | undefined
   /** The lock that was made of the build root. */
   lock: BuildLock | undefined
+  /** From now on circumstances are other than usual. */
+  varied = false
   readonly place: BuildPlace
   readonly buildLog: BuildLog
   /** Name of the containers on the host, one at a time. */
@@ -76,6 +79,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   private readonly recorder: BuildRecorder
   private readonly cleanup: CleanupStack
   private readonly deadlineMs: number
+  private readonly uppers: string[] = []
   private store: Promise<LayerStore> | undefined
   private ready: Promise<LocalRepository | undefined> | undefined
 
@@ -158,6 +162,13 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     return this.ready
   }
 
+  /** Has what comes now run under other circumstances, when the request is for that. */
+  async vary(): Promise<void> {
+    if (this.request.varied !== true) return
+    await renameInLayer([...this.uppers.toReversed(), this.request.tree], this.place.sources)
+    this.varied = true
+  }
+
   /**
    * Finds a kept layer, or makes it: once, when several builds want the same at the same time. It stays
    * as it is until the build has ended.
@@ -178,6 +189,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     const { facts } = this.recorder
     this.recorder.facts = { ...facts, layers: [...(facts.layers ?? []), use] }
     const made: BuildLayer = { ...use, upper }
+    this.uppers.push(upper)
     if (made.origin === 'kept')
       this.emit({ kind: 'step', text: `the ${kind} layer of an earlier build fits` })
     const named = made.key === undefined ? ', not kept' : ` ${made.key}`

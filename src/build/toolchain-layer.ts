@@ -14,6 +14,7 @@ import type { Ask, IndexIdentity, Installer, InstallerCommand } from './installe
 import { layerKey, type Writable } from './layers.ts'
 import { buildHostName } from './places.ts'
 import { prepareRoot } from './prepare-root.ts'
+import { variation } from './reproducible/variation.ts'
 import type { BuildLayer, BuildSession } from './session.ts'
 import type { Step } from './step-runner.ts'
 
@@ -109,13 +110,14 @@ export function askAbove<Request extends BuildRequest>(
 }
 
 /** What all containers of a build share. */
-export function containerFacts<Request extends BuildRequest>({
-  machine,
-  request,
-}: BuildSession<Request>): ContainerFacts {
+export function containerFacts<Request extends BuildRequest>(
+  session: BuildSession<Request>,
+): ContainerFacts {
+  const { machine, request } = session
   return {
     machine,
-    hostname: buildHostName,
+    hostname: session.varied ? variation.hostname : buildHostName,
+    varied: session.varied,
     proxy: request.proxy ?? {},
     hostsFile: existsSync('/etc/hosts'),
   }

@@ -72,6 +72,14 @@ export async function openControlArchive(path: string): Promise<AsyncIterable<Bu
   return readMember(path, control)
 }
 
+/** The same of its files. */
+export async function openDataArchive(path: string): Promise<AsyncIterable<Buffer>> {
+  const members = await readMembers(path)
+  const data = members.find(({ name }) => /^data\.tar(\.[a-z0-9]+)?$/.test(name))
+  if (data === undefined) throw badPackage('it has no files', path)
+  return readMember(path, data)
+}
+
 /** A tar archive within a file. */
 export interface TarPlace {
   readonly path: string

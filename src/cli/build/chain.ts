@@ -16,6 +16,7 @@ export interface ChainVerbOptions {
   readonly atOnce?: string
   readonly continue?: boolean
   readonly shellOnFailure?: boolean
+  readonly reproducible?: boolean
 }
 
 /** Options that mean nothing for one source. */
@@ -46,6 +47,7 @@ export async function buildSeveral(
   }
   if (first.buildable.request.lock !== undefined)
     throw usageError('--lock and --from-lock are for one source', 'lock each one by itself')
+  if (options.reproducible === true) throw usageError('--reproducible is for one source')
   if (options.shellOnFailure === true) {
     throw usageError(
       '--shell-on-failure is for one source',

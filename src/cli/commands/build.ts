@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander'
 import { statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { isAbsolute, resolve } from 'node:path'
+import type { Buildable } from '../../build/buildable.ts'
 import type { BuildLimits, BuildResult, LockRequest, ReadyPackages } from '../../build/driver.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
@@ -40,6 +41,7 @@ interface BuildVerbOptions {
   readonly fresh?: boolean
   readonly lock?: string
   readonly fromLock?: string
+  readonly reproducible?: boolean
   readonly shellOnFailure?: boolean
 }
 
@@ -85,6 +87,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--fresh', 'install toolchain and dependencies anew, for this build alone')
     .option('--lock <file>', 'write down every package of the build root, with its hash')
     .option('--from-lock <file>', 'make the build root of these packages and no others, offline')
+    .option('--reproducible', 'build twice under different circumstances, and compare the results')
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-on-failure', 'open a shell where the build failed')
   addFamilyOptions(command, families)
@@ -114,13 +117,26 @@ export const define: VerbModule['define'] = (command, run) => {
           return buildSeveral(sources, options, context)
         }
         refuseChainOptions(options)
-        const result = await read(only).build()
+        const buildable = read(only)
+        if (options.reproducible === true) return compareTwoBuilds(buildable, context)
+        const result = await buildable.build()
         context.result(result, describe(result))
         return 0
       },
       { output: 'shown' },
     ),
   )
+}
+
+async function compareTwoBuilds(buildable: Buildable, context: CliContext): Promise<number> {
+  const { buildTwice, notReproducible } = await import('../../build/reproducible/build-twice.ts')
+  const built = await buildTwice(buildable)
+  const { first, differences } = built
+  const verdict = differences.length === 0 ? 'reproducible' : 'not reproducible'
+  const text = `${describe(first)}\n${verdict}: built twice`
+  context.result({ ...first, verdict, differences }, text)
+  if (differences.length > 0) throw notReproducible(built)
+  return 0
 }
 
 /** What stands behind `--`: commander hands it out together with the sources. */

@@ -1,0 +1,128 @@
+/**
+ * Builds a source twice, the second time under other circumstances, and compares the results. The first build's are
+ * those that are kept; of a second one that differs all is kept beside them.
+ */
+import { chown, rm, rmdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { NspawnError } from '../../errors.ts'
+import { phase, silent } from '../../log.ts'
+import type { Buildable } from '../buildable.ts'
+import type { BuildResult, DriverId } from '../driver.ts'
+import { differencesName, provenanceName, secondBuildName } from '../own-names.ts'
+import { compareResults, type ResultDifference } from './compare.ts'
+import { variation, variedJobs } from './variation.ts'
+
+export interface TwiceBuilt {
+  readonly first: BuildResult
+  readonly second: BuildResult
+  /** None when the source is reproducible. */
+  readonly differences: readonly ResultDifference[]
+  /** Absolute path of the account of them, when there are any. */
+  readonly reportPath?: string | undefined
+}
+
+/** Results that tell of the build itself. */
+const accounts: Readonly<Record<DriverId, RegExp | undefined>> = {
+  debian: /\.(buildinfo|changes)$/,
+  arch: /\.log$/,
+  rpm: /\.log$/,
+  command: undefined,
+}
+
+/**
+ * Builds and compares.
+ *
+ * @throws NspawnError as `runBuild()`
+ */
+export async function buildTwice(buildable: Buildable): Promise<TwiceBuilt> {
+  const { driver, request } = buildable
+  const { outputDirectory, options, owner, signal, log = silent } = request
+  const first = await buildable.build()
+  log({ kind: 'notice', text: 'building a second time, to compare' })
+  const directory = join(outputDirectory, secondBuildName)
+  const second = await buildable.build({
+    outputDirectory: directory,
+    jobs: variedJobs(options.jobs),
+    lock: request.lock?.use === 'read' ? request.lock : undefined,
+    varied: true,
+  })
+  const differences = await phase(log, 'compare', () =>
+    compareResults(
+      { directory: outputDirectory, outputs: first.record.outputs },
+      { directory, outputs: second.record.outputs },
+      (name) => accounts[driver]?.test(name) !== true,
+      signal,
+    ),
+  )
+  const reportPath = join(outputDirectory, differencesName)
+  if (differences.length === 0) {
+    await removeBuild(directory, second)
+    await rm(reportPath, { force: true })
+    return { first, second, differences }
+  }
+  await writeFile(reportPath, report(first, second, differences))
+  if (owner !== undefined) await chown(reportPath, owner.uid, owner.gid)
+  return { first, second, differences, reportPath }
+}
+
+/** The verdict on a source that is not reproducible. */
+export function notReproducible({ first, differences, reportPath }: TwiceBuilt): NspawnError {
+  const names = differences.map(({ name }) => name)
+  const [one] = differences
+  const lines = (one?.lines ?? []).slice(0, 6).map((line) => `\n  | ${line}`)
+  return new NspawnError(
+    `${first.name} is not reproducible: ${names.join(', ')} came out otherwise the second time`,
+    {
+      code: 'TEST_NOT_REPRODUCIBLE',
+      operation: 'compare builds',
+      subject: one?.name,
+      log: reportPath,
+      hint: `the second build is in ${secondBuildName}/ of the output directory: look at both with diffoscope`,
+      cause: new NspawnError(`what differs first:${lines.join('')}`, { code: 'OUTPUT' }),
+    },
+  )
+}
+
+function report(
+  first: BuildResult,
+  second: BuildResult,
+  differences: readonly ResultDifference[],
+): string {
+  const packages = [first, second].map(({ record }) => JSON.stringify(record.packages ?? []))
+  const { hostname, user, umask, environment } = variation
+  const others = Object.entries({ 'host name': hostname, user, umask, ...environment })
+  return [
+    `${first.name} ${first.version ?? ''}`.trim(),
+    `the second build had: ${others.map(([name, value]) => `${name} ${value}`).join(', ')}`,
+    ...(packages[0] === packages[1] ? [] : ['the build roots had different packages']),
+    ...differences.flatMap(({ name, sha256, lines }) => [
+      '',
+      name,
+      ...sha256.map((one) => `  ${one ?? 'missing'}`),
+      ...lines.map((line) => `  ${line}`),
+      '',
+    ]),
+  ].join('\n')
+}
+
+/** Removes what the second build has left, and nothing else that may be there. */
+async function removeBuild(
+  directory: string,
+  { files, logPath, recordPath, record }: BuildResult,
+): Promise<void> {
+  const own = [provenanceName, ...record.steps.map(({ log }) => log.name)]
+  const paths = [...files, logPath, recordPath, ...own.map((name) => join(directory, name))]
+  for (const path of paths) await rm(path, { force: true })
+  const directories = new Set(paths.flatMap((path) => directoriesOf(path, directory)))
+  for (const one of [...directories].toSorted((a, b) => b.length - a.length)) {
+    await rmdir(one).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOTEMPTY') throw error
+    })
+  }
+}
+
+/** The directories that a path is in, up to and with `top`. */
+function directoriesOf(path: string, top: string): readonly string[] {
+  const parent = dirname(path)
+  return parent === top ? [top] : [parent, ...directoriesOf(parent, top)]
+}

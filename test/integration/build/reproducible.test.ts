@@ -1,0 +1,67 @@
+/** Sources that are built twice, the second time under other circumstances, in real containers. */
+import { execa } from 'execa'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { debianTree } from '../../fixtures/debian-tree.ts'
+import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { tsnspawnBuild } from '../../fixtures/programs.ts'
+import { buildNeeds, lacks } from '../../fixtures/requires.ts'
+import { temporaryDirectory } from '../../fixtures/temporary.ts'
+
+describe.skipIf(lacks(...buildNeeds))('build --reproducible', { timeout: 120_000 }, () => {
+  async function build(work: string, script: string) {
+    await mkdir(join(work, 'source'), { recursive: true })
+    const [file, ...args] = tsnspawnBuild(
+      ...['--state-dir', join(work, 'state'), 'build', await debianTree(), join(work, 'source')],
+      ...['--output', join(work, 'out'), '--reproducible', '--collect', 'out/*', '--'],
+      ...['sh', '-ec', `mkdir out; ${script}`],
+    )
+    return execa(file, args, { stdin: 'ignore', reject: false })
+  }
+
+  test('says so of what comes out the same, and leaves one build', async () => {
+    await using work = await temporaryDirectory()
+    const scope = { machines: ['build-'], directories: [work.path] }
+    const before = await leftOvers(scope)
+    const { exitCode, stdout } = await build(work.path, 'echo same > out/file')
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(/^reproducible: built twice$/m)
+    const names = await readdir(join(work.path, 'out'), { recursive: true })
+    expect(names.filter((name) => !name.startsWith('build')).toSorted()).toEqual([
+      'out',
+      'out/file',
+    ])
+    expect(await readdir(join(work.path, 'state/builds'))).toEqual([])
+    expect(await newLeftOvers(before, scope)).toEqual([])
+  })
+
+  test('finds what depends on circumstances, shows where, and keeps both', async () => {
+    await using work = await temporaryDirectory()
+    const facts = {
+      host: 'hostname; getent hosts "$(hostname)"',
+      names: 'id -un; id -gn; echo "$USER"',
+      locale: 'echo "$LANG $LC_ALL"',
+      zone: 'date +%Z',
+      mask: 'umask',
+      jobs: 'echo "$MAKEFLAGS"',
+      environment: 'echo "$BUILD_VARIATION"',
+    }
+    const lines = Object.entries(facts).map(([name, line]) => `{ ${line}; } > out/${name}`)
+    const tar = 'mkdir d; tar --mtime=@0 --numeric-owner -cf out/x.tar d; id -u > out/number'
+    const { exitCode, stderr } = await build(work.path, [...lines, tar].join('; '))
+    expect(exitCode).toBe(4)
+    expect(stderr).toMatch(/source is not reproducible: .* came out otherwise the second time/)
+    const report = await readFile(join(work.path, 'out/build.differences.txt'), 'utf8')
+    const differing = report.match(/^out\/\S+$/gm)
+    expect(differing?.toSorted()).toEqual(
+      [...Object.keys(facts), 'x.tar'].map((name) => `out/${name}`).toSorted(),
+    )
+    expect(report).toMatch(/ {2}d\/: mode 0755 and 0775/)
+    const both = ['out', 'out/second-build'].map((name) => join(work.path, name, 'out/host'))
+    expect(await Promise.all(both.map((path) => readFile(path, 'utf8')))).toEqual([
+      expect.stringMatching(/^build\n127\.0\.1\.1 +build$/m),
+      expect.stringMatching(/^elsewhere\n127\.0\.1\.1 +elsewhere$/m),
+    ])
+  })
+})

@@ -1,0 +1,45 @@
+import { describe, expect, test } from 'vitest'
+import { builderSettings, installerSettings, overlay } from '../../../../src/build/containers.ts'
+import { withOtherName } from '../../../../src/build/reproducible/rename-in-layer.ts'
+import { variedJobs } from '../../../../src/build/reproducible/variation.ts'
+
+const facts = { machine: 'build-x', hostname: 'elsewhere', proxy: {}, hostsFile: false }
+const root = overlay(['/tree'], { upper: '/u', work: '/w' }, 'build', false)
+const builder = (varied: boolean, user = 'builder') =>
+  builderSettings(
+    { ...facts, varied },
+    {
+      root,
+      command: ['make', 'a b'],
+      user,
+      directory: '/',
+      environment: { LANG: 'C.UTF-8' },
+      options: { network: 'none', environment: { TZ: 'UTC' } },
+    },
+  )
+
+describe('a build under other circumstances', () => {
+  test('has another user, locale and umask, and keeps what the caller has set', () => {
+    const { user, command, environment } = builder(true)
+    expect(user).toBe('somebody')
+    expect(command.slice(2)).toEqual(['umask 0002 && exec "$@"', 'sh', 'make', 'a b'])
+    const values = Object.fromEntries(environment.map(({ name, value }) => [name, value]))
+    expect(values).toMatchObject({ USER: 'somebody', LOGNAME: 'somebody', LANG: 'C', TZ: 'UTC' })
+  })
+
+  test('does not change what root does, nor other builds', () => {
+    expect(builder(true, 'root').command).toEqual(['make', 'a b'])
+    expect(builder(false).user).toBe('builder')
+    const { command } = installerSettings({ ...facts, varied: true }, { root, command: ['apt'] })
+    expect(command).toEqual(['apt'])
+  })
+
+  test('does another number of things at once', () => {
+    expect([1, 2, 8].map(variedJobs)).toEqual([2, 1, 7])
+  })
+
+  test('renames the build user, and nobody else', () => {
+    const text = 'root:x:0:\nbuilder:x:2000:\nbuilder2:x:5:builder\n'
+    expect(withOtherName(text)).toBe('root:x:0:\nsomebody:x:2000:\nbuilder2:x:5:builder\n')
+  })
+})
