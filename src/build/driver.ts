@@ -115,7 +115,7 @@ export interface DriverRun {
   readonly subject: Subject
   /** Brings the source into `session.place.sources`, checked. On the host, so nothing of it is executed. */
   fetch(): Promise<void>
-  /** What the source makes and needs; called after `fetch()`, in place of the other phases. */
+  /** What the source makes and needs; called in place of all phases, so that it fetches what it takes. */
   outline(): Promise<SourceOutline>
   /** Finds or makes the layers below the build; the only phase with a network unless it was asked for. */
   dependencies(): Promise<void>

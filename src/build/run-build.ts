@@ -95,7 +95,6 @@ export async function outlineSource<Request extends BuildRequest>(
   const { session } = openSession(driver, { request: unkept, base, place, log, lock }, cleanup)
   const run = driver.begin(session)
   try {
-    await run.fetch()
     return await run.outline()
   } catch (error) {
     throwIfCanceled(request.signal, 'reading the source')

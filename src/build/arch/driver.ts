@@ -95,6 +95,7 @@ class ArchRun implements DriverRun {
   }
 
   async outline(): Promise<SourceOutline> {
+    await this.fetch()
     await this.provideToolchain()
     const { info } = await askPkgbuild(this.work, given(this.staged))
     const { name, version, packages, provides } = info

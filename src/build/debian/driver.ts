@@ -31,7 +31,7 @@ import {
   type DebianBuildOptions,
 } from './plan.ts'
 import type { SourceRequest } from './source-argument.ts'
-import { stageSource, type StagedSource } from './stage-source.ts'
+import { stageSource, type StagedSource, type StageRequest } from './stage-source.ts'
 
 export interface DebianBuild extends BuildRequest {
   readonly source: SourceRequest
@@ -92,6 +92,7 @@ class DebianRun implements DriverRun {
   }
 
   async outline(): Promise<SourceOutline> {
+    await this.stage({ upstream: 'left-out' })
     // Nobody waits for the mirrors any more.
     this.stopAsking.abort()
     const { place, request, signal } = this.session
@@ -176,12 +177,15 @@ class DebianRun implements DriverRun {
     return join(this.session.place.directory, 'asked')
   }
 
-  private async stage(): Promise<void> {
+  private async stage(wishes: Pick<StageRequest, 'upstream'> = {}): Promise<void> {
     const { request, place, signal, log } = this.session
     const { tree, source, signature: policy, stateDirectory, options } = request
     const cache = new AnswerCache(join(stateDirectory, 'cache/sources'))
     const layer = place.sources
-    this.source = await stageSource({ source, tree, layer, policy, cache, signal, log })
+    this.source = await stageSource({
+      ...{ source, tree, layer, policy, cache, signal, log },
+      ...wishes,
+    })
     const { control, origin, form, files, treeSha256, signature } = this.source
     const { name, version, format } = control
     this.session.note({

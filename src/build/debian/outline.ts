@@ -8,11 +8,11 @@ import { NspawnError } from '../../errors.ts'
 import { readTarMember } from '../archive-member.ts'
 import type { SourceOutline } from '../driver.ts'
 import { readTreeFile } from '../tree-path.ts'
-import { countingRelations } from './asked-packages.ts'
+import { askedRelations } from './asked-packages.ts'
 import { buildNeeds, type BuildCase } from './build-relations.ts'
 import { buildDirectory, sourceDirectory } from './places.ts'
 import type { DebianBuildOptions } from './plan.ts'
-import type { BuildRelation, SourceControl } from './source-control.ts'
+import type { SourceControl } from './source-control.ts'
 import type { StagedSource } from './stage-source.ts'
 
 const controlLimitBytes = 4 * 1024 ** 2
@@ -26,18 +26,18 @@ const controlLimitBytes = 4 * 1024 ** 2
 export async function outlineStaged(
   layer: string,
   source: StagedSource,
-  { scope, profiles }: Pick<DebianBuildOptions, 'scope' | 'profiles'>,
+  options: Pick<DebianBuildOptions, 'scope' | 'profiles' | 'anyAlternative'>,
   architecture: string,
   signal: AbortSignal | undefined,
 ): Promise<SourceOutline> {
   const { name, version } = source.control
-  const relations = countingRelations(scope).filter((field) => field.startsWith('Build-Depends'))
+  const buildCase = { architecture, profiles: options.profiles }
   try {
     return {
       name,
       version,
       makes: namesOfPackages(await readPackages(layer, source, signal)),
-      needs: needsOf(source.control, relations, { architecture, profiles }),
+      needs: needsOf(askedRelations(source.control, options, buildCase), buildCase),
     }
   } catch (error) {
     if (!(error instanceof NspawnError) || error.code === 'CANCELED') throw error
@@ -50,13 +50,14 @@ export async function outlineStaged(
   }
 }
 
-/** What the fields ask for in a case. */
+/** What the fields ask for in a case; conflicts order nothing. */
 export function needsOf(
-  { buildDepends }: Pick<SourceControl, 'buildDepends'>,
-  relations: readonly BuildRelation[],
+  asked: SourceControl['buildDepends'],
   buildCase: BuildCase,
 ): SourceOutline['needs'] {
-  return relations.flatMap((field) => buildNeeds(buildDepends[field], buildCase))
+  return Object.entries(asked)
+    .filter(([field]) => field.startsWith('Build-Depends'))
+    .flatMap(([, value]) => buildNeeds(value, buildCase))
 }
 
 /** The names of packages and of what they provide; those that only dpkg-gencontrol will know are left out. */

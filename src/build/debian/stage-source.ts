@@ -50,6 +50,8 @@ export interface StageRequest {
   /** Absolute; an empty directory that becomes a layer. */
   readonly layer: string
   readonly policy: SignaturePolicy
+  /** `left-out`: nobody will unpack it, and upstream tarballs are large. */
+  readonly upstream?: 'left-out' | undefined
   /** Where lookups by name are remembered. */
   readonly cache?: AnswerCache | undefined
   readonly signal?: AbortSignal | undefined
@@ -150,7 +152,8 @@ async function stagePackage(
   checkFiles(dsc, dscName)
   const files = [first]
   for (const file of dsc.files)
-    files.push(await fetchOne(file.name, besideUrl(url, file.name), file))
+    if (request.upstream !== 'left-out' || !/\.orig(-[A-Za-z0-9-]+)?\.tar\./.test(file.name))
+      files.push(await fetchOne(file.name, besideUrl(url, file.name), file))
   return {
     control: dsc,
     origin: first.from,

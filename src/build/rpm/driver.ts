@@ -171,6 +171,7 @@ class RpmRun implements DriverRun {
   }
 
   async outline(): Promise<SourceOutline> {
+    await this.fetch()
     await this.readSource()
     const { name, version, requirements } = this.known
     const place = { ...this.building, writable: await this.scratch() }

@@ -3,6 +3,7 @@ import { execa } from 'execa'
 import { createHash } from 'node:crypto'
 import { cp, lstat, mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildArch, type ArchBuild } from '../../../src/build/arch/driver.ts'
 import type { BuildRecord } from '../../../src/build/record.ts'
@@ -529,34 +530,40 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
 
   test('in a chain has the packages that it needs of the others, in the place of installed ones too', async () => {
     await using work = await temporaryDirectory()
+    const example = (name: string) =>
+      fileURLToPath(new URL(`../../../examples/arch-chain/${name}`, import.meta.url))
     const source = (name: string, ...lines: readonly string[]) =>
       makePkgbuild(join(work.path, name), [
         ...[`pkgname=${name}`, 'pkgver=7', 'pkgrel=1', 'arch=(any)', 'options=(!strip !debug)'],
         ...lines,
       ])
-    const word = (name: string, what = `echo ${name}`) =>
-      `package() { mkdir -p "$pkgdir/usr/share"; { ${what}; } >"$pkgdir/usr/share/${name}"; }`
     const [program, ...args] = tsnspawnBuild(
       ...['--state-dir', state, 'build', tree.path, '-o', join(work.path, 'out')],
-      await source(
-        'top',
-        'makedepends=(base greeter)',
-        word('top', 'cat /usr/share/{base,greeting}; ls -d /tsnspawn-packages || true'),
-      ),
+      ...['word-book', 'word-index', 'words'].map(example),
       // The tree has one, which nothing would make pacman replace.
-      await source('base', 'makedepends=("low-word>=7")', word('base', 'cat /usr/share/low')),
-      await source('low', 'provides=("low-word=7")', word('low')),
+      await source(
+        'base',
+        'package() { mkdir -p "$pkgdir/usr/share"; echo 7 >"$pkgdir/usr/share/base"; }',
+      ),
+      await source(
+        'witness',
+        'makedepends=(base)',
+        'package() { cp /usr/share/base "$pkgdir/base"; ls -d /tsnspawn-packages >"$pkgdir/seen" || true; }',
+      ),
     )
     const { exitCode, stderr, stdout } = await execa(program, args, {
       reject: false,
       stdin: 'ignore',
     })
-    expect(stderr).toContain('order: low → base → top')
-    expect(stdout).toMatch(/^base +7-1 +built +[\d.]+ s low$/m)
+    expect(stderr).toContain('order: words, base → word-index, witness → word-book')
+    expect(stdout).toMatch(/^word-book +1\.0-1 +built +[\d.]+ s word-index$/m)
     expect(exitCode).toBe(0)
-    expect(await shipped(work.path, 'top/top-7-1-any.pkg.tar.gz', 'usr/share/top')).toBe(
-      'low\nhello',
-    )
+    const inPackage = (name: string, version: string, path: string) =>
+      shipped(work.path, `${name}/${name}-${version}-any.pkg.tar.gz`, path)
+    const book = await inPackage('word-book', '1.0-1', 'usr/share/doc/words/book')
+    expect(book).toBe('apple\nfig\npear')
+    expect(await inPackage('witness', '7-1', 'base')).toBe('7')
+    expect(await inPackage('witness', '7-1', 'seen')).toBe('')
     expect(await leftInState()).toEqual([])
   })
 

@@ -71,7 +71,7 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
         await makeSourcePackage(join(work.path, 'dsc'), {
           name: 'middle',
           version: '2.0',
-          buildDepends: 'nosuch | bottom (>= 1), top <stage1>, beside [s390x]',
+          buildDepends: 'bottom (>= 1) | beside, top <stage1>, beside [s390x]',
           // Only the package says that it needs another source's.
           depends: 'bottom, beside',
           provides: 'virtual-middle (= 2)',
@@ -162,6 +162,30 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
     )
     expect(exitCode).toBe(exitCodes.dependency)
     await expect(readdir(output)).rejects.toThrow('ENOENT')
+  })
+
+  test('that is interrupted ends all that was under way, and leaves nothing', async () => {
+    await using work = await temporaryDirectory()
+    const names = ['left', 'right']
+    const sources = await Promise.all(
+      names.map((name) => source(work.path, name, { build: ['sleep 1000'] })),
+    )
+    const output = join(work.path, 'out')
+    const [program, ...args] = tsnspawnBuild(
+      ...['--state-dir', state, 'build', tree, ...sources, '-o', output, '--jobs=2'],
+    )
+    const running = execa(program, args, { reject: false, stdin: 'ignore' })
+    const asleep = new Set<string>()
+    for await (const line of running.iterable({ from: 'stderr' })) {
+      const name = /^(\w+) \| sleep 1000$/.exec(line)?.[1]
+      if (name !== undefined && asleep.add(name).size === names.length) running.kill('SIGINT')
+    }
+    const { exitCode, stderr } = await running
+    expect(stderr).toContain('interrupted, nothing half-made is left')
+    expect(stderr).not.toContain('warning')
+    expect(exitCode).toBe(130)
+    expect(removeStaleBuilds(state)).toEqual([])
+    expect(await readdir(output).catch(() => [])).toEqual([])
   })
 
   test('ready packages win over those of the archive and take the place of installed ones, whatever their version', async () => {

@@ -51,6 +51,21 @@ test('quiet keeps warnings, verbose adds the output of programs', () => {
   ])
 })
 
+test('of several builds each says its name, in JSON in a field of its own', () => {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+  const plain = plainReporter({ detail: 'verbose', program: 'x' }, stdout, stderr)
+  const build = 'hello'
+  plain.log({ kind: 'phase', phase: 'fetch', state: 'start', build })
+  plain.log({ kind: 'output', stream: 'stdout', line: 'make', build })
+  plain.log({ kind: 'warning', text: 'slow', build })
+  plain.log({ kind: 'notice', text: 'order' })
+  expect(String(stderr.read())).toBe(
+    '==> hello: fetch\nhello | make\nwarning: hello: slow\norder\n',
+  )
+  jsonReporter(stdout).log({ kind: 'output', stream: 'stdout', line: 'make', build })
+  expect(JSON.parse(String(stdout.read()))).toMatchObject({ line: 'make', build })
+})
+
 test('what is no error of ours is called a bug and keeps its stack', () => {
   expect(failureText(new TypeError('x is not a function'))).toMatch(
     /^this is a bug: TypeError: x.*\n +at /,

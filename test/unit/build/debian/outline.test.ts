@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseDeb822 } from '../../../../src/bootstrap/debian/deb822.ts'
 import { buildNeeds } from '../../../../src/build/debian/build-relations.ts'
-import { namesOfPackages } from '../../../../src/build/debian/outline.ts'
+import { namesOfPackages, needsOf } from '../../../../src/build/debian/outline.ts'
 
 const needs = (field: string, profiles: readonly string[] = []) =>
   buildNeeds(field, { architecture: 'amd64', profiles })
@@ -45,4 +45,9 @@ test('a source makes its packages and what they provide', () => {
   expect(namesOfPackages(parseDeb822(text, 'control'))).toEqual([
     ...['libx-dev', 'libx1-dev', 'x', 'x-headers'],
   ])
+})
+
+test('conflicts order nothing', () => {
+  const asked = { 'Build-Depends': 'a | b', 'Build-Conflicts': 'c', 'Build-Depends-Indep': 'd' }
+  expect(needsOf(asked, { architecture: 'amd64', profiles: [] })).toEqual([['a', 'b'], ['d']])
 })
