@@ -1,6 +1,7 @@
 /** A driver with what it shall build: so those who start builds need not know families. */
 import type { BuildRequest, BuildResult, Driver, DriverId, SourceOutline } from './driver.ts'
 import type { RepositoryFormat } from './installers/installer.ts'
+import { planBuild, type BuildPlan } from './plan-build.ts'
 import { outlineSource, runBuild } from './run-build.ts'
 
 /** What one who starts several builds decides for each of them. */
@@ -15,6 +16,8 @@ export interface Buildable {
   readonly packages: RepositoryFormat | undefined
   /** @throws NspawnError as `outlineSource()` */
   outline(change?: BuildChange): Promise<SourceOutline>
+  /** @throws NspawnError as `planBuild()` */
+  plan(): Promise<BuildPlan>
   /** @throws NspawnError as `runBuild()` */
   build(change?: BuildChange): Promise<BuildResult>
 }
@@ -34,6 +37,7 @@ export function buildable<Request extends BuildRequest>(
     request,
     packages: driver.installerOf(request.tree)?.repository,
     outline: async (change = {}) => outlineSource(driver, changed(change)),
+    plan: async () => planBuild(driver, request),
     build: async (change = {}) => runBuild(driver, changed(change)),
   }
 }

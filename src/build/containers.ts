@@ -127,7 +127,7 @@ function commonSettings(
     startMode: 'stub-init',
     machine,
     hostname,
-    register: 'no',
+    register: 'hidden',
     keepUnit: true,
     privateUsers: { mode: 'pick' },
     ownership: 'map',

@@ -34,6 +34,8 @@ export interface BuildRequest {
   readonly lock?: LockRequest | undefined
   /** Unpacks and builds under other circumstances than usual, see `reproducible/variation.ts`. */
   readonly varied?: boolean | undefined
+  /** Opens a shell on the caller's terminal before the build command. */
+  readonly shellBefore?: boolean | undefined
   /** Opens a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure?: boolean | undefined
   /** The caller's proxy variables, for the steps with a network. */

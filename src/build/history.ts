@@ -159,6 +159,11 @@ export async function listBuilds(stateDirectory: string): Promise<readonly Known
     .toSorted((a, b) => (a.started < b.started ? -1 : 1))
 }
 
+/** What has become of it since. */
+export async function buildNow(build: KnownBuild): Promise<KnownBuild> {
+  return (await readEntry(build.directory, build.id)) ?? { ...build, state: 'killed' }
+}
+
 async function readEntry(directory: string, id: string): Promise<KnownBuild | undefined> {
   const text = await readFile(join(directory, noteName), 'utf8').catch(missing)
   if (text === undefined) return undefined

@@ -19,6 +19,7 @@ import { HistoryEntry, logOf } from './history.ts'
 import type { GivenLock } from './lock/lock-file.ts'
 import { isOddName, logName, provenanceName, recordName } from './own-names.ts'
 import { provenanceOf } from './provenance.ts'
+import type { Rehearsal } from './rehearsal.ts'
 import { BuildRecorder, type BuildRecord } from './record.ts'
 import { removeOldStepLogs, writeStepLogs } from './step-logs.ts'
 import { prepareOutputDirectory, publishFiles, type ResultFile } from './results.ts'
@@ -102,7 +103,8 @@ export async function outlineSource<Request extends BuildRequest>(
   }
 }
 
-async function takeTree<Request extends BuildRequest>(
+/** Describes the tree of a build, and locks it shared until the clean-up. */
+export async function takeTree<Request extends BuildRequest>(
   driver: Driver<Request>,
   { tree }: Request,
   cleanup: CleanupStack,
@@ -113,7 +115,8 @@ async function takeTree<Request extends BuildRequest>(
   return base
 }
 
-async function takePlace(request: BuildRequest, cleanup: CleanupStack): Promise<BuildPlace> {
+/** The directories of a build, gone with the clean-up. */
+export async function takePlace(request: BuildRequest, cleanup: CleanupStack): Promise<BuildPlace> {
   const { stateDirectory, keep = false, options, log = silent } = request
   return claimBuildPlace(stateDirectory, keep, log, cleanup, options.limits?.diskBytes)
 }
@@ -126,6 +129,7 @@ interface SessionFacts<Request extends BuildRequest> {
   readonly log: string
   readonly lock: GivenLock | undefined
   readonly machine?: string
+  readonly rehearsal?: Rehearsal
 }
 
 async function givenLock<Request extends BuildRequest>(
@@ -136,9 +140,10 @@ async function givenLock<Request extends BuildRequest>(
   return (await import('./lock/lock-request.ts')).takeLock(request, id)
 }
 
-function openSession<Request extends BuildRequest>(
+/** A session with its log and recorder. */
+export function openSession<Request extends BuildRequest>(
   { id }: Driver<Request>,
-  { request, base, place, log, lock, machine }: SessionFacts<Request>,
+  { request, base, place, log, lock, machine, rehearsal }: SessionFacts<Request>,
   cleanup: CleanupStack,
 ): { session: BuildSession<Request>; recorder: BuildRecorder } {
   const recorder = new BuildRecorder(id, request.log ?? silent)
@@ -149,7 +154,7 @@ function openSession<Request extends BuildRequest>(
   }
   const buildLog = new BuildLog(log)
   cleanup.defer('build log', () => buildLog[Symbol.dispose]())
-  const parts = { request, base, place, recorder, buildLog, cleanup, machine }
+  const parts = { request, base, place, recorder, buildLog, cleanup, machine, rehearsal }
   const session = new BuildSession({ ...parts, driver: id, lock })
   return { session, recorder }
 }

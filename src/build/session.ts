@@ -17,6 +17,7 @@ import {
 } from './local-repository.ts'
 import type { BuildLock, GivenLock } from './lock/lock-file.ts'
 import type { BuildRecord, BuildRecorder } from './record.ts'
+import type { Rehearsal } from './rehearsal.ts'
 import { renameInLayer } from './reproducible/rename-in-layer.ts'
 import { runStep, type Step, type StepContext } from './step-runner.ts'
 
@@ -60,6 +61,8 @@ export interface SessionParts<Request extends BuildRequest> {
   readonly cleanup: CleanupStack
   /** Default: a fresh name. */
   readonly machine?: string | undefined
+  /** Given where the build is only told. */
+  readonly rehearsal?: Rehearsal | undefined
 }
 
 export class BuildSession<Request extends BuildRequest = BuildRequest> {
@@ -76,11 +79,13 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   readonly buildLog: BuildLog
   /** Name of the containers on the host, one at a time. */
   readonly machine: string
+  readonly rehearsal: Rehearsal | undefined
   private readonly recorder: BuildRecorder
   private readonly cleanup: CleanupStack
   private readonly deadlineMs: number
   private readonly uppers: string[] = []
   private store: Promise<LayerStore> | undefined
+  private shellIsDue: boolean
   private ready: Promise<LocalRepository | undefined> | undefined
 
   constructor(parts: SessionParts<Request>) {
@@ -93,6 +98,8 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     this.recorder = parts.recorder
     this.cleanup = parts.cleanup
     this.machine = parts.machine ?? ephemeralMachineName('build')
+    this.rehearsal = parts.rehearsal
+    this.shellIsDue = parts.request.shellBefore === true
     this.deadlineMs = performance.now() + (parts.request.timeoutMs ?? Infinity)
   }
 
@@ -119,7 +126,10 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
    * @throws NspawnError as `runStep()`
    */
   async run(step: Step, subject: Subject): Promise<void> {
-    await runStep(step, this.context(subject))
+    if (this.rehearsal?.skips(step) === true) return
+    const shellBefore = this.shellIsDue && this.recorder.current === 'build'
+    if (shellBefore) this.shellIsDue = false
+    await runStep(step, { ...this.context(subject), shellBefore })
   }
 
   /**
@@ -129,6 +139,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
    */
   async read(step: Step, subject: Subject): Promise<readonly string[]> {
     const lines: string[] = []
+    this.rehearsal?.ask(step)
     await runStep(step, this.context(subject), (line, stream) => {
       if (stream === 'stdout') lines.push(line)
     })
@@ -177,6 +188,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     const { kind, database, fill } = request
     const store = await this.layers()
     const key = this.request.fresh === true ? undefined : request.key
+    if (this.rehearsal !== undefined) return this.rehearse(this.rehearsal, { ...request, key })
     const fillAlone = async (layer: Writable) => {
       const made = await fill(layer)
       // dnf and zypper link what they read, and overlay copies it for that.
@@ -195,6 +207,21 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     const named = made.key === undefined ? ', not kept' : ` ${made.key}`
     this.buildLog.note(`${kind} layer: ${made.origin}${named}`)
     return made
+  }
+
+  /** Finds a kept layer, or lets the steps be told that would make it. */
+  private async rehearse(
+    rehearsal: Rehearsal,
+    { kind, key, fill }: LayerRequest,
+  ): Promise<BuildLayer> {
+    const kept = key === undefined ? undefined : await (await this.layers()).find(key)
+    const origin = kept === undefined ? 'made' : 'kept'
+    rehearsal.layers.push({ kind, key, origin })
+    if (kept !== undefined) return { kind, key, origin, upper: kept }
+    const layer = await this.scratch(`layer-${rehearsal.layers.length}`)
+    rehearsal.unmadeLayer(layer.upper)
+    await fill(layer)
+    return { kind, key, origin, upper: layer.upper }
   }
 
   private readonly emit: LogSink = (event) => (this.request.log ?? silent)(event)
@@ -229,6 +256,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
       deadlineMs: this.deadlineMs,
       silenceMs: this.request.options.limits?.silenceMs,
       diskIsLimited: this.request.options.limits?.diskBytes !== undefined,
+      shellBefore: false,
       shellOnFailure: this.request.shellOnFailure === true,
     }
   }

@@ -52,6 +52,8 @@ export interface StepContext {
   readonly silenceMs: number | undefined
   /** Whether what it writes to is bounded by the user rather than by the host. */
   readonly diskIsLimited: boolean
+  /** Open a shell on the caller's terminal before the step. */
+  readonly shellBefore: boolean
   /** Open a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure: boolean
 }
@@ -74,6 +76,7 @@ export async function runStep(
   onLine?: StepListener,
 ): Promise<void> {
   const { settings } = step
+  if (context.shellBefore) await openShell(settings, context, 'before')
   const { recorder, buildLog, log } = context
   const from = buildLog.bytes
   buildLog.banner(step.title, settings.command)
@@ -133,7 +136,7 @@ export async function runStep(
       : isDiskFull(step, context)
         ? diskFailure(step, context, status)
         : failure({ ...step, ...verdict }, context, verdict?.code ?? step.failure, '', status)
-  if (context.shellOnFailure) await openShell(settings, context)
+  if (context.shellOnFailure) await openShell(settings, context, 'after')
   throw error
 }
 
@@ -205,10 +208,16 @@ async function runInContainer(
   }
 }
 
-/** The same container, with a shell on the caller's terminal instead of the program that failed. */
-async function openShell(settings: Settings, { log, signal }: StepContext): Promise<void> {
+/** The same container, with a shell on the caller's terminal in place of its program. */
+async function openShell(
+  settings: Settings,
+  { log, signal }: StepContext,
+  when: 'before' | 'after',
+): Promise<void> {
   const { root, environment, command } = settings
-  const text = `a shell where "${command.join(' ')}" failed; leave it with "exit"`
+  const end =
+    when === 'before' ? 'will be run; it begins when you leave with' : 'failed; leave it with'
+  const text = `a shell where "${command.join(' ')}" ${end} "exit"`
   log({ kind: 'notice', text })
   const term = { name: 'TERM', value: process.env['TERM'] ?? 'dumb' }
   const shell: Settings = {
@@ -217,7 +226,8 @@ async function openShell(settings: Settings, { log, signal }: StepContext): Prom
     // A terminal of its own would not hear what comes from a pipe.
     console: isatty(0) && isatty(1) ? 'interactive' : 'pipe',
     environment: [...environment.filter(({ name }) => name !== 'TERM'), term],
-    root: root.kind === 'layers' ? { ...root, workDirectory: `${root.workDirectory}-shell` } : root,
+    root:
+      root.kind === 'layers' ? { ...root, workDirectory: `${root.workDirectory}-${when}` } : root,
   }
   try {
     await makeWorkDirectory(shell)

@@ -47,6 +47,7 @@ export async function provideToolchain<Request extends BuildRequest>(
       await fillLayer(session, installer, subject, layer, (lent, mark) =>
         toolchainSteps(installer, packages, facts, [...lent, request.tree], layer, mark),
       )
+      if (session.rehearsal !== undefined) return undefined
       // The mirror may have moved on since it was asked: what was taken counts.
       return indexes === undefined ? undefined : key(await installer.layerIndexes(layer.upper))
     },
@@ -103,6 +104,7 @@ export function askAbove<Request extends BuildRequest>(
       environment: { HOME: '/root' },
       options: { network: 'none', environment: {} },
     })
+    if (session.rehearsal?.standsOnUnmade(settings) === true) return []
     const title = 'look what is installed'
     const step = { id, title, settings, failure: 'DEPENDENCY_INSTALL', answers: true } as const
     return session.read(step, subject)

@@ -39,6 +39,11 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/log.ts'),
   },
   {
+    name: 'attach',
+    summary: 'show what a running build says, or open a shell in it',
+    load: () => import('./commands/attach.ts'),
+  },
+  {
     name: 'layers',
     summary: 'list what builds have installed once and kept',
     load: () => import('./commands/layers.ts'),

@@ -202,8 +202,8 @@ export interface CgroupPlan {
 
 /** What others are told of the machine while it runs. */
 export interface RegistrationPlan {
-  /** `yes`: with systemd-machined, or not at all. */
-  readonly mode: 'yes' | 'no' | 'auto'
+  /** `yes`: with systemd-machined, or not at all. `hidden`: where only who knows the name finds it. */
+  readonly mode: 'yes' | 'no' | 'auto' | 'hidden'
   /** The program that registers itself: the value of `container=`. */
   readonly service: string
   /** What the first process is: the payload, our stub init above it, or an init of the tree. */

@@ -49,7 +49,7 @@ export function registerMachine(
 ): Registration | undefined {
   const { mode } = plan.registration
   if (mode === 'no') return undefined
-  const machined = hasMachined()
+  const machined = mode !== 'hidden' && hasMachined()
   if (!machined && mode === 'yes') {
     throw new NspawnError('cannot register with systemd-machined: this host does not run it', {
       code: 'NO_MACHINED',
@@ -155,6 +155,7 @@ function newRecord(plan: ContainerPlan): MachineRecord {
   const { users } = plan
   return {
     name: plan.machine,
+    hidden: plan.registration.mode === 'hidden',
     class: 'container',
     service: plan.registration.service,
     rootDirectory: treeOfRoot(plan.root),

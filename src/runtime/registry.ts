@@ -24,6 +24,8 @@ import { isOwnerAlive, ownOwner, parseOwner, type Owner } from '../owner.ts'
 /** What others may know of a running machine. */
 export interface MachineRecord {
   readonly name: string
+  /** Not for lists: a step of something larger. */
+  readonly hidden: boolean
   readonly class: 'container'
   /** The program that registers itself, as machinectl shows it. */
   readonly service: string
@@ -111,7 +113,7 @@ export function releaseMachine(name: string): void {
   removeIfThere(fileOf(registryDirectory(), name))
 }
 
-/** The machines whose supervisor and leader live, by name. */
+/** The machines whose supervisor and leader live, by name, save those that are hidden. */
 export function listMachines(): RunningMachine[] {
   const directory = registryDirectory()
   return entriesOf(directory)
@@ -119,7 +121,7 @@ export function listMachines(): RunningMachine[] {
     .toSorted()
     .flatMap((entry) => {
       const record = readRecord(join(directory, entry))
-      return record !== undefined && isAlive(record) ? [record] : []
+      return record !== undefined && isAlive(record) && !record.hidden ? [record] : []
     })
 }
 

@@ -156,7 +156,8 @@ export interface Settings {
   readonly hostname: string | undefined
   /** 32 lower-case hexadecimal digits. */
   readonly uuid: string | undefined
-  readonly register: 'yes' | 'no' | 'auto'
+  /** `hidden`: only who knows the name finds it; neither machined nor a list has it. */
+  readonly register: 'yes' | 'no' | 'auto' | 'hidden'
   readonly keepUnit: boolean
   readonly slice: string | undefined
   readonly properties: readonly string[]

@@ -15,8 +15,10 @@ export interface ChainVerbOptions {
   readonly jobs?: string
   readonly atOnce?: string
   readonly continue?: boolean
+  readonly shellBefore?: boolean
   readonly shellOnFailure?: boolean
   readonly reproducible?: boolean
+  readonly dryRun?: boolean
 }
 
 /** Options that mean nothing for one source. */
@@ -48,9 +50,12 @@ export async function buildSeveral(
   if (first.buildable.request.lock !== undefined)
     throw usageError('--lock and --from-lock are for one source', 'lock each one by itself')
   if (options.reproducible === true) throw usageError('--reproducible is for one source')
-  if (options.shellOnFailure === true) {
+  if (options.dryRun === true)
+    throw usageError('--dry-run is for one source', 'ask for each one by itself')
+  if (options.shellOnFailure === true || options.shellBefore === true) {
+    const option = options.shellBefore === true ? '--shell-before' : '--shell-on-failure'
     throw usageError(
-      '--shell-on-failure is for one source',
+      `${option} is for one source`,
       'build the one that fails by itself, with --add-repository for what was built before',
     )
   }

@@ -13,6 +13,7 @@ import { commandFamily } from '../build/command.ts'
 import { debianFamily } from '../build/debian.ts'
 import { rpmFamily } from '../build/rpm.ts'
 import { buildSeveral, refuseChainOptions } from '../build/chain.ts'
+import { planText } from '../build/plan-text.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
 import type { CliContext, VerbModule } from '../context.ts'
 import { collect, sizeInBytes, spanMs, wholeNumber } from '../option-values.ts'
@@ -42,7 +43,9 @@ interface BuildVerbOptions {
   readonly lock?: string
   readonly fromLock?: string
   readonly reproducible?: boolean
+  readonly shellBefore?: boolean
   readonly shellOnFailure?: boolean
+  readonly dryRun?: boolean
 }
 
 export const define: VerbModule['define'] = (command, run) => {
@@ -89,16 +92,25 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--from-lock <file>', 'make the build root of these packages and no others, offline')
     .option('--reproducible', 'build twice under different circumstances, and compare the results')
     .option('--keep', 'leave the throw-away directories behind')
+    .option('--shell-before', 'open a shell where the build is about to begin')
     .option('--shell-on-failure', 'open a shell where the build failed')
+    .option(
+      '-n, --dry-run',
+      'say which layers fit and which steps would be taken, and build nothing',
+    )
   addFamilyOptions(command, families)
   command.usage('[options] <name> <source...> [-- command...]')
   command.action((name: string, operands: string[], options: BuildVerbOptions) =>
     run(
       async (context) => {
         requireRoot('building')
-        if (context.style === 'json' && options.shellOnFailure === true) {
+        const shell = options.shellBefore === true ? '--shell-before' : '--shell-on-failure'
+        if (
+          context.style === 'json' &&
+          (options.shellOnFailure === true || options.shellBefore === true)
+        ) {
           throw usageError(
-            'give --json or --shell-on-failure, not both',
+            `give --json or ${shell}, not both`,
             'the shell would write between the events',
           )
         }
@@ -112,12 +124,19 @@ export const define: VerbModule['define'] = (command, run) => {
           const common = commonRequest(name, options, context)
           return family.read(common, source, words, command.opts())
         }
+        if (options.dryRun === true && (options.lock ?? options.fromLock) !== undefined)
+          throw usageError('give --dry-run or a lock, not both')
         if (others.length > 0) {
           const sources = given.map((source) => ({ source, buildable: read(source) }))
           return buildSeveral(sources, options, context)
         }
         refuseChainOptions(options)
         const buildable = read(only)
+        if (options.dryRun === true) {
+          const plan = await buildable.plan()
+          context.result(plan, planText(plan))
+          return 0
+        }
         if (options.reproducible === true) return compareTwoBuilds(buildable, context)
         const result = await buildable.build()
         context.result(result, describe(result))
@@ -198,6 +217,7 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
     keep: options.keep,
     fresh: options.fresh,
     lock: lockRequest(options),
+    shellBefore: options.shellBefore,
     shellOnFailure: options.shellOnFailure,
     proxy: proxyVariables(),
     signal: context.signal,

@@ -45,6 +45,7 @@ export const positions: Readonly<Record<string, readonly Completed[]>> = {
   build: ['image', 'path'],
   builds: ['text'],
   log: ['text'],
+  attach: ['text', 'path'],
   layers: ['text'],
   run: ['image', 'path'],
   'list-images': ['text'],

@@ -5,7 +5,8 @@ import { cp, lstat, mkdir, readdir, readFile, stat, truncate, writeFile } from '
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { buildArch, type ArchBuild } from '../../../src/build/arch/driver.ts'
+import { archDriver, buildArch, type ArchBuild } from '../../../src/build/arch/driver.ts'
+import { planBuild } from '../../../src/build/plan-build.ts'
 import type { BuildRecord } from '../../../src/build/record.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'
@@ -78,17 +79,14 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
     readonly options?: Partial<ArchBuild['options']>
   }
 
-  /** Runs a build; its events are kept. */
-  function build(work: string, source: string, change: Change = {}) {
-    const events: LogEvent[] = []
+  function request(work: string, source: string, change: Change = {}): ArchBuild {
     const { options, ...rest } = change
-    const result = buildArch({
+    return {
       tree: tree.path,
       source,
       keyrings: [],
       outputDirectory: join(work, 'out'),
       stateDirectory: state,
-      log: (event) => void events.push(event),
       ...rest,
       options: {
         jobs: 3,
@@ -100,8 +98,14 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
         installCheck: false,
         ...options,
       },
-    })
-    return { result, events }
+    }
+  }
+
+  /** Runs a build; its events are kept. */
+  function build(work: string, source: string, change: Change = {}) {
+    const events: LogEvent[] = []
+    const log = (event: LogEvent) => void events.push(event)
+    return { result: buildArch(request(work, source, { log, ...change })), events }
   }
 
   const failureOf = async (result: Promise<unknown>): Promise<NspawnError> =>
@@ -255,9 +259,11 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
       const asked = [requests('/files/data.txt'), requests('.pkg.tar')]
       expect(asked[0]).toBe(1)
       await using again = await temporaryDirectory()
-      const second = await build(again.path, source, {
-        options: { ...options, installCheck: false },
-      }).result
+      const change = { options: { ...options, installCheck: false } }
+      const plan = await planBuild(archDriver, request(again.path, source, change))
+      expect(plan.layers.map(({ origin }) => origin)).toEqual(['kept', 'kept'])
+      expect(plan.steps.map(({ id }) => id)).toEqual(['build', 'source-package'])
+      const second = await build(again.path, source, change).result
       expect(second.record.layers).toMatchObject([{ origin: 'kept' }, { origin: 'kept' }])
       expect(second.record.steps.map(({ id, network }) => `${id} ${network}`)).toEqual([
         'build loopback',

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { removeStaleBuilds } from '../../../src/build/build-place.ts'
 import { buildDebian } from '../../../src/build/debian/build.ts'
-import type { DebianBuild } from '../../../src/build/debian/driver.ts'
+import { debianDriver, type DebianBuild } from '../../../src/build/debian/driver.ts'
+import { planBuild } from '../../../src/build/plan-build.ts'
 import type { SourceRequest } from '../../../src/build/debian/source-argument.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'
@@ -36,17 +37,14 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
     readonly options?: Partial<DebianBuild['options']>
   }
 
-  /** Runs a build in `directory`; its events are kept. */
-  async function build(directory: string, source: SourceRequest, change: Change = {}) {
-    const events: LogEvent[] = []
+  function request(directory: string, source: SourceRequest, change: Change = {}): DebianBuild {
     const { options, ...rest } = change
-    const result = buildDebian({
+    return {
       tree,
       source,
       outputDirectory: join(directory, 'out'),
       stateDirectory: state,
       signature: { keyrings: [], required: false },
-      log: (event) => void events.push(event),
       ...rest,
       options: {
         scope: { any: true, all: true, source: false },
@@ -57,8 +55,14 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
         environment: {},
         ...options,
       },
-    })
-    return { result, events }
+    }
+  }
+
+  /** Runs a build in `directory`; its events are kept. */
+  async function build(directory: string, source: SourceRequest, change: Change = {}) {
+    const events: LogEvent[] = []
+    const log = (event: LogEvent) => void events.push(event)
+    return { result: buildDebian(request(directory, source, { log, ...change })), events }
   }
 
   async function buildPackage(directory: string, fixture: SourceFixture, change: Change = {}) {
@@ -177,9 +181,21 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
 
     test('starts at once from the layers of the first, with the same packages', async () => {
       await using first = await temporaryDirectory()
+      const path = await makeSourcePackage(first.path, fixture)
+      const plan = async () =>
+        planBuild(debianDriver, request(first.path, { kind: 'dsc-file', path }))
+      const before = await plan()
+      expect(before).toMatchObject({ name: 'tiny', version: '1.0', openEnd: undefined })
+      expect(before.layers.at(-1)).toMatchObject({ kind: 'dependencies', origin: 'made' })
+      await expect(stat(join(first.path, 'out'))).rejects.toMatchObject({ code: 'ENOENT' })
       await (
-        await buildPackage(first.path, fixture)
+        await build(first.path, { kind: 'dsc-file', path })
       ).result
+      expect(await steps(first.path)).toEqual(before.steps.map(({ id }) => id))
+      const after = await plan()
+      expect(after.layers.map(({ origin }) => origin)).toEqual(['kept', 'kept'])
+      expect(after.steps.map(({ id }) => id)).toEqual(['unpack', 'build'])
+      expect(await leftInState()).toEqual([])
       await using second = await temporaryDirectory()
       await (
         await buildPackage(second.path, fixture)

@@ -137,6 +137,81 @@ describe.skipIf(lacks(...buildNeeds))('of builds', () => {
     expect([none.exitCode, none.stderr]).toEqual([2, expect.stringContaining('no build nobody')])
   })
 
+  test('what runs can be followed and entered, and ends as it would have', async () => {
+    let tell = () => {}
+    const begun = new Promise<void>((resolve) => {
+      tell = resolve
+    })
+    const wait = 'echo waiting; while ! test -e /tmp/go; do sleep 0.05; done; echo gone; exit 4'
+    const ended = buildCommand(
+      request('bad', wait, {
+        log: (event) => {
+          if (event.kind === 'output' && event.line === 'waiting') tell()
+        },
+      }),
+    ).catch((error: unknown) => error)
+    await begun
+    const running = await program('builds', '--running', '--no-legend')
+    expect(running.stdout).toMatch(/^\S+ +bad +- +command running /)
+    const { machine = '' } = (await listBuilds(state)).at(-1) ?? {}
+    expect(machine).toMatch(/^build-/)
+    expect((await program('list')).stdout).not.toContain(machine)
+    const following = program('attach', 'bad')
+    const entered = await program(
+      'attach',
+      'bad',
+      '--shell',
+      '--',
+      'sh',
+      '-c',
+      'pwd; id -u; ls /build',
+    )
+    expect(entered).toMatchObject({ exitCode: 0, stdout: '/root\n0\nhome\nsource' })
+    await program('attach', 'bad', '--shell', '--uid=builder', '--', 'touch', '/tmp/go')
+    expect(await ended).toMatchObject({ code: 'BUILD_FAILED', status: 4 })
+    const { stdout, exitCode } = await following
+    expect(stdout).toContain('\nwaiting\ngone\n')
+    expect(exitCode).toBe(1)
+    const late = await program('attach', 'bad', '--shell')
+    expect([late.exitCode, late.stderr]).toEqual([
+      2,
+      expect.stringContaining('runs in no container'),
+    ])
+    expect((await program('attach', 'bad', '--lines=2')).stdout.split('\n')).toHaveLength(2)
+  })
+
+  test('a shell before the command sees what it will see', async () => {
+    const [file, ...args] = tsnspawnBuild(
+      '--state-dir',
+      state,
+      'build',
+      tree,
+      'fine',
+      '-o',
+      'before',
+    )
+    const words = ['--shell-before', '-c', 'a.out', '--', 'sh', '-c', 'cat made > a.out']
+    const input = 'id -un; pwd; echo by hand > made; exit\n'
+    const { stdout } = await execa(file, [...args, ...words], { input, cwd: work.path })
+    expect(stdout).toContain('builder\n/build/source\n')
+    expect(await readFile(join(work.path, 'before/a.out'), 'utf8')).toBe('by hand\n')
+  })
+
+  test('a plan says what would be done, and nothing is', async () => {
+    const words = ['fine', '-o', 'planned', '-p', 'hello', '--dry-run', '--', 'make', 'all']
+    const { stdout } = await program('build', tree, ...words)
+    expect(stdout).toMatch(/^toolchain would be made [0-9a-f]{12}$/m)
+    expect(stdout).toMatch(/^dependencies install +root +host +apt-get /m)
+    expect(stdout).toMatch(/^build +build +builder +loopback +make all$/m)
+    expect(await readdir(work.path)).not.toContain('planned')
+    expect((await readdir(join(state, 'layers'))).filter((name) => !name.startsWith('.'))).toEqual(
+      [],
+    )
+    const json = await program('--json', 'build', tree, ...words)
+    const { value } = JSON.parse(json.stdout.trim().split('\n').at(-1) ?? '') as { value: object }
+    expect(value).toMatchObject({ driver: 'command', layers: [{ origin: 'made' }] })
+  })
+
   test('layers, history and caches go when they are told to, and not before', async () => {
     await using other = await temporaryDirectory()
     const key = 'a'.repeat(40)

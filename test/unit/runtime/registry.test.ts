@@ -31,6 +31,7 @@ const self = ownerOf(process.pid) as Owner
 function record(name: string, changes: Partial<MachineRecord> = {}): MachineRecord {
   return {
     name,
+    hidden: false,
     class: 'container',
     service: 'systemd-nspawn',
     rootDirectory: '/tree',
@@ -112,4 +113,10 @@ test('a file that is no record is nobody’s', () => {
   expect(listMachines()).toEqual([])
   claimMachine(record('web'))
   expect(findMachine('web')?.name).toBe('web')
+})
+
+test('a machine that is hidden is found by who knows its name, and in no list', () => {
+  claimMachine(record('part-of-a-build', { hidden: true }))
+  expect(listMachines()).toEqual([])
+  expect(findMachine('part-of-a-build')).toMatchObject({ hidden: true })
 })
