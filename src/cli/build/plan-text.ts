@@ -35,10 +35,9 @@ const widest = 160
 
 /** On one line, whatever is in it. */
 function shown(command: readonly string[]): string {
-  // eslint-disable-next-line no-control-regex
   const text = command
     .map(quote)
     .join(' ')
-    .replaceAll(/[\u0000-\u001f\u007f]+/g, ' ')
+    .replaceAll(/\p{Cc}+/gu, ' ')
   return text.length <= widest ? text : `${text.slice(0, widest - 1)}…`
 }
