@@ -216,7 +216,12 @@ function describeBuild(
     seconds: seconds(milliseconds),
   }
   if (outcome.state === 'succeeded')
-    return { ...facts, result: 'succeeded', outputs: outcome.value.record.outputs }
+    return {
+      ...facts,
+      id: outcome.value.id,
+      result: 'succeeded',
+      outputs: outcome.value.record.outputs,
+    }
   const { code = 'BUG' } = serializeError(outcome.error) ?? {}
   return { ...facts, result: 'failed', failure: { code, message: describeError(outcome.error) } }
 }

@@ -10,6 +10,8 @@ export const chainRecordName = 'chain.json'
 export interface ChainBuild {
   readonly name: string
   readonly version: string | undefined
+  /** What `builds` and `log` know it by; absent when it did not succeed. */
+  readonly id?: string
   /** As it was given. */
   readonly source: string
   readonly result: 'succeeded' | 'failed' | 'left-out'

@@ -138,6 +138,7 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
       expect(seen).toMatch(/^bottom$/m)
       expect(seen).not.toMatch(/^beside$/m)
       const built = await readRecord<BuildRecord>(ended.output, 'top', 'build.json')
+      expect(record.builds[1]?.id).toMatch(/\S/)
       expect(built.repository).toMatchObject([
         { name: 'middle', version: '2.0', file: 'middle_2.0_amd64.deb' },
         { name: 'bottom' },
