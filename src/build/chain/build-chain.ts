@@ -64,12 +64,7 @@ interface Beginning {
 export async function buildChain(request: ChainRequest): Promise<ChainResult> {
   const { outputDirectory, jobs, atOnce, continues, owner, signal, log = silent } = request
   const began = new Date()
-  const sources = await phase(log, 'order', async () => outlineAll(request))
-  const names = sources.map(({ outline }) => outline.name)
-  const edges = findEdges(sources.map(({ outline }) => outline))
-  refuseCycles(edges)
-  const levels = levelsOf(names, edges)
-  const shares = sharesOf(levels, { jobs, atOnce })
+  const { sources, names, edges, levels, shares } = await putInOrder(request)
   log({ kind: 'notice', text: `order: ${levels.map((level) => level.join(', ')).join(' → ')}` })
   await prepareOutputDirectory(outputDirectory, owner)
   const byName = new Map(sources.map((source) => [source.outline.name, source]))
@@ -126,6 +121,53 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
     }),
   }
   return { record, recordPath: await writeChainRecord(record, outputDirectory, owner), failures }
+}
+
+interface Order {
+  readonly sources: readonly Known[]
+  readonly names: readonly string[]
+  readonly edges: readonly Edge[]
+  readonly levels: readonly (readonly string[])[]
+  readonly shares: ReadonlyMap<string, number>
+}
+
+async function putInOrder(request: ChainRequest): Promise<Order> {
+  const { jobs, atOnce, log = silent } = request
+  const sources = await phase(log, 'order', async () => outlineAll(request))
+  const names = sources.map(({ outline }) => outline.name)
+  const edges = findEdges(sources.map(({ outline }) => outline))
+  refuseCycles(edges)
+  const levels = levelsOf(names, edges)
+  return { sources, names, edges, levels, shares: sharesOf(levels, { jobs, atOnce }) }
+}
+
+/** What `buildChain()` would do, as far as it can be known before. */
+export interface ChainPlan {
+  /** As in a `ChainRecord`. */
+  readonly levels: readonly (readonly string[])[]
+  readonly builds: readonly Pick<
+    ChainBuild,
+    'name' | 'version' | 'source' | 'needs' | 'given' | 'jobs'
+  >[]
+}
+
+/**
+ * Puts the sources in order, and builds nothing.
+ *
+ * @throws NspawnError as `buildChain()`
+ */
+export async function planChain(request: ChainRequest): Promise<ChainPlan> {
+  const { sources, names, edges, levels, shares } = await putInOrder(request)
+  const builds = sources.map(({ source, outline: { name, version } }) => {
+    const needed = needsOf(name, edges)
+    return {
+      ...{ name, version, source },
+      needs: edgesFrom(name, edges),
+      given: names.filter((one) => needed.has(one)),
+      jobs: shares.get(name) ?? 1,
+    }
+  })
+  return { levels, builds }
 }
 
 async function outlineAll({ sources, signal, log = silent }: ChainRequest): Promise<Known[]> {

@@ -1,7 +1,14 @@
 /** `build` with several sources: what it can be told, and how it shows what came of it. */
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
-import { buildChain, type ChainResult, type ChainSource } from '../../build/chain/build-chain.ts'
+import {
+  buildChain,
+  planChain,
+  type ChainPlan,
+  type ChainRequest,
+  type ChainResult,
+  type ChainSource,
+} from '../../build/chain/build-chain.ts'
 import type { ChainBuild } from '../../build/chain/record.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
@@ -28,7 +35,7 @@ export function refuseChainOptions(options: ChainVerbOptions): void {
 }
 
 /**
- * Builds the sources and shows a table of them.
+ * Builds the sources and shows a table of them, or of what would be done.
  *
  * @returns 0
  * @throws NspawnError with the code of the worst failure, as `buildChain()`
@@ -50,8 +57,6 @@ export async function buildSeveral(
   if (first.buildable.request.lock !== undefined)
     throw usageError('--lock and --from-lock are for one source', 'lock each one by itself')
   if (options.reproducible === true) throw usageError('--reproducible is for one source')
-  if (options.dryRun === true)
-    throw usageError('--dry-run is for one source', 'ask for each one by itself')
   if (options.shellOnFailure === true || options.shellBefore === true) {
     const option = options.shellBefore === true ? '--shell-before' : '--shell-on-failure'
     throw usageError(
@@ -61,7 +66,7 @@ export async function buildSeveral(
   }
   const jobs = wholeNumber(options.jobs, '--jobs') ?? availableParallelism()
   const { request } = first.buildable
-  const result = await buildChain({
+  const chain: ChainRequest = {
     sources,
     outputDirectory: resolve(options.output),
     jobs,
@@ -70,7 +75,13 @@ export async function buildSeveral(
     owner: request.owner,
     signal: context.signal,
     log: context.log,
-  })
+  }
+  if (options.dryRun === true) {
+    const plan = await planChain(chain)
+    context.result(plan, describePlan(plan))
+    return exitCodes.success
+  }
+  const result = await buildChain(chain)
   context.result({ ...result.record, recordPath: result.recordPath }, describeChain(result))
   if (result.failures.length > 0) throw worstOf(result)
   return exitCodes.success
@@ -128,6 +139,25 @@ function describeChain({ record, recordPath }: ChainResult): string {
     `built ${built} of ${rows.length} in ${seconds(record.seconds * 1000)}`,
     `  ${recordPath}`,
   ].join('\n')
+}
+
+function describePlan({ levels, builds }: ChainPlan): string {
+  const columns = [
+    { title: 'TURN', align: 'right' },
+    { title: 'NAME' },
+    { title: 'VERSION' },
+    { title: 'JOBS', align: 'right' },
+    { title: 'NEEDS' },
+  ] as const
+  const rows = levels.flatMap((level, turn) =>
+    builds
+      .filter(({ name }) => level.includes(name))
+      .map(({ name, version = '', jobs, needs }) => {
+        const reasons = needs.map((one) => `${one.packages.join(', ')} of ${one.name}`)
+        return [String(turn + 1), name, version, String(jobs), reasons.join('; ')]
+      }),
+  )
+  return formatTable(columns, rows)
 }
 
 const words: Readonly<Record<ChainBuild['result'], string>> = {

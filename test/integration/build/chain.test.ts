@@ -165,6 +165,20 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
     await expect(readdir(output)).rejects.toThrow('ENOENT')
   })
 
+  test('is told beforehand, and nothing is built', async () => {
+    await using work = await temporaryDirectory()
+    const sources = [
+      await source(work.path, 'top', { buildDepends: 'virtual, hello' }),
+      await source(work.path, 'low', { provides: 'virtual', version: '3' }),
+    ]
+    const { exitCode, stdout, output } = await build(work.path, sources, '--dry-run', '--jobs=4')
+    expect(stdout).toBe(
+      'TURN NAME VERSION JOBS NEEDS\n   1 low  3          4\n   2 top  1.0        4 virtual of low',
+    )
+    expect(exitCode).toBe(0)
+    await expect(readdir(output)).rejects.toThrow('ENOENT')
+  })
+
   test('that is interrupted ends all that was under way, and leaves nothing', async () => {
     await using work = await temporaryDirectory()
     const names = ['left', 'right']
