@@ -44,6 +44,11 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/attach.ts'),
   },
   {
+    name: 'report',
+    summary: 'write a page about builds: times as bars, logs linked',
+    load: () => import('./commands/report.ts'),
+  },
+  {
     name: 'layers',
     summary: 'list what builds have installed once and kept',
     load: () => import('./commands/layers.ts'),

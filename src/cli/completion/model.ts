@@ -46,6 +46,7 @@ export const positions: Readonly<Record<string, readonly Completed[]>> = {
   builds: ['text'],
   log: ['text'],
   attach: ['text', 'path'],
+  report: ['path'],
   layers: ['text'],
   run: ['image', 'path'],
   'list-images': ['text'],

@@ -212,6 +212,20 @@ describe.skipIf(lacks(...buildNeeds))('of builds', () => {
     expect(value).toMatchObject({ driver: 'command', layers: [{ origin: 'made' }] })
   })
 
+  test('a report of history and directories links logs that are there', async () => {
+    const page = join(work.path, 'page.html')
+    const words = ['fine', 'long', './out-bad', '-o', page]
+    expect((await program('report', ...words)).stdout).toBe(`${page}: 3 builds`)
+    const html = await readFile(page, 'utf8')
+    expect(html).toContain('<h1>1 of 3 builds succeeded</h1>')
+    const links = [...html.matchAll(/href="([^"#]+)"/g)].map(([, href = '']) => href)
+    expect(links).toContain('out-bad/build-steps/01-build.log')
+    for (const href of links)
+      expect((await readFile(join(work.path, decodeURIComponent(href)))).length).toBeGreaterThan(0)
+    const none = await program('report', './fine')
+    expect([none.exitCode, none.stderr]).toEqual([2, expect.stringContaining('build.json')])
+  })
+
   test('layers, history and caches go when they are told to, and not before', async () => {
     await using other = await temporaryDirectory()
     const key = 'a'.repeat(40)
