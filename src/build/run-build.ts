@@ -207,6 +207,7 @@ async function carryOut(
   await session.vary()
   await recorder.phase('unpack', () => run.unpack())
   await recorder.phase('build', () => run.build())
+  session.varied = false
   await recorder.phase('collect', async () => {
     buildLog.banner('collect results')
     const outputs = await run.collect()

@@ -73,7 +73,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   readonly given: GivenLock | undefined
   /** The lock that was made of the build root. */
   lock: BuildLock | undefined
-  /** From now on circumstances are other than usual. */
+  /** While the source is unpacked and built: circumstances are other than usual. */
   varied = false
   readonly place: BuildPlace
   readonly buildLog: BuildLog

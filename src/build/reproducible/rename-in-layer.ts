@@ -22,9 +22,13 @@ export async function renameInLayer(layers: readonly string[], upper: string): P
   await writeFile(join(upper, 'etc/hosts'), `${hosts}${other}`, { mode: 0o644 })
 }
 
-/** An account file whose build user has the other name. */
+/**
+ * An account file whose build user has the other name. The first line of a number gives it its name; the usual one
+ * stays behind it, for what looks at results afterwards.
+ */
 export function withOtherName(text: string): string {
-  return text.replaceAll(new RegExp(`^${buildUserName}:`, 'gm'), `${variation.user}:`)
+  const own = new RegExp(`^${buildUserName}:(.*)$`, 'gm')
+  return text.replaceAll(own, (line: string, rest: string) => `${variation.user}:${rest}\n${line}`)
 }
 
 async function readTopmost(layers: readonly string[], path: string): Promise<string> {

@@ -6,8 +6,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { archDriver, buildArch, type ArchBuild } from '../../../src/build/arch/driver.ts'
+import { buildable } from '../../../src/build/buildable.ts'
 import { planBuild } from '../../../src/build/plan-build.ts'
 import type { BuildRecord } from '../../../src/build/record.ts'
+import { buildTwice } from '../../../src/build/reproducible/build-twice.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'
 import {
@@ -510,6 +512,30 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
     expect(await failureOf(failed)).toMatchObject({ code: 'TEST_INSTALL' })
     const { result } = build(work.path, source, { options: { namcap: true } })
     expect((await result).record.lint).toEqual(['tiny E: Missing /results/tiny-1-1-any.pkg.tar.gz'])
+  })
+
+  test('is compared with a second one under other circumstances', async () => {
+    await using work = await temporaryDirectory()
+    const lines = [
+      'install -Dm644 /usr/share/greeting "$pkgdir/usr/share/tiny"',
+      'echo "$USER" > "$pkgdir/usr/share/who"',
+      'chmod 644 "$pkgdir/usr/share/who"',
+    ]
+    const source = await makePkgbuild(
+      join(work.path, 'tiny'),
+      tiny('makedepends=(greeter)', `package() { ${lines.join('; ')}; }`),
+    )
+    const { differences } = await buildTwice(buildable(archDriver, request(work.path, source)))
+    expect(differences).toMatchObject([
+      {
+        name: 'tiny-1-1-any.pkg.tar.gz',
+        lines: expect.arrayContaining([
+          'usr/share/who: - builder',
+          'usr/share/who: + somebody',
+        ]) as unknown,
+      },
+    ])
+    expect(differences[0]?.lines.join()).not.toMatch(/usr\/share\/tiny/)
   })
 
   test('comes from a lock with the packages of its day, without asking anybody', async () => {

@@ -76,7 +76,7 @@ describe.skipIf(lacks(...buildNeeds))('a lock', { timeout: 300_000 }, () => {
   })
 
   test('makes the same root again on a host that has no network', async () => {
-    const before = await leftOvers({ machines: ['build-'] })
+    const before = await leftOvers({ directories: [top] })
     await rm(join(top, 'state/layers'), { recursive: true })
     const run = ['build', tree, join(top, 'source'), '--output', join(top, 'out')]
     const [file, ...args] = tsnspawnBuild(
@@ -91,7 +91,7 @@ describe.skipIf(lacks(...buildNeeds))('a lock', { timeout: 300_000 }, () => {
     }
     expect(record.steps.map(({ network }) => network)).toEqual(['loopback', 'loopback'])
     expect(record).toMatchObject({ packages: recorded, lock: { path: lockPath } })
-    expect(await newLeftOvers(before, { machines: ['build-'] })).toEqual([])
+    expect(await newLeftOvers(before, { directories: [top] })).toEqual([])
   })
 
   test('has its layer kept for the next build', async () => {

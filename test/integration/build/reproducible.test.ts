@@ -22,7 +22,7 @@ describe.skipIf(lacks(...buildNeeds))('build --reproducible', { timeout: 120_000
 
   test('says so of what comes out the same, and leaves one build', async () => {
     await using work = await temporaryDirectory()
-    const scope = { machines: ['build-'], directories: [work.path] }
+    const scope = { directories: [work.path] }
     const before = await leftOvers(scope)
     const { exitCode, stdout } = await build(work.path, 'echo same > out/file')
     expect(exitCode).toBe(0)

@@ -38,8 +38,10 @@ describe('a build under other circumstances', () => {
     expect([1, 2, 8].map(variedJobs)).toEqual([2, 1, 7])
   })
 
-  test('renames the build user, and nobody else', () => {
+  test('gives the build user another name first, and nobody else', () => {
     const text = 'root:x:0:\nbuilder:x:2000:\nbuilder2:x:5:builder\n'
-    expect(withOtherName(text)).toBe('root:x:0:\nsomebody:x:2000:\nbuilder2:x:5:builder\n')
+    expect(withOtherName(text)).toBe(
+      'root:x:0:\nsomebody:x:2000:\nbuilder:x:2000:\nbuilder2:x:5:builder\n',
+    )
   })
 })
