@@ -105,16 +105,26 @@ export async function putFile(
   text: string | Buffer,
   mode: number,
 ): Promise<void> {
-  // A directory of the tree that is a link must stay one: a directory in its place would hide it.
-  const parent = findInTree(tree, dirname(path)) ?? join(tree, dirname(path))
-  const inTree = join(relative(tree, parent), path.slice(path.lastIndexOf('/') + 1))
-  await makeDirectories(tree, layer, dirname(inTree))
+  const inTree = await makePlace(tree, layer, path)
   const destination = join(layer, inTree)
   await writeFile(destination, text, { flag: 'wx' })
   const facts = await lstat(join(tree, inTree)).catch(missing)
   const like = facts?.isFile() === true ? facts : undefined
   await chown(destination, like?.uid ?? 0, like?.gid ?? 0)
   await chmod(destination, like === undefined ? mode : like.mode & 0o777)
+}
+
+/**
+ * Makes the directories above `path` in a layer, as the tree has them.
+ *
+ * @returns the path that it has there: a directory of the tree that is a link must stay one, for a directory
+ *   in its place would hide it
+ */
+export async function makePlace(tree: string, layer: string, path: string): Promise<string> {
+  const parent = findInTree(tree, dirname(path)) ?? join(tree, dirname(path))
+  const inTree = join(relative(tree, parent), path.slice(path.lastIndexOf('/') + 1))
+  await makeDirectories(tree, layer, dirname(inTree))
+  return inTree
 }
 
 /** Makes a directory of the layer; those that the tree has belong to the same users, with the same modes. */

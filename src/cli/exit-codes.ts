@@ -47,6 +47,7 @@ const classOfCode: readonly (readonly [string, ExitClass])[] = [
   ['NO_SUCH_BUILD', 'usage'],
   ['INVALID_', 'usage'],
   ['RECIPE_', 'usage'],
+  ['SUITE_', 'usage'],
   ['TRANSFER_NOT_FOUND', 'usage'],
   ['KEYRING_NOT_FOUND', 'usage'],
   ['NO_SUCH_PLATFORM', 'usage'],

@@ -2,6 +2,7 @@
 import { usageError } from '../errors.ts'
 import { booleanWord } from '../settings/values/boolean.ts'
 import { parseSize } from '../settings/values/size.ts'
+import { parseSpan } from '../time-span.ts'
 
 /** @param option its name as it is typed, for messages; so for the others */
 export function yesOrNo(text: string, option: string): boolean {
@@ -52,22 +53,9 @@ export function collect(text: string, before: string[] | undefined): string[] {
   return [...(before ?? []), text]
 }
 
-const units: Readonly<Record<string, number>> = {
-  s: 1000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-}
-
 /** `90` (seconds), `30min`, `2h`, `1h 30min` in milliseconds. */
 export function spanMs(text: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)\s*(s|min|h|d)?(?=\s|\d|$)\s*/g)]
-  const total = parts.reduce(
-    (sum, [, number, unit = 's']) => sum + Number(number) * (units[unit] ?? 0),
-    0,
-  )
-  if (parts.map(([part]) => part).join('') !== text || !(total > 0)) {
-    throw usageError(`not a time span: ${text}`, 'write seconds, or 30min, 2h, 1h 30min')
-  }
-  return total
+  const span = parseSpan(text)
+  if (span !== undefined) return span
+  throw usageError(`not a time span: ${text}`, 'write seconds, or 30min, 2h, 1h 30min')
 }

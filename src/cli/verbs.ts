@@ -29,6 +29,11 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/build.ts'),
   },
   {
+    name: 'test',
+    summary: 'run tests in throw-away copies of images',
+    load: () => import('./commands/test.ts'),
+  },
+  {
     name: 'builds',
     summary: 'list the builds that run, and those that have ended',
     load: () => import('./commands/builds.ts'),

@@ -1,5 +1,5 @@
 /**
- * How the upper rooms (bootstrap, build, testing, cli) run a container: it is prepared and planned here, and a
+ * How the upper rooms (bootstrap, build, suites, cli) run a container: it is prepared and planned here, and a
  * supervisor that the zygote forks carries the plan out.
  *
  * In: `Settings`, and where stdio goes. Out: how the payload ended. Whatever ends this process ends the container.

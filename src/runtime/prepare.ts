@@ -121,7 +121,10 @@ function layeredTree(
     root: {
       kind: 'overlay',
       layers: source.layers,
-      upper: { hostPath: source.upper, workPath: source.workDirectory },
+      upper:
+        settings.volatile === 'overlay'
+          ? 'tmpfs'
+          : { hostPath: source.upper, workPath: source.workDirectory },
       sync: source.keep ? 'keep' : 'skip',
     },
     access: settings.access,

@@ -16,6 +16,7 @@ export type RootSource =
    * directory on disk; its sibling `workDirectory` must be empty and on the same file system).
    * Owners in all of them count from 0, whatever range the container's users have on the host.
    * `keep` says that the upper becomes a layer itself, so it is synced; else it is mounted volatile.
+   * With `volatile: 'overlay'` what is written stays in memory, and `upper` as it is.
    */
   | {
       readonly kind: 'layers'

@@ -19,8 +19,8 @@ const downwards: Record<string, readonly string[]> = {
   machines: ['runtime', 'images', 'plan', 'settings', 'sys'],
   bootstrap: ['transfer', 'runtime', 'machines', 'images', 'plan', 'settings'],
   build: ['bootstrap', 'transfer', 'runtime', 'machines', 'images', 'plan', 'settings'],
-  testing: ['build', 'bootstrap', 'transfer', 'runtime', 'machines', 'images', 'plan', 'settings'],
-  cli: 'testing build bootstrap transfer runtime machines images plan settings sys'.split(' '),
+  suites: ['build', 'bootstrap', 'transfer', 'runtime', 'machines', 'images', 'plan', 'settings'],
+  cli: 'suites build bootstrap transfer runtime machines images plan settings sys'.split(' '),
 }
 const rooms = Object.keys(downwards)
 

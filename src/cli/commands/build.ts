@@ -2,12 +2,11 @@
 import { Option, type Command } from 'commander'
 import { statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { isAbsolute, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Buildable } from '../../build/buildable.ts'
 import type { BuildLimits, BuildResult, LockRequest, ReadyPackages } from '../../build/driver.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
-import { requireImage } from '../../images/discover.ts'
 import { archFamily } from '../build/arch.ts'
 import { commandFamily } from '../build/command.ts'
 import { debianFamily } from '../build/debian.ts'
@@ -19,6 +18,7 @@ import type { CliContext, VerbModule } from '../context.ts'
 import { collect, sizeInBytes, spanMs, wholeNumber } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
+import { invokingUser, proxyVariables, treePath, variablesOf } from '../work-options.ts'
 
 const families: readonly BuildFamily[] = [debianFamily, archFamily, rpmFamily, commandFamily]
 
@@ -202,13 +202,13 @@ function familyOf(
 
 function commonRequest(name: string, options: BuildVerbOptions, context: CliContext) {
   return {
-    tree: treePath(name, context.machinesDirectory),
+    tree: treePath(name, context.machinesDirectory, 'builds'),
     outputDirectory: resolve(options.output),
     stateDirectory: context.stateDirectory,
     options: {
       jobs: wholeNumber(options.jobs, '--jobs') ?? availableParallelism(),
       network: options.network === true ? ('host' as const) : ('none' as const),
-      environment: variables(options.setenv ?? []),
+      environment: variablesOf(options.setenv ?? []),
       limits: limits(options),
     },
     timeoutMs: options.timeout === undefined ? undefined : spanMs(options.timeout),
@@ -256,16 +256,6 @@ function describe({ name, version, files, logPath, recordPath, record }: BuildRe
   ].join('\n')
 }
 
-function treePath(name: string, machinesDirectory: string): string {
-  if (name.includes('/')) return isAbsolute(name) ? name : resolve(name)
-  const image = requireImage(name, machinesDirectory)
-  if (image.type === 'directory' || image.type === 'subvolume') return image.path
-  throw usageError(
-    `${name} is a disk image; builds need a tree`,
-    'make one with "tsnspawn-build create debian"',
-  )
-}
-
 function readyPackages({ addPackage = [], addRepository = [] }: BuildVerbOptions): ReadyPackages {
   const existing = (given: string, kind: 'file' | 'directory') => {
     const path = resolve(given)
@@ -277,32 +267,4 @@ function readyPackages({ addPackage = [], addRepository = [] }: BuildVerbOptions
     files: addPackage.map((path) => existing(path, 'file')),
     directories: addRepository.map((path) => existing(path, 'directory')),
   }
-}
-
-function variables(assignments: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    assignments.map((assignment) => {
-      const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/s.exec(assignment) ?? []
-      if (name === undefined || value === undefined)
-        throw usageError(`not a variable: ${assignment}`, 'write NAME=VALUE')
-      return [name, value]
-    }),
-  )
-}
-
-/** Who called sudo: results shall belong to them. */
-function invokingUser(): { uid: number; gid: number } | undefined {
-  const uid = Number(process.env['SUDO_UID'] ?? NaN)
-  const gid = Number(process.env['SUDO_GID'] ?? NaN)
-  return Number.isSafeInteger(uid) && Number.isSafeInteger(gid) ? { uid, gid } : undefined
-}
-
-function proxyVariables(): Record<string, string> {
-  const names = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy']
-  const entries = [...names, ...names.map((name) => name.toUpperCase())].map(
-    (name) => [name, process.env[name]] as const,
-  )
-  return Object.fromEntries(
-    entries.filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
-  )
 }
