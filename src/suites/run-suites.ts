@@ -49,11 +49,22 @@ export interface SuitesRequest {
 /**
  * Runs all cases of all suites in all their images.
  *
- * @throws NspawnError `CANCELED`; `USAGE` when there is nothing to run, or nowhere to put files that a case has written
+ * @throws NspawnError `CANCELED`; `IMAGE_NOT_FOUND`, `INVALID_TREE` of an image that is named; `USAGE` when there is nothing to run, or nowhere to put files that a case has written
  */
 export async function runSuites(request: SuitesRequest): Promise<SuiteReport> {
   refuseWhatCannotBe(request)
+  await refuseMissingImages(request)
   return new SuitesRun(request).run()
+}
+
+/** Trees of recipes may be made later; who names an image means one that is there. */
+async function refuseMissingImages(request: SuitesRequest): Promise<void> {
+  const { suites, machinesDirectory, stateDirectory, log = silent, signal } = request
+  const named = suites.flatMap(({ images }) =>
+    images.filter(({ source }) => source.kind === 'image'),
+  )
+  for (const image of named)
+    await findTree(image, { machinesDirectory, stateDirectory, log, signal })
 }
 
 function refuseWhatCannotBe({ suites, outputDirectory }: SuitesRequest): void {

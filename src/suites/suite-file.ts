@@ -43,9 +43,13 @@ export function readSuite(text: string, path: string): Suite {
     const field = where.length === 0 ? '' : ` ${where.map(String).join('.')}:`
     throw invalid(`${path}:${line}:${field} ${what}`, hint)
   }
-  const checked = suiteSchema.safeParse(plain(document, path))
+  const value = plain(document, path)
+  const checked = suiteSchema.safeParse(value)
   if (!checked.success) {
-    const issue = innermost(checked.error.issues[0]!)
+    const { issues } = checked.error
+    // A field with a slip in its name is missing, too.
+    const slip = issues.find(({ code }) => code === 'unrecognized_keys')
+    const issue = innermost(slip ?? issues[0]!, value)
     return complain(issue.path, issue.message, issue.hint)
   }
   const words = checked.data
@@ -95,8 +99,9 @@ interface Complaint {
 }
 
 /** What is wrong, as near to it as the schema can tell. */
-function innermost(issue: z.core.$ZodIssue, above: Path = []): Complaint {
+function innermost(issue: z.core.$ZodIssue, value: unknown, above: Path = []): Complaint {
   const path = [...above, ...issue.path]
+  if (valueAt(value, path) === undefined) return { path, message: 'it is missing' }
   if (issue.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys
     return { path: [...path, key], message: 'there is no such field', hint: fieldHint(key) }
@@ -106,15 +111,21 @@ function innermost(issue: z.core.$ZodIssue, above: Path = []): Complaint {
     const deeper = issue.errors.find(
       (issues) => issues[0]?.code === 'unrecognized_keys' || (issues[0]?.path.length ?? 0) > 0,
     )
-    if (deeper?.[0] !== undefined && issue.errors.length < 3) return innermost(deeper[0], path)
+    if (deeper?.[0] !== undefined && issue.errors.length < 3)
+      return innermost(deeper[0], value, path)
     const custom = issue.errors.find((issues) => issues[0]?.code === 'custom')
-    if (custom?.[0] !== undefined) return innermost(custom[0], path)
+    if (custom?.[0] !== undefined) return innermost(custom[0], value, path)
     return { path, message: issue.message }
   }
   if (issue.code === 'invalid_key') return { path, message: issue.issues[0]?.message ?? '' }
-  if (issue.code === 'invalid_type' && issue.input === undefined)
-    return { path, message: 'it is missing' }
   return { path, message: issue.message.replace(/^Invalid input: /, '') }
+}
+
+function valueAt(value: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined),
+    value,
+  )
 }
 
 const fields = [
