@@ -43,6 +43,7 @@ export const positions: Readonly<Record<string, readonly Completed[]>> = {
   update: ['image'],
   recipes: ['recipe'],
   build: ['image', 'path'],
+  test: ['image', 'path'],
   builds: ['text'],
   log: ['text'],
   attach: ['text', 'path'],
