@@ -136,7 +136,8 @@ async function toolchainKey(
   packages: readonly string[],
   indexes: IndexIdentity,
 ): Promise<string> {
-  const inputs = [...(await treeIdentity(base)), packages.toSorted(), indexes]
+  const { rootFiles } = installer
+  const inputs = [...(await treeIdentity(base)), packages.toSorted(), indexes, rootFiles]
   return layerKey([`${installer.id} toolchain`, installer.version, ...inputs])
 }
 

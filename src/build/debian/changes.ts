@@ -44,16 +44,35 @@ export async function collectChanges(
       }
       results.push(copied)
     }
+    const buildinfo = results.find(({ name }) => name.endsWith('.buildinfo'))
+    if (buildinfo !== undefined) {
+      const info = await directory.readText(buildinfo.name, changesLimitBytes)
+      requireSameFiles(info, buildinfo.name, results)
+    }
     results.push(await directory.copy(changes, join(destination, changes), signal))
     return results
   } catch (error) {
     if (!(error instanceof NspawnError) || error.code !== 'BAD_CONTROL') throw error
-    throw new NspawnError('cannot read the .changes of the build', {
+    throw new NspawnError('cannot read what the build says of its results', {
       code: 'BUILD_RESULTS',
       cause: error,
     })
   } finally {
     await directory[Symbol.asyncDispose]()
+  }
+}
+
+/** deb-buildinfo(5): whoever builds again compares with what it says, so it has to speak of these very files. */
+function requireSameFiles(text: string, subject: string, results: readonly ResultFile[]): void {
+  const [paragraph] = parseDeb822(text, subject)
+  if (paragraph === undefined) throw bad('it is empty', subject)
+  const told = listedFiles(paragraph, subject)
+  for (const { name, sizeBytes, sha256 } of results) {
+    const file = told.find((one) => one.name === name)
+    if (file === undefined ? name.endsWith('.deb') : file.sha256 !== sha256)
+      throw bad('it is not the file that the .buildinfo names', name)
+    if (file !== undefined && file.sizeBytes !== sizeBytes)
+      throw bad('it has not the size that the .buildinfo names', name)
   }
 }
 

@@ -7,7 +7,9 @@ import { NspawnError } from '../../errors.ts'
 import { AnswerCache } from '../answer-cache.ts'
 import { describeTreeWith } from '../base-tree.ts'
 import type { BuildRequest, Driver, DriverRun, SourceOutline, Subject } from '../driver.ts'
-import { apt } from '../installers/apt.ts'
+import { apt, aptWith } from '../installers/apt.ts'
+import { readAptExtras } from '../installers/apt-extras.ts'
+import type { Installer } from '../installers/installer.ts'
 import { dpkgArchitecture, installedDpkgPackages } from '../installers/dpkg-packages.ts'
 import type { Writable } from '../layers.ts'
 import type { LocalRepository } from '../local-repository.ts'
@@ -57,6 +59,8 @@ const toolchainPackages = ['build-essential', 'fakeroot']
 
 class DebianRun implements DriverRun {
   private readonly session: BuildSession<DebianBuild>
+  /** With the package sources that were asked for. */
+  private readonly installer: Installer
   private readonly indexes: ReturnType<typeof apt.currentIndexes>
   private readonly stopAsking = new AbortController()
   private source: StagedSource | undefined
@@ -66,14 +70,16 @@ class DebianRun implements DriverRun {
 
   constructor(session: BuildSession<DebianBuild>) {
     this.session = session
-    const { fresh, signal, tree } = session.request
+    const { fresh, signal, tree, options } = session.request
+    const { packageSources } = options
+    this.installer = packageSources === undefined ? apt : aptWith(readAptExtras(packageSources))
     const unasked = fresh === true || session.given !== undefined
     const { signal: stop } = this.stopAsking
     const signals = signal === undefined ? [stop] : [stop, signal]
     // Goes on while the source is fetched.
     this.indexes = unasked
       ? Promise.resolve(undefined)
-      : apt.currentIndexes(tree, AbortSignal.any(signals))
+      : this.installer.currentIndexes(tree, AbortSignal.any(signals))
     this.indexes.catch(() => undefined)
   }
 
@@ -109,7 +115,7 @@ class DebianRun implements DriverRun {
       session.note({ packages: locked.packages })
       return
     }
-    const toolchain = await provideToolchain(session, apt, this.subject, {
+    const toolchain = await provideToolchain(session, this.installer, this.subject, {
       home: homeDirectory,
       packages: toolchainPackages,
       indexes: await this.indexes,

@@ -6,6 +6,7 @@ import type { Settings } from '../../settings/settings.ts'
 import { builderSettings, overlay, type ContainerFacts } from '../containers.ts'
 import type { BuildOptions } from '../driver.ts'
 import { aptCommand } from '../installers/apt.ts'
+import type { ExtraWishes } from '../installers/apt-extras.ts'
 import type { Writable } from '../layers.ts'
 import { askedPackages } from './asked-packages.ts'
 import { buildDirectory, homeDirectory, sourceDirectory } from './places.ts'
@@ -28,6 +29,8 @@ export interface DebianBuildOptions extends BuildOptions {
   readonly profiles: readonly string[]
   /** Let apt take any alternative of a build dependency; build daemons take the first. */
   readonly anyAlternative?: boolean | undefined
+  /** Package sources and pins besides those of the tree. */
+  readonly packageSources?: ExtraWishes | undefined
 }
 
 /** Absolute host directories. Each writable one has its `upper` and `work` on one file system. */

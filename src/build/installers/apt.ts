@@ -7,11 +7,12 @@ import { fetchText } from '../../transfer/download.ts'
 import { parseUrl } from '../../transfer/url.ts'
 import type { RootFile } from '../prepare-root.ts'
 import { findInTree } from '../tree-path.ts'
+import type { AptExtras } from './apt-extras.ts'
 import { aptRepositoryFiles, describeDeb, sourceList } from './apt-repository.ts'
 import { readAptSuites } from './apt-sources.ts'
 import { aptOrigins, dpkgName } from './apt-origins.ts'
 import { installedDpkgPackages } from './dpkg-packages.ts'
-import type { Installer, InstallerCommand } from './installer.ts'
+import type { IndexIdentity, Installer, InstallerCommand } from './installer.ts'
 
 /** invoke-rc.d(8): 101 is "action forbidden by policy", which keeps services from starting. */
 const policy: RootFile = {
@@ -74,16 +75,9 @@ export const apt: Installer = {
 
   currentIndexes: async (tree, signal) => {
     try {
-      const suites = await readAptSuites(tree)
-      const digests = suites.map(async ({ uri, suite }) => {
-        if (suite.endsWith('/')) throw new NspawnError('a flat repository', { code: 'NO_IDENTITY' })
-        const url = parseUrl(`${uri.replace(/\/+$/, '')}/dists/${suite}/InRelease`)
-        return digest(await fetchText({ url, maxBytes: releaseLimitBytes, retries: 1, signal }))
-      })
-      return suites.length === 0 ? undefined : (await Promise.all(digests)).toSorted()
+      return await releaseDigests(await readAptSuites(tree), signal)
     } catch (error) {
-      if (error instanceof NspawnError && error.code !== 'CANCELED') return undefined
-      throw error
+      return unknownUnlessCanceled(error)
     }
   },
 
@@ -171,6 +165,41 @@ export const apt: Installer = {
       ),
     ],
   },
+}
+
+/** apt for one build, with more package sources and pins than the tree has. */
+export function aptWith({ files, suites }: AptExtras): Installer {
+  return {
+    ...apt,
+    rootFiles: [...apt.rootFiles, ...files],
+    currentIndexes: async (tree, signal) => {
+      try {
+        return await releaseDigests([...(await readAptSuites(tree)), ...suites], signal)
+      } catch (error) {
+        return unknownUnlessCanceled(error)
+      }
+    },
+  }
+}
+
+/** Of the Release files of suites, each once, as apt keeps them. */
+async function releaseDigests(
+  suites: AptExtras['suites'],
+  signal: AbortSignal | undefined,
+): Promise<IndexIdentity | undefined> {
+  const addresses = suites.map(({ uri, suite }) => {
+    if (suite.endsWith('/')) throw new NspawnError('a flat repository', { code: 'NO_IDENTITY' })
+    return `${uri.replace(/\/+$/, '')}/dists/${suite}/InRelease`
+  })
+  const digests = [...new Set(addresses)].map(async (address) => {
+    const url = parseUrl(address)
+    return digest(await fetchText({ url, maxBytes: releaseLimitBytes, retries: 1, signal }))
+  })
+  return digests.length === 0 ? undefined : (await Promise.all(digests)).toSorted()
+}
+
+function unknownUnlessCanceled(error: unknown): undefined {
+  if (!(error instanceof NspawnError) || error.code === 'CANCELED') throw error
 }
 
 function digest(text: string): string {

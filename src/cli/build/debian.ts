@@ -5,8 +5,9 @@ import { buildable } from '../../build/buildable.ts'
 import { debianDriver } from '../../build/debian/driver.ts'
 import type { BuildScope } from '../../build/debian/plan.ts'
 import { readSourceArgument } from '../../build/debian/source-argument.ts'
+import { readAptExtras, type ExtraWishes } from '../../build/installers/apt-extras.ts'
 import { usageError } from '../../errors.ts'
-import { list } from '../option-values.ts'
+import { collect, list } from '../option-values.ts'
 import type { BuildFamily } from './family.ts'
 import { keyringOption, nocheckOption, sourceTooOption } from './shared-options.ts'
 
@@ -19,6 +20,9 @@ interface DebianOptions {
   readonly sourceToo?: boolean
   readonly sourceOnly?: boolean
   readonly anyAlternative?: boolean
+  readonly extraRepository?: string[]
+  readonly extraKey?: string[]
+  readonly pin?: string[]
   readonly keyring?: string[]
   readonly requireSignature?: boolean
 }
@@ -41,6 +45,18 @@ export const debianFamily: BuildFamily = {
       '--any-alternative',
       'let apt take any alternative of a build dependency, not only the first',
     ),
+    new Option(
+      '--extra-repository <source>',
+      'one more package source: "deb http://ARCHIVE SUITE main", or a .list or .sources file; may be repeated',
+    ).argParser(collect),
+    new Option(
+      '--extra-key <file>',
+      'public keys that vouch for extra repositories; may be repeated',
+    ).argParser(collect),
+    new Option(
+      '--pin <pin>',
+      'prefer or avoid packages: "PACKAGE… release|version|origin WHAT PRIORITY"; may be repeated',
+    ).argParser(collect),
     keyringOption,
     new Option('--require-signature', 'no build without a good signature of a known developer'),
   ],
@@ -57,6 +73,7 @@ export const debianFamily: BuildFamily = {
         buildOptions: buildOptions(options),
         profiles: profiles(options),
         anyAlternative: options.anyAlternative === true,
+        packageSources: packageSources(options),
       },
       signature: {
         keyrings: (options.keyring ?? []).map((path) => resolve(path)),
@@ -64,6 +81,23 @@ export const debianFamily: BuildFamily = {
       },
     })
   },
+}
+
+/** Read once here, so that what cannot be used is refused before anything is done. */
+function packageSources({
+  extraRepository = [],
+  extraKey = [],
+  pin: pins = [],
+}: DebianOptions): ExtraWishes | undefined {
+  if (extraRepository.length + extraKey.length + pins.length === 0) return undefined
+  const isFile = (text: string) => /^\S+\.(list|sources)$/.test(text)
+  const wishes = {
+    repositories: extraRepository.map((text) => (isFile(text) ? resolve(text) : text)),
+    keys: extraKey.map((path) => resolve(path)),
+    pins,
+  }
+  readAptExtras(wishes)
+  return wishes
 }
 
 /** Profiles for which packages look at the word of the same name in DEB_BUILD_OPTIONS, too. */

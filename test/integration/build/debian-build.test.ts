@@ -11,16 +11,19 @@ import { planBuild } from '../../../src/build/plan-build.ts'
 import type { SourceRequest } from '../../../src/build/debian/source-argument.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'
+import { aptArchive, buildDeb } from '../../fixtures/apt-archive.ts'
 import { debianBuildTree } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
 import { tsnspawnBuild } from '../../fixtures/programs.ts'
 import { buildNeeds, lacks } from '../../fixtures/requires.ts'
+import { makeSigner } from '../../fixtures/signing.ts'
 import {
   makeSourceDirectory,
   makeSourcePackage,
   type SourceFixture,
 } from '../../fixtures/source-package.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
+import { serve } from '../../fixtures/web-server.ts'
 
 describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, () => {
   let tree: string
@@ -377,6 +380,38 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
     const options = { anyAlternative: true }
     const { result } = await build(work.path, { kind: 'dsc-file', path }, { options })
     expect((await result).files.map((file) => basename(file))).toContain('tiny_1.0_amd64.deb')
+  })
+
+  test('takes packages of extra repositories under their own key, with pins, and keeps its layers apart', async () => {
+    await using work = await temporaryDirectory()
+    const signer = await makeSigner(work.path, 'extra')
+    const tool = (version: string) =>
+      buildDeb(work.path, {
+        name: 'extra-tool',
+        version,
+        files: { 'usr/share/extra-tool': `version ${version}\n` },
+      })
+    const debs = [await tool('1.0'), await tool('2.0')]
+    const archive = { suite: 'extra', architecture: 'amd64', forApt: true }
+    await using server = await serve(await aptArchive(debs, signer, archive))
+    const fixture = { buildDepends: 'extra-tool', build: ['cp /usr/share/extra-tool out'] }
+    const dsc = await makeSourcePackage(work.path, fixture)
+    const packageSources = {
+      repositories: [`deb ${server.origin}/debian extra main`],
+      keys: [signer.armouredKeyring],
+      pins: ['extra-tool version 1.* 990'],
+    }
+    const source = { kind: 'dsc-file', path: dsc } as const
+    const again = async () => {
+      await rm(join(work.path, 'out'), { recursive: true, force: true })
+      const { result } = await build(work.path, source, { options: { packageSources } })
+      return (await result).record
+    }
+    await again()
+    expect(await shipped(work.path)).toEqual({ 'extra-tool': 'version 1.0\n' })
+    expect((await again()).layers).toMatchObject([{ origin: 'kept' }, { origin: 'kept' }])
+    const without = await build(work.path, source)
+    expect(await failureOf(without.result)).toMatchObject({ code: 'DEPENDENCY_UNSATISFIABLE' })
   })
 
   test('of the source alone gives just that', async () => {

@@ -65,6 +65,34 @@ test('exactly what the .changes names is taken, and the .changes', async () => {
   expect(files[0]).toEqual({ name: 'hello_2.10-5_amd64.deb', sizeBytes: deb.length, sha256: hash })
 })
 
+describe('with a .buildinfo', () => {
+  const name = 'hello_2.10-5_amd64.buildinfo'
+  const write = (sha256: string, file = 'hello_2.10-5_amd64.deb') => {
+    const text = `Format: 1.0\nSource: hello\nChecksums-Sha256:\n ${sha256} ${deb.length} ${file}\n`
+    const own = createHash('sha256').update(text).digest('hex')
+    put(name, text)
+    put(
+      'hello_2.10-5_amd64.changes',
+      `Source: hello\nChecksums-Sha256:\n ${hash} ${deb.length} hello_2.10-5_amd64.deb\n ${own} ${text.length} ${name}\n`,
+    )
+  }
+
+  test('that names the same files, both are results', async () => {
+    write(hash)
+    expect((await collect()).map((file) => file.name)).toContain(name)
+  })
+
+  test('that names another file of the name, or not this one, nothing is', async () => {
+    const refusal = { code: 'BUILD_RESULTS', message: expect.stringContaining('.buildinfo') }
+    write('0'.repeat(64))
+    await expect(collect()).rejects.toMatchObject(refusal)
+    rmSync(destination, { recursive: true })
+    mkdirSync(destination)
+    write(hash, 'other_1_amd64.deb')
+    await expect(collect()).rejects.toMatchObject(refusal)
+  })
+})
+
 describe('a hostile build gets nothing of the host into the results', () => {
   const refusal = (message: string) => ({
     code: 'BUILD_RESULTS',
