@@ -402,14 +402,17 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
       pins: ['extra-tool version 1.* 990'],
     }
     const source = { kind: 'dsc-file', path: dsc } as const
-    const again = async () => {
-      await rm(join(work.path, 'out'), { recursive: true, force: true })
-      const { result } = await build(work.path, source, { options: { packageSources } })
-      return (await result).record
+    const again = async (change: Partial<typeof packageSources> = {}) => {
+      for (const name of ['out', 'unpacked'])
+        await rm(join(work.path, name), { recursive: true, force: true })
+      const options = { packageSources: { ...packageSources, ...change } }
+      const { result } = await build(work.path, source, { options })
+      return { ...(await result).record, tool: (await shipped(work.path))['extra-tool'] }
     }
-    await again()
-    expect(await shipped(work.path)).toEqual({ 'extra-tool': 'version 1.0\n' })
-    expect((await again()).layers).toMatchObject([{ origin: 'kept' }, { origin: 'kept' }])
+    expect(await again()).toMatchObject({ tool: 'version 1.0\n' })
+    expect(await again()).toMatchObject({ layers: [{ origin: 'kept' }, { origin: 'kept' }] })
+    // The same indexes: nothing but the pins tells these layers from the others.
+    expect(await again({ pins: [] })).toMatchObject({ tool: 'version 2.0\n' })
     const without = await build(work.path, source)
     expect(await failureOf(without.result)).toMatchObject({ code: 'DEPENDENCY_UNSATISFIABLE' })
   })
