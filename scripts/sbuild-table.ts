@@ -22,15 +22,15 @@ const sources: Readonly<Record<string, string>> = {
   hostname: 'C, native',
   tree: 'plain make',
   tinyxml2: 'cmake, library',
-  cglm: 'meson, library, tests',
+  'spice-protocol': 'meson, for all architectures',
   libyaml: 'autotools, library with development files, tests',
-  'libtext-glob-perl': 'Perl, for all architectures, tests',
+  'libregexp-shellish-perl': 'Perl, for all architectures, tests',
   'libjson-xs-perl': 'Perl with C, tests',
-  'python-iniconfig': 'Python, for all architectures, tests',
-  markupsafe: 'Python with C, tests',
+  readlike: 'Python, for all architectures',
+  libslirp: 'meson, library, GLib',
   cowsay: 'scripts, two packages',
-  debianutils: 'native, autotools',
-  'fonts-hack': 'data only',
+  memstat: 'format 1.0',
+  'fonts-kristi': 'data only',
 }
 
 enterOwnRun()

@@ -26,7 +26,7 @@ export interface CachedFile {
 }
 
 /** Of builds alone; what is beside them in the cache belongs to others. */
-const ownDirectories = /^(sources|pkgbuilds|source-files)\//
+const ownDirectories = /^(sources|pkgbuilds|source-files|locked)\//
 const packages = /\.(deb|udeb|rpm|pkg\.tar(\.\w+)?)(\.sig)?$/
 
 /** Who has looked a file up copies or links it at once. */
