@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { NspawnError } from '../../../src/errors.ts'
 import { readSuite } from '../../../src/suites/suite-file.ts'
 
-const path = '/work/tests.yaml'
+const path = '/srv/project/tests.yaml'
 
 function refusal(text: string): NspawnError {
   try {
@@ -43,7 +43,7 @@ cases:
     name: 'tests',
     images: [
       { label: 'box', source: { kind: 'image', name: 'box' } },
-      { label: 'own', source: { kind: 'image', name: '/work/tree' }, packages: ['make'] },
+      { label: 'own', source: { kind: 'image', name: '/srv/project/tree' }, packages: ['make'] },
       {
         label: 'debian-12',
         source: { kind: 'recipe', recipe: 'debian', release: '12' },
@@ -55,7 +55,7 @@ cases:
       ['/bin/sh', '-ec', 'touch /prepared'],
       ['ln', '-s', 'a', 'b'],
     ],
-    files: [{ source: '/work/a.txt', destination: '/srv/a' }],
+    files: [{ source: '/srv/project/a.txt', destination: '/srv/a' }],
   })
   expect(suite.cases[0]).toMatchObject({
     user: 'builder',
