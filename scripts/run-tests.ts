@@ -22,8 +22,8 @@ const first: Lane = { name: 'unit', words: ['--project', 'unit'] }
 const bootstrap = 'test/integration/bootstrap'
 const builds = ['test/integration/build', 'test/integration/suites']
 
-/** Of the tests that make trees those of families other than Debian's, and those that boot what they have made. */
-const families = ['arch', 'boot-families', 'customize', 'dnf', 'rpm-update', 'zypper'].map(
+/** Of the tests that make trees the longer ones of families other than Debian's, and those that boot what they have made. */
+const families = ['arch', 'boot-families', 'customize', 'dnf'].map(
   (name) => `${bootstrap}/${name}.test.ts`,
 )
 
