@@ -34,6 +34,8 @@ export interface BuildRequest {
   readonly lock?: LockRequest | undefined
   /** Unpacks and builds under other circumstances than usual, see `reproducible/variation.ts`. */
   readonly varied?: boolean | undefined
+  /** Finds out which of what the source asks for its build has never opened a file of. */
+  readonly unopened?: boolean | undefined
   /** Opens a shell on the caller's terminal before the build command. */
   readonly shellBefore?: boolean | undefined
   /** Opens a shell on the caller's terminal where a step failed. */
@@ -94,6 +96,14 @@ export interface Driver<Request extends BuildRequest = BuildRequest> {
   begin(session: BuildSession<Request>): DriverRun
 }
 
+/** What a build stands on when its dependencies are there. */
+export interface BuildGround {
+  /** Host directories, the lowest one first: the tree, and the layers above it without the source's own. */
+  readonly layers: readonly string[]
+  /** What the source asks for, as `SourceOutline.needs`. */
+  readonly needs: SourceOutline['needs']
+}
+
 /** What is built, for messages and records. */
 export interface Subject {
   readonly name: string
@@ -121,6 +131,8 @@ export interface DriverRun {
   outline(): Promise<SourceOutline>
   /** Finds or makes the layers below the build; the only phase with a network unless it was asked for. */
   dependencies(): Promise<void>
+  /** What the build stands on; called when it has succeeded. */
+  ground(): Promise<BuildGround>
   /** Makes ready what the build command wants to find. */
   unpack(): Promise<void>
   build(): Promise<void>

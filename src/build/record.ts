@@ -4,6 +4,7 @@ import { phase, type LogSink } from '../log.ts'
 import { ownVersion } from '../version.ts'
 import type { BaseTree } from './base-tree.ts'
 import type { ResultFile } from './results.ts'
+import type { UnopenedReport } from './unopened/report-unopened.ts'
 
 export interface StepRecord {
   readonly id: string
@@ -66,6 +67,8 @@ export interface BuildRecord {
   readonly lock?: { readonly path: string; readonly sha256: string }
   /** What a tool that looks at packages has said, a line each; it decides nothing. */
   readonly lint?: readonly string[]
+  /** What the source asks for and its build has not opened. */
+  readonly unopened?: UnopenedReport
   readonly phases: readonly PhaseRecord[]
   readonly steps: readonly StepRecord[]
   readonly outputs: readonly ResultFile[]
@@ -77,7 +80,15 @@ export class BuildRecorder {
   outputs: readonly ResultFile[] = []
   facts: Pick<
     BuildRecord,
-    'base' | 'source' | 'options' | 'packages' | 'layers' | 'repository' | 'lock' | 'lint'
+    | 'base'
+    | 'source'
+    | 'options'
+    | 'packages'
+    | 'layers'
+    | 'repository'
+    | 'lock'
+    | 'lint'
+    | 'unopened'
   > = {}
   /** Under way; the last one when none is. */
   current = ''

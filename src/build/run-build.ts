@@ -16,6 +16,7 @@ import { BuildLog } from './build-log.ts'
 import { claimBuildPlace, type BuildPlace } from './build-place.ts'
 import type { BuildRequest, BuildResult, Driver, DriverRun, SourceOutline } from './driver.ts'
 import { HistoryEntry, logOf } from './history.ts'
+import type { Installer } from './installers/installer.ts'
 import type { GivenLock } from './lock/lock-file.ts'
 import { isOddName, logName, provenanceName, recordName } from './own-names.ts'
 import { provenanceOf } from './provenance.ts'
@@ -45,7 +46,7 @@ export async function runBuild<Request extends BuildRequest>(
   const run = driver.begin(session)
   const end = async (record: BuildRecord) => endEntry(entry, record, request)
   try {
-    await carryOut(run, session, recorder, entry)
+    await carryOut(run, session, { recorder, entry, installer: driver.installerOf(request.tree) })
   } catch (error) {
     if (request.signal?.aborted === true) await end(recorder.finish(error, true))
     // Programs that a terminal's Ctrl-C ended too have failures of their own to tell.
@@ -189,11 +190,16 @@ async function endEntry(
   }
 }
 
+interface Engine {
+  readonly recorder: BuildRecorder
+  readonly entry: HistoryEntry
+  readonly installer: Installer | undefined
+}
+
 async function carryOut(
   run: DriverRun,
   session: BuildSession,
-  recorder: BuildRecorder,
-  entry: HistoryEntry,
+  { recorder, entry, installer }: Engine,
 ): Promise<void> {
   const { buildLog } = session
   await recorder.phase('fetch', async () => {
@@ -208,6 +214,7 @@ async function carryOut(
   await recorder.phase('unpack', () => run.unpack())
   await recorder.phase('build', () => run.build())
   session.varied = false
+  if (session.request.unopened === true) await lookAtOpened(run, session, installer)
   await recorder.phase('collect', async () => {
     buildLog.banner('collect results')
     const outputs = await run.collect()
@@ -217,6 +224,15 @@ async function carryOut(
     for (const { name, sizeBytes, sha256 } of recorder.outputs)
       buildLog.line(`${sha256} ${sizeBytes} ${name}`)
   })
+}
+
+async function lookAtOpened(
+  run: DriverRun,
+  session: BuildSession,
+  installer: Installer | undefined,
+): Promise<void> {
+  const { reportUnopened } = await import('./unopened/report-unopened.ts')
+  await reportUnopened(session, installer, run.subject, await run.ground())
 }
 
 function refuseOddName(name: string): void {

@@ -16,6 +16,7 @@ import {
   type LocalRepository,
 } from './local-repository.ts'
 import type { BuildLock, GivenLock } from './lock/lock-file.ts'
+import { buildUserName } from './places.ts'
 import type { BuildRecord, BuildRecorder } from './record.ts'
 import type { Rehearsal } from './rehearsal.ts'
 import { renameInLayer } from './reproducible/rename-in-layer.ts'
@@ -83,6 +84,8 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   private readonly recorder: BuildRecorder
   private readonly cleanup: CleanupStack
   private readonly deadlineMs: number
+  /** Absolute paths, see `Settings.openedFiles`. */
+  readonly openedLists: string[] = []
   private readonly uppers: string[] = []
   private store: Promise<LayerStore> | undefined
   private shellIsDue: boolean
@@ -115,7 +118,9 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
 
   /** Adds to the record. */
   note(
-    facts: Partial<Pick<BuildRecord, 'source' | 'options' | 'packages' | 'repository' | 'lint'>>,
+    facts: Partial<
+      Pick<BuildRecord, 'source' | 'options' | 'packages' | 'repository' | 'lint' | 'unopened'>
+    >,
   ): void {
     this.recorder.facts = { ...this.recorder.facts, ...facts }
   }
@@ -129,7 +134,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     if (this.rehearsal?.skips(step) === true) return
     const shellBefore = this.shellIsDue && this.recorder.current === 'build'
     if (shellBefore) this.shellIsDue = false
-    await runStep(step, { ...this.context(subject), shellBefore })
+    await runStep(this.watched(step), { ...this.context(subject), shellBefore })
   }
 
   /**
@@ -207,6 +212,15 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     const named = made.key === undefined ? ', not kept' : ` ${made.key}`
     this.buildLog.note(`${kind} layer: ${made.origin}${named}`)
     return made
+  }
+
+  /** Has the files written down that it opens, when the build user runs it and somebody wants to know. */
+  private watched(step: Step): Step {
+    const { settings } = step
+    if (this.request.unopened !== true || settings.user !== buildUserName) return step
+    const openedFiles = join(this.place.directory, `opened-${this.openedLists.length}`)
+    this.openedLists.push(openedFiles)
+    return { ...step, settings: { ...settings, openedFiles } }
   }
 
   /** Finds a kept layer, or lets the steps be told that would make it. */

@@ -128,6 +128,7 @@ export function makePlan(
     notifyReady: settings.notifyReady,
     keepUnit: settings.keepUnit,
     registration: planRegistration(settings, facts),
+    ...openedFiles(settings, prepared),
     quiet: settings.quiet,
   }
   return { plan, warnings }
@@ -381,4 +382,15 @@ function plannedPersonality(settings: Settings, facts: HostFacts): number | unde
   if (personality === facts.architecture) return 0
   if (personality === (facts.architecture === 'arm64' ? 'arm' : 'x86')) return 8
   throw usageError(`this host cannot give the personality ${personality}`)
+}
+
+/** Only the child of a container with users of its own waits with an assembled root. */
+function openedFiles(
+  { openedFiles: path }: Settings,
+  { users }: Pick<PreparedContainer, 'users'>,
+): Pick<ContainerPlan, 'openedFiles'> {
+  if (path === undefined) return {}
+  if (users === undefined)
+    throw usageError('which files are opened can be seen only with users of its own')
+  return { openedFiles: path }
 }

@@ -264,6 +264,8 @@ export interface ContainerPlan {
   readonly notifyReady: boolean
   readonly keepUnit: boolean
   readonly registration: RegistrationPlan
+  /** Where to write down which files of the root are opened. */
+  readonly openedFiles?: string | undefined
   readonly quiet: boolean
 }
 

@@ -4,6 +4,7 @@ import type { LogSink } from '../log.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
 import { placeLeader } from './cgroup.ts'
 import type { Registration } from './registration.ts'
+import { recordOpenedFiles } from './opened-files.ts'
 import { ScopeController } from './scope-controller.ts'
 import { limitHits, limitLeader } from './resource-control.ts'
 import type { ServiceManager } from './service-manager.ts'
@@ -29,6 +30,8 @@ export function startHooks(
   cleanup.defer('connection to the bus', () => bus.close())
   // Without a signal that asks it to end, systemd's own SIGTERM is as good as any.
   const controller = () => (plan.killSignal === undefined ? undefined : bus.connect())
+  const opened =
+    plan.openedFiles === undefined ? undefined : recordOpenedFiles(plan.openedFiles, cleanup)
   let groups: readonly string[] = []
   return {
     serviceManager: (...fields) => {
@@ -41,10 +44,12 @@ export function startHooks(
         ...placeLeader(plan, pid, scope, { cleanup, controller }),
         ...limitLeader(plan, pid, cleanup),
       ]
+      opened?.begin(pid)
     },
     limitHits: () => limitHits(groups),
     onStarted: () => registration?.started(),
     alsoWatched: [
+      ...(opened === undefined ? [] : [opened.watched]),
       {
         get fd() {
           return bus.fd

@@ -203,6 +203,12 @@ export interface Settings {
   readonly console: ConsoleMode | undefined
   /** Of the terminal while the container runs: parameters of SGR, such as `44`. */
   readonly background: string | undefined
+  /**
+   * Only through the library, and with users of its own: absolute path of a file on the host that must not be there.
+   * It gets the path of each file that is opened on the file system of the root, as the container sees it, at
+   * its first opening, with a NUL behind. An empty one says that some were lost.
+   */
+  readonly openedFiles?: string | undefined
   readonly quiet: boolean
   readonly tuning: Tuning
 }

@@ -6,6 +6,7 @@ import { basename } from 'node:path'
 import { ownVersion } from '../../version.ts'
 import { describeTreeWith } from '../base-tree.ts'
 import type {
+  BuildGround,
   BuildRequest,
   BuildResult,
   Driver,
@@ -75,6 +76,8 @@ class ArchRun implements DriverRun {
   private repository: LocalRepository | undefined
   /** Below what the build writes, the lowest one first. */
   private layers: readonly string[] = []
+  /** The same without the source's own. */
+  private stands: readonly string[] = []
   private sourcesChecked = false
 
   constructor(session: BuildSession<ArchBuild>) {
@@ -135,9 +138,15 @@ class ArchRun implements DriverRun {
       installed,
       asked: toolchainPackages,
     })
+    this.stands = below
     const fetched = await fetchSources(this.work, sources, below, staged.keys)
     this.layers = [...below, ...fetched.layers]
     this.sourcesChecked = fetched.checked
+  }
+
+  async ground(): Promise<BuildGround> {
+    const needs = buildDependencies(given(this.info), this.session.request.options)
+    return { layers: this.stands, needs: needs.map((one) => [packageOf(one)]) }
   }
 
   async unpack(): Promise<void> {

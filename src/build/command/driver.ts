@@ -6,6 +6,7 @@ import { describeTree } from '../base-tree.ts'
 import { overlay } from '../containers.ts'
 import { copySourceTree } from '../copy-source-tree.ts'
 import type {
+  BuildGround,
   BuildRequest,
   BuildResult,
   Driver,
@@ -164,6 +165,13 @@ class CommandRun implements DriverRun {
       },
     })
     return upper
+  }
+
+  async ground(): Promise<BuildGround> {
+    const { request } = this.session
+    // A version may stand behind the name.
+    const needs = request.options.packages.map((one) => [one.replace(/[=<>].*$/s, '')])
+    return { layers: [request.tree, ...this.layers], needs }
   }
 
   async unpack(): Promise<void> {

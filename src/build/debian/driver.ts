@@ -6,7 +6,14 @@ import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { AnswerCache } from '../answer-cache.ts'
 import { describeTreeWith } from '../base-tree.ts'
-import type { BuildRequest, Driver, DriverRun, SourceOutline, Subject } from '../driver.ts'
+import type {
+  BuildGround,
+  BuildRequest,
+  Driver,
+  DriverRun,
+  SourceOutline,
+  Subject,
+} from '../driver.ts'
 import { apt, aptWith } from '../installers/apt.ts'
 import { readAptExtras } from '../installers/apt-extras.ts'
 import type { Installer } from '../installers/installer.ts'
@@ -25,7 +32,7 @@ import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
 import { dependencyKey } from './layer-keys.ts'
 import { homeDirectory } from './places.ts'
-import { outlineStaged } from './outline.ts'
+import { needsOf, outlineStaged } from './outline.ts'
 import {
   planDebianBuild,
   type BuildLayers,
@@ -159,6 +166,17 @@ class DebianRun implements DriverRun {
       installed: packages,
       asked: toolchainPackages,
     })
+  }
+
+  async ground(): Promise<BuildGround> {
+    const { request } = this.session
+    const { profiles } = request.options
+    const buildCase = { architecture: await dpkgArchitecture(request.tree), profiles }
+    const toolchain = this.toolchain === undefined ? [] : [this.toolchain.upper]
+    return {
+      layers: [request.tree, ...toolchain, this.installed.upper],
+      needs: needsOf(askedRelations(this.staged.control, request.options, buildCase), buildCase),
+    }
   }
 
   async unpack(): Promise<void> {

@@ -11,6 +11,7 @@ import type { AptExtras } from './apt-extras.ts'
 import { aptRepositoryFiles, describeDeb, sourceList } from './apt-repository.ts'
 import { readAptSuites } from './apt-sources.ts'
 import { aptOrigins, dpkgName } from './apt-origins.ts'
+import { dpkgContents } from './dpkg-contents.ts'
 import { installedDpkgPackages } from './dpkg-packages.ts'
 import type { IndexIdentity, Installer, InstallerCommand } from './installer.ts'
 
@@ -110,6 +111,7 @@ export const apt: Installer = {
     }),
 
   installed: installedDpkgPackages,
+  contents: (_layers, ask) => dpkgContents(ask),
 
   repository: {
     isPackage: (name) => name.endsWith('.deb'),

@@ -3,6 +3,7 @@ import { findInTree } from '../tree-path.ts'
 import { repositoryName } from '../local-repository.ts'
 import type { InstallerCommand } from './installer.ts'
 import { cacheDirectory, rpmDownloads, type RpmInstaller } from './rpm-installer.ts'
+import { rpmContents } from './rpm-contents.ts'
 import { installedRpmPackages, rpmDatabase } from './rpm-packages.ts'
 import { describeRpm, isRpmPackage, readyHint, rpmRepositoryFiles } from './rpm-repository.ts'
 import { cachedRpmIndexes, currentRpmIndexes, type RepositoryPlaces } from './rpm-repositories.ts'
@@ -88,6 +89,7 @@ function installerFor(program: 'dnf' | 'dnf5'): RpmInstaller {
         rest,
       ),
     installed: (_layers, ask) => installedRpmPackages(ask),
+    contents: (_layers, ask) => rpmContents(ask),
     repository: {
       isPackage: isRpmPackage,
       describe: describeRpm,

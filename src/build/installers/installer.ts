@@ -42,6 +42,17 @@ export interface InstalledPackage {
   readonly architecture: string
 }
 
+/** What an installed package has and wants. */
+export interface InstalledContents {
+  readonly name: string
+  /** What else it is asked for by. */
+  readonly provides: readonly string[]
+  /** What has to be installed with it: names of packages, of what they provide, or paths; any one of each is enough. */
+  readonly depends: readonly (readonly string[])[]
+  /** Absolute paths, directories and links too. */
+  readonly files: readonly string[]
+}
+
 /** How ready packages become a repository that comes before all others. */
 export interface RepositoryFormat {
   /** Whether a file of this name is a package that can be installed. */
@@ -131,6 +142,8 @@ export interface Installer {
    * @param ask for those that have no other way
    */
   installed(layers: readonly string[], ask: Ask): Promise<readonly InstalledPackage[]>
+  /** What the installed packages have; places and ways to ask as in `installed()`. */
+  contents(layers: readonly string[], ask: Ask): Promise<readonly InstalledContents[]>
   readonly repository: RepositoryFormat
   readonly locking?: PackageLocking
   /** Where its packages can be kept for other layers. */

@@ -3,7 +3,8 @@ import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { missing } from '../../read-if-there.ts'
 import { findInTree, listTreeDirectory, readTreeFile } from '../tree-path.ts'
-import type { InstalledPackage } from './installer.ts'
+import type { InstalledContents, InstalledPackage } from './installer.ts'
+import { packageOf } from './pacman-repository.ts'
 
 /** Relative to the root: a directory for each package, see libalpm's `be_local.c`. */
 export const localDatabase = 'var/lib/pacman/local'
@@ -16,8 +17,48 @@ export const localDatabase = 'var/lib/pacman/local'
 export async function installedPacmanPackages(
   layers: readonly string[],
 ): Promise<readonly InstalledPackage[]> {
+  const entries = await installedEntries(layers)
+  return entries
+    .map(({ facts }) => facts)
+    .toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+}
+
+/** What they have and want; the places as in `installedPacmanPackages()`. */
+export async function pacmanContents(
+  layers: readonly string[],
+): Promise<readonly InstalledContents[]> {
+  const entries = await installedEntries(layers)
+  return Promise.all(
+    entries.map(async ({ facts: { name }, text, layer, entry }) => {
+      const files = await readTreeFile(layer, `${localDatabase}/${entry}/files`)
+      return {
+        name,
+        provides: listOf(text, 'PROVIDES').map(packageOf),
+        depends: listOf(text, 'DEPENDS').map((one) => [packageOf(one)]),
+        files: listOf(files ?? '', 'FILES').map((path) => `/${path.replace(/\/$/, '')}`),
+      }
+    }),
+  )
+}
+
+/** The lines of a field of a database file. */
+function listOf(text: string, title: string): readonly string[] {
+  const block = new RegExp(`^%${title}%\\n((?:.+\\n?)*)`, 'm').exec(text)?.[1] ?? ''
+  return block.split('\n').filter((line) => line !== '')
+}
+
+/** A package's directory in the database. */
+interface InstalledEntry {
+  readonly facts: InstalledPackage
+  /** Its `desc`. */
+  readonly text: string
+  readonly layer: string
+  readonly entry: string
+}
+
+async function installedEntries(layers: readonly string[]): Promise<readonly InstalledEntry[]> {
   const removed = new Set<string>()
-  const found = new Map<string, InstalledPackage>()
+  const found = new Map<string, InstalledEntry>()
   for (const layer of layers) {
     const gone: string[] = []
     for (const entry of await listTreeDirectory(layer, localDatabase)) {
@@ -25,11 +66,12 @@ export async function installedPacmanPackages(
       if (await isRemoved(layer, entry)) gone.push(entry)
       const text = await readTreeFile(layer, `${localDatabase}/${entry}/desc`)
       const read = text === undefined ? undefined : parseEntry(text)
-      if (read !== undefined) found.set(entry, read)
+      if (text !== undefined && read !== undefined)
+        found.set(entry, { facts: read, text, layer, entry })
     }
     for (const entry of gone) removed.add(entry)
   }
-  return [...found.values()].toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+  return [...found.values()]
 }
 
 /** Reads a package's `desc`. */

@@ -5,7 +5,7 @@ import type { RootFile } from '../prepare-root.ts'
 import { findInTree } from '../tree-path.ts'
 import type { Installer, InstallerCommand } from './installer.ts'
 import { pacmanOrigins } from './pacman-origins.ts'
-import { installedPacmanPackages, localDatabase } from './pacman-packages.ts'
+import { installedPacmanPackages, localDatabase, pacmanContents } from './pacman-packages.ts'
 import {
   describePacmanPackage,
   isPacmanPackage,
@@ -92,6 +92,7 @@ export const pacman: Installer = {
     }),
 
   installed: installedPacmanPackages,
+  contents: (layers) => pacmanContents(layers),
 
   locking: {
     extension: '.pkg.tar',

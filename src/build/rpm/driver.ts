@@ -6,6 +6,7 @@ import { basename } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { describeTreeWith } from '../base-tree.ts'
 import type {
+  BuildGround,
   BuildRequest,
   BuildResult,
   Driver,
@@ -119,6 +120,8 @@ class RpmRun implements DriverRun {
   private repository: LocalRepository | undefined
   /** Below what is written, the lowest one first. */
   private layers: readonly string[] = []
+  /** What is installed for the source. */
+  private wanted: Requirements = { requires: [], conflicts: [] }
   private installed: readonly InstalledPackage[] = []
   private scratches = 0
   private installations = 0
@@ -179,6 +182,10 @@ class RpmRun implements DriverRun {
     const step = productsStep(this.plan, { ...place, layers }, this.spec)
     const makes = parseProducts(await this.session.read(step, this.subject))
     return { name, version, makes, needs: requirements.requires.map(namesInDependency) }
+  }
+
+  async ground(): Promise<BuildGround> {
+    return { layers: this.layers, needs: this.wanted.requires.map(namesInDependency) }
   }
 
   async unpack(): Promise<void> {
@@ -327,6 +334,7 @@ class RpmRun implements DriverRun {
 
   /** Puts the layer with these dependencies in place of the one before. */
   private async install(wanted: Requirements): Promise<void> {
+    this.wanted = wanted
     const layer = await provideDependencies(this.root, wanted, String(++this.installations))
     this.layers = [...commonLayers(this.root), ...(layer === undefined ? [] : [layer.upper])]
   }

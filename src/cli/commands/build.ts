@@ -43,6 +43,7 @@ interface BuildVerbOptions {
   readonly lock?: string
   readonly fromLock?: string
   readonly reproducible?: boolean
+  readonly unusedDependencies?: boolean
   readonly shellBefore?: boolean
   readonly shellOnFailure?: boolean
   readonly dryRun?: boolean
@@ -91,6 +92,10 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--lock <file>', 'write down every package of the build root, with its hash')
     .option('--from-lock <file>', 'make the build root of these packages and no others, offline')
     .option('--reproducible', 'build twice under different circumstances, and compare the results')
+    .option(
+      '--unused-dependencies',
+      'say which of what the source asks for its build has not opened a file of',
+    )
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-before', 'open a shell where the build is about to begin')
     .option('--shell-on-failure', 'open a shell where the build failed')
@@ -217,6 +222,7 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
     keep: options.keep,
     fresh: options.fresh,
     lock: lockRequest(options),
+    unopened: options.unusedDependencies,
     shellBefore: options.shellBefore,
     shellOnFailure: options.shellOnFailure,
     proxy: proxyVariables(),

@@ -281,10 +281,13 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
 
     test('takes the tests away with what they need', async () => {
       await using work = await temporaryDirectory()
-      const { record } = await build(work.path, source, { options: { check: false } }).result
+      const change = { options: { check: false }, unopened: true }
+      const { record } = await build(work.path, source, change).result
       const names = record.packages?.map((one) => (one as { name: string }).name)
       expect(names).toContain('greeter')
       expect(names).not.toContain('prover')
+      // It is copied when the packages are built.
+      expect(record.unopened).toEqual({ complete: true, packages: [] })
       expect(record.outputs.map(({ name }) => name).join()).not.toContain('check.log')
     })
   })

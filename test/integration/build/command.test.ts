@@ -24,6 +24,7 @@ describe.skipIf(lacks(...buildNeeds))('a command build', () => {
     lines: readonly string[],
     collect: readonly string[],
     change: Partial<CommandBuild['options']> = {},
+    request: Partial<Omit<CommandBuild, 'options'>> = {},
   ) {
     await mkdir(join(work, 'source'), { recursive: true })
     return buildCommand({
@@ -40,6 +41,7 @@ describe.skipIf(lacks(...buildNeeds))('a command build', () => {
         collect,
         ...change,
       },
+      ...request,
     })
   }
 
@@ -118,6 +120,21 @@ describe.skipIf(lacks(...buildNeeds))('a command build', () => {
     expect(first.record.packages).toContainEqual(expect.objectContaining({ name: 'hello' }))
     const second = await once()
     expect(second.record.steps.map(({ id }) => id)).toEqual(['build'])
+  })
+
+  test('tells which of these it has opened no file of, whoever else has', async () => {
+    await using work = await temporaryDirectory()
+    const unopenedBy = async (line: string) => {
+      const wishes = { packages: ['hello', 'sed', 'tar'] }
+      const { record } = await build(work.path, [line], [], wishes, { unopened: true })
+      return record.unopened
+    }
+    expect(await unopenedBy('hello; : | sed p')).toEqual({
+      complete: true,
+      packages: [{ name: 'tar', asked: 'tar', opened: [] }],
+    })
+    const { packages } = (await unopenedBy('test -x /usr/bin/hello; : >/tmp/x'))!
+    expect(packages.map(({ name }) => name)).toEqual(['hello', 'sed', 'tar'])
   })
 
   describe('that goes too far', () => {

@@ -112,7 +112,7 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
       const scope = { machines: ['build-'], directories: [work.path] }
       const before = await leftOvers(scope)
       const fixture: SpecFixture = {
-        tags: ['BuildRequires: greeting >= 2', 'Source0: data.txt'],
+        tags: ['BuildRequires: greeting >= 2, late', 'Source0: data.txt'],
         build: [
           'cat /usr/share/greeting %{SOURCE0} >> facts',
           'id -u >> facts; id -un >> facts; ls /sys/class/net >> facts; hostname >> facts',
@@ -123,7 +123,7 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
         more: ['%package doc', 'Summary: More', '%description doc', 'More.', '%files doc'],
         files: { 'data.txt': 'data\n' },
       }
-      const first = await buildSpec(work.path, fixture)
+      const first = await buildSpec(work.path, fixture, { unopened: true })
       expect(names(first.files)).toEqual([
         'installed_pkgs.log',
         'tiny-1.0-1.src.rpm',
@@ -139,6 +139,10 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
       )
       expect(await readFile(first.logPath, 'utf8')).toContain('the check ran')
       expect(first).toMatchObject({ name: 'tiny', version: '1.0-1' })
+      expect(first.record.unopened).toEqual({
+        complete: true,
+        packages: [{ name: 'late', asked: 'late', opened: [] }],
+      })
       expect(first.record.packages).toContainEqual({
         name: 'greeting',
         version: '2.0-1',

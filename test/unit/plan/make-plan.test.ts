@@ -331,4 +331,10 @@ describe('personalities', () => {
     expect(plan({ personality: 'x86' }).personality).toBe(8)
     expect(() => plan({ personality: 'arm64' })).toThrow('cannot give the personality arm64')
   })
+
+  test('which files are opened is seen of users of its own only', () => {
+    const openedFiles = '/run/opened'
+    expect(() => plan({ openedFiles })).toThrow('only with users of its own')
+    expect(plan({ openedFiles }, {}, { users: shifted }).openedFiles).toBe(openedFiles)
+  })
 })
