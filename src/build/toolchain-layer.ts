@@ -36,7 +36,7 @@ export async function provideToolchain<Request extends BuildRequest>(
 ): Promise<BuildLayer> {
   const { base, request } = session
   const key = async (identity: IndexIdentity | undefined) =>
-    identity === undefined ? undefined : toolchainKey(base, installer, packages, identity)
+    identity === undefined ? undefined : toolchainKey(base, installer, { home, packages }, identity)
   return session.layer({
     kind: 'toolchain',
     key: await key(indexes),
@@ -133,11 +133,11 @@ export function readOnlyLayer({ upper }: Pick<BuildLayer, 'upper'>): Writable {
 async function toolchainKey(
   base: BaseTree,
   installer: Installer,
-  packages: readonly string[],
+  { home, packages }: Pick<ToolchainWishes, 'home' | 'packages'>,
   indexes: IndexIdentity,
 ): Promise<string> {
   const { rootFiles } = installer
-  const inputs = [...(await treeIdentity(base)), packages.toSorted(), indexes, rootFiles]
+  const inputs = [...(await treeIdentity(base)), packages.toSorted(), indexes, rootFiles, home]
   return layerKey([`${installer.id} toolchain`, installer.version, ...inputs])
 }
 

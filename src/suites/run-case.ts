@@ -39,6 +39,8 @@ export interface CaseContext {
 
 const logName = 'output.log'
 const filesName = 'files'
+/** The name of a command is the command. */
+const shownNameLength = 40
 
 /**
  * Runs a case, again as often as it may be when it fails.
@@ -113,7 +115,7 @@ async function attempt(
     log.note(made.status === undefined ? 'the time ran out' : `exit status ${made.status}`)
     const verdict = judgeAttempt(made, test.expect, test.timeoutMs)
     const taken = await takeFiles(test, context, casePlace, join(directory, 'results', filesName))
-    const missing = taken.unmatched[0]
+    const missing = test.collectOptional === true ? undefined : taken.unmatched[0]
     if (verdict.status === 'passed' && missing !== undefined) {
       const reason = `it wrote no file ${missing}`
       return { verdict: { status: 'failed', reason }, attempt: made, files: taken.files }
@@ -157,10 +159,11 @@ async function run(
   log: BuildLog,
 ): Promise<Attempt> {
   const kept = { stdout: new KeptOutput(), stderr: new KeptOutput() }
+  const label = `${suite}/${image.label}/${test.name.slice(0, shownNameLength)}`
   const onLine = (line: string, stream: 'stdout' | 'stderr') => {
     log.line(line)
     kept[stream].add(line)
-    tell({ kind: 'output', stream, line: `${suite}/${image.label}/${test.name}: ${line}` })
+    tell({ kind: 'output', stream, line: `${label}: ${line}` })
   }
   const facts = { ...image.facts, machine: ephemeralMachineName('test') }
   const outcome =
@@ -205,13 +208,14 @@ async function runBooted(
   log: BuildLog,
   signal: AbortSignal | undefined,
 ): Promise<Outcome> {
-  const settings = systemSettings(test, facts, place, initOf(image.tree))
+  const settings = systemSettings(test, facts, place, initOf(image.layers))
   const onConsole = (line: string) => log.line(`console: ${line}`)
-  const result = await runInSystem(settings, test, onConsole, signal)
+  const { upper } = place.writable
+  const result = await runInSystem({ settings, test, upper, onConsole, signal })
   if (result === undefined) return { status: undefined }
   for (const stream of ['stdout', 'stderr'] as const) {
-    const lines = result[stream] === '' ? [] : result[stream].split('\n')
-    for (const line of lines) onLine(line, stream)
+    const text = result[stream].replace(/\n$/, '')
+    for (const line of text === '' ? [] : text.split('\n')) onLine(line, stream)
   }
   return { status: result.status }
 }

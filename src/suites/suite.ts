@@ -71,7 +71,21 @@ export interface TestCase {
   readonly files: readonly SuiteFile[]
   /** Absolute patterns of files that it writes, and that are taken out. */
   readonly collect: readonly string[]
+  /** It need not write any. */
+  readonly collectOptional?: true | undefined
+  /** Booted ones: how it says that the system shall be started anew. */
+  readonly rebootMark?: RebootMark | undefined
   readonly expect: Expectation
+}
+
+/**
+ * When the command has ended, or the system under it, and there is a word in the file, the system is started anew, and
+ * then the command, with the word in the variable. The command removes the file when it begins.
+ */
+export interface RebootMark {
+  /** Absolute, in the container. */
+  readonly file: string
+  readonly variable: string
 }
 
 export interface Expectation {

@@ -26,6 +26,11 @@ export class Paragraph {
       .join(' ')
   }
 
+  /** The names of all fields, in lower case. */
+  names(): readonly string[] {
+    return [...this.fields.keys()]
+  }
+
   /** Sets a field that is not there yet; `false` when it is. */
   add(name: string, value: string): boolean {
     const key = name.toLowerCase()

@@ -55,14 +55,14 @@ function counting(group: string, buildCase: BuildCase): readonly Alternative[] {
 
 function counts(restrictions: string, { architecture, profiles }: BuildCase): boolean {
   const architectures = /\[([^\]]*)\]/.exec(restrictions)?.[1]?.trim()
-  if (architectures !== undefined && !isListed(architecture, architectures.split(/\s+/)))
+  if (architectures !== undefined && !matchesArchitecture(architecture, architectures.split(/\s+/)))
     return false
   const formulas = [...restrictions.matchAll(/<([^<>=\d][^<>=]*)>/g)].map(([, words = '']) => words)
   return formulas.length === 0 || formulas.some((words) => holds(words.trim(), profiles))
 }
 
-/** All of them are negated, or none. */
-function isListed(architecture: string, listed: readonly string[]): boolean {
+/** Whether words of a list of architectures mean one: all of them are negated, or none. */
+export function matchesArchitecture(architecture: string, listed: readonly string[]): boolean {
   const negated = listed.some((one) => one.startsWith('!'))
   return negated !== listed.some((one) => matches(architecture, one.replace(/^!/, '')))
 }

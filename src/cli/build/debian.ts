@@ -58,6 +58,10 @@ export const debianFamily: BuildFamily = {
       'prefer or avoid packages: "PACKAGE… release|version|origin WHAT PRIORITY"; may be repeated',
     ).argParser(collect),
     keyringOption,
+    new Option(
+      '--autopkgtest',
+      'run the tests that the source brings along (DEP-8) against what was built',
+    ),
     new Option('--require-signature', 'no build without a good signature of a known developer'),
   ],
   read: (common, source, words, given) => {

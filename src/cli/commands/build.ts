@@ -1,10 +1,9 @@
 /** `build NAME SOURCE`: finds out whose source it is, and lets that family build it. */
 import { Option, type Command } from 'commander'
-import { statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Buildable } from '../../build/buildable.ts'
-import type { BuildLimits, BuildResult, LockRequest, ReadyPackages } from '../../build/driver.ts'
+import type { BuildLimits, BuildResult, LockRequest } from '../../build/driver.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import { archFamily } from '../build/arch.ts'
@@ -13,6 +12,7 @@ import { debianFamily } from '../build/debian.ts'
 import { rpmFamily } from '../build/rpm.ts'
 import { buildSeveral, refuseChainOptions } from '../build/chain.ts'
 import { planText } from '../build/plan-text.ts'
+import { readyPackages } from '../build/ready-packages.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
 import type { CliContext, VerbModule } from '../context.ts'
 import { collect, sizeInBytes, spanMs, wholeNumber } from '../option-values.ts'
@@ -44,6 +44,7 @@ interface BuildVerbOptions {
   readonly fromLock?: string
   readonly reproducible?: boolean
   readonly unusedDependencies?: boolean
+  readonly autopkgtest?: boolean
   readonly shellBefore?: boolean
   readonly shellOnFailure?: boolean
   readonly dryRun?: boolean
@@ -131,6 +132,7 @@ export const define: VerbModule['define'] = (command, run) => {
         }
         if (options.dryRun === true && (options.lock ?? options.fromLock) !== undefined)
           throw usageError('give --dry-run or a lock, not both')
+        if (options.autopkgtest === true) refuseWithTests(options, others)
         if (others.length > 0) {
           const sources = given.map((source) => ({ source, buildable: read(source) }))
           return buildSeveral(sources, options, context)
@@ -144,12 +146,33 @@ export const define: VerbModule['define'] = (command, run) => {
         }
         if (options.reproducible === true) return compareTwoBuilds(buildable, context)
         const result = await buildable.build()
-        context.result(result, describe(result))
+        if (options.autopkgtest !== true) {
+          context.result(result, describe(result))
+          return 0
+        }
+        const { requirePassed, testBuilt } = await import('../build/autopkgtest.ts')
+        const tests = await testBuilt(buildable.request, result)
+        const { passed, skipped } = tests.counts
+        const told = `tests: ${passed} passed, ${skipped} skipped`
+        context.result({ ...result, tests }, `${describe(result)}\n${told}`)
+        requirePassed(tests)
         return 0
       },
       { output: 'shown' },
     ),
   )
+}
+
+function refuseWithTests(options: BuildVerbOptions, others: readonly string[]): void {
+  if (others.length > 0) {
+    throw usageError(
+      '--autopkgtest is for one source',
+      'test the results of a chain with "test IMAGE --autopkgtest SOURCE --add-repository DIR"',
+    )
+  }
+  if (options.dryRun === true) throw usageError('give --dry-run or --autopkgtest, not both')
+  if (options.reproducible === true)
+    throw usageError('give --reproducible or --autopkgtest, not both')
 }
 
 async function compareTwoBuilds(buildable: Buildable, context: CliContext): Promise<number> {
@@ -260,17 +283,4 @@ function describe({ name, version, files, logPath, recordPath, record }: BuildRe
     `built ${what} in ${seconds(record.seconds * 1000)}`,
     ...[...files, logPath, recordPath].map((path) => `  ${path}`),
   ].join('\n')
-}
-
-function readyPackages({ addPackage = [], addRepository = [] }: BuildVerbOptions): ReadyPackages {
-  const existing = (given: string, kind: 'file' | 'directory') => {
-    const path = resolve(given)
-    const facts = statSync(path, { throwIfNoEntry: false })
-    if (kind === 'file' ? facts?.isFile() === true : facts?.isDirectory() === true) return path
-    throw usageError(`there is no ${kind} ${given}`)
-  }
-  return {
-    files: addPackage.map((path) => existing(path, 'file')),
-    directories: addRepository.map((path) => existing(path, 'directory')),
-  }
 }

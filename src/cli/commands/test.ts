@@ -16,6 +16,8 @@ import {
   type SuiteReport,
   type TestCase,
 } from '../../suites/suite.ts'
+import { testSource, type SourceTests } from '../build/autopkgtest.ts'
+import { readyPackages } from '../build/ready-packages.ts'
 import type { CliContext, VerbModule } from '../context.ts'
 import { exitClass, exitCodes } from '../exit-codes.ts'
 import { collect, list, spanMs, wholeNumber } from '../option-values.ts'
@@ -41,6 +43,9 @@ interface TestOptions {
   readonly timeout?: string
   readonly retries?: string
   readonly collect?: string[]
+  readonly autopkgtest?: string
+  readonly addPackage?: string[]
+  readonly addRepository?: string[]
 }
 
 /** Those that say what a case is; suites say it themselves. */
@@ -51,7 +56,9 @@ const caseOptions = [
 
 export const define: VerbModule['define'] = (command, run) => {
   command
-    .usage('[options] IMAGE... -- COMMAND... | [options] [IMAGE...] SUITE.yaml...')
+    .usage(
+      '[options] IMAGE... -- COMMAND... | [options] [IMAGE...] SUITE.yaml... | [options] IMAGE... --autopkgtest SOURCE',
+    )
     .argument(
       '<words...>',
       'images, or paths of trees with a slash, and a command after --; or suites, in place of whose images those named here are taken',
@@ -79,9 +86,29 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--timeout <span>', 'end it after so long: 90, 30min, 2h; default 1h')
     .option('--retries <n>', 'try again so often after a failure')
     .option('-c, --collect <pattern>', 'absolute paths of files to take out', collect)
+    .optionsGroup('Of Debian sources:')
+    .option(
+      '--autopkgtest <source>',
+      'run the tests that a Debian source brings along (DEP-8): a .dsc by path or URL, a directory with debian/, or NAME[=VERSION] of the archive',
+    )
+    .option(
+      '--add-package <file>',
+      'a ready package that is tested in the place of that of the archives; may be repeated',
+      collect,
+    )
+    .option('--add-repository <dir>', 'all packages in the directory; may be repeated', collect)
     .action((words: string[], options: TestOptions) =>
       run(async (context) => {
         const reports = (options.report ?? []).map((text) => readReport(text, context))
+        if (options.autopkgtest !== undefined) {
+          const tests = sourceTests(command, words, options)
+          requireRoot('running tests')
+          const report = await testSource(tests, context)
+          await tell(report, reports, context)
+          return statusOf(report)
+        }
+        const alone = sourceOptions.find((name) => options[name] !== undefined)
+        if (alone !== undefined) throw usageError(`${optionName(alone)} is for --autopkgtest`)
         const suites = await suitesOf(command, words, options)
         requireRoot('running tests')
         const report = await runSuites({
@@ -97,11 +124,42 @@ export const define: VerbModule['define'] = (command, run) => {
           signal: context.signal,
           log: context.log,
         })
-        await writeReports(reports, report, context)
-        if (!reports.some(({ file }) => file === '-')) context.result(report, describe(report))
+        await tell(report, reports, context)
         return statusOf(report)
       }),
     )
+}
+
+const sourceOptions = ['addPackage', 'addRepository'] as const
+
+const optionName = (name: string): string =>
+  `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
+
+/** Besides those that say how many at once, for how long, and where to. */
+const strangeToSources = caseOptions.filter((name) => !['network', 'timeout'].includes(name))
+
+function sourceTests(
+  command: Command,
+  images: readonly string[],
+  options: TestOptions,
+): SourceTests {
+  const given = strangeToSources.find((name) => options[name] !== undefined)
+  if (given !== undefined)
+    throw usageError(`--${given} is for a command; the tests of a source say it themselves`)
+  if (wordsAfterDashes(command) !== undefined || images.some((word) => /\.ya?ml$/.test(word)))
+    throw usageError('the tests of a source are all there is to run', 'name images only')
+  if (options.failFast === true) throw usageError('--fail-fast is for suites')
+  return {
+    images,
+    source: options.autopkgtest!,
+    packages: readyPackages(options),
+    only: options.only,
+    internet: options.network === true,
+    jobs: wholeNumber(options.jobs, '--jobs') ?? availableParallelism(),
+    timeoutMs: options.timeout === undefined ? undefined : spanMs(options.timeout),
+    outputDirectory: options.output === undefined ? undefined : resolve(options.output),
+    fresh: options.fresh,
+  }
 }
 
 async function suitesOf(
@@ -241,6 +299,15 @@ function readReport(text: string, { style }: CliContext): WantedReport {
   if (file === '-' && style === 'json')
     throw usageError('--json needs standard output for itself', 'give the name of a file')
   return { format: format as ReportFormat, file: file === '-' ? file : resolve(file) }
+}
+
+async function tell(
+  report: SuiteReport,
+  reports: readonly WantedReport[],
+  context: CliContext,
+): Promise<void> {
+  await writeReports(reports, report, context)
+  if (!reports.some(({ file }) => file === '-')) context.result(report, describe(report))
 }
 
 async function writeReports(

@@ -430,18 +430,21 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
     ])
   })
 
-  test('of the example gives its two packages', async () => {
+  test('of the example gives its two packages, and runs its tests against them', async () => {
     await using work = await temporaryDirectory()
     const path = fileURLToPath(new URL('../../../examples/debian-package', import.meta.url))
-    const { result } = await build(work.path, { kind: 'directory', path })
-    const { files } = await result
-    const debs = files.filter((file) => file.endsWith('.deb'))
-    expect(debs.map((file) => basename(file))).toEqual([
-      'greet-doc_1.0_all.deb',
-      'greet_1.0_all.deb',
-    ])
-    const { stdout } = await execa('dpkg-deb', ['--contents', debs[1] ?? ''])
-    expect(stdout).toMatch(/^-rwxr-xr-x root\/root .* \.\/usr\/bin\/greet$/m)
+    const output = join(work.path, 'out')
+    const [program, ...args] = tsnspawnBuild(
+      ...['--state-dir', state, 'build', tree, path, '--output', output, '--autopkgtest'],
+    )
+    const { stdout } = await execa(program, args)
+    expect(stdout).toContain('tests: 1 passed, 0 skipped')
+    const log = await readFile(join(output, 'autopkgtest/greets/output.log'), 'utf8')
+    expect(log).toContain('exit status 0')
+    const debs = (await readdir(output)).filter((file) => file.endsWith('.deb'))
+    expect(debs).toEqual(['greet-doc_1.0_all.deb', 'greet_1.0_all.deb'])
+    const { stdout: list } = await execa('dpkg-deb', ['--contents', join(output, debs[1] ?? '')])
+    expect(list).toMatch(/^-rwxr-xr-x root\/root .* \.\/usr\/bin\/greet$/m)
   })
 
   test('that is killed takes its container along, and the next one removes the rest', async () => {
