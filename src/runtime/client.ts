@@ -66,6 +66,8 @@ export interface ContainerOutcome {
 
 /** How long a container may take to end before it is killed. */
 const END_GRACE_MS = 10_000
+/** Supervisors that die before they begin. */
+const MAX_ATTEMPTS = 3
 /** Longer lines of output are handed on in pieces. */
 const LONGEST_LINE = 64 * 1024
 /** How long output may come after the end, from processes that have left the container. */
@@ -139,10 +141,16 @@ interface Prepared {
 async function untilItEnds(prepared: Prepared): Promise<Supervised> {
   const { plan, run } = prepared
   const deadlineMs = performance.now() + (run.timeoutMs ?? Infinity)
+  let attempts = 0
   for (;;) {
     const leftMs = deadlineMs - performance.now()
     const timeoutMs = leftMs === Infinity ? undefined : Math.max(1, leftMs)
     const supervision = await supervised({ ...prepared, run: { ...run, timeoutMs } })
+    if (supervision === 'not taken') {
+      // It was about to die when it was asked: another one is as good.
+      if (++attempts < MAX_ATTEMPTS) continue
+      throw supervisorDied(plan.machine)
+    }
     const { keepUnit } = run.settings
     if (supervision.end === undefined || keepUnit) return supervision
     if (!judge(supervision.end, plan.machine, keepUnit).reboot) return supervision
@@ -151,16 +159,24 @@ async function untilItEnds(prepared: Prepared): Promise<Supervised> {
 }
 
 /** Hands the plan to a supervisor and follows it. */
-async function supervised({ plan, secrets, run, log, output }: Prepared): Promise<Supervised> {
+async function supervised({
+  plan,
+  secrets,
+  run,
+  log,
+  output,
+}: Prepared): Promise<Supervised | 'not taken'> {
   const rootPlace = join(runtimeDirectory(), 'root')
   mkdirSync(rootPlace, { recursive: true, mode: 0o755 })
   const channel = output.withDescriptors(openSupervisor)
   const say = (message: ContainerOrder | ContainerRequest) =>
     channel.write(`${JSON.stringify(message)}\n`)
-  let answer: Exclude<ContainerAnswer, { kind: 'event' }> | undefined
+  let answer: Extract<ContainerAnswer, { kind: 'ended' | 'failed' }> | undefined
+  let taken = false
   const lines = new LineSplitter((line) => {
     const message = JSON.parse(line) as ContainerAnswer
     if (message.kind === 'event') log(message.event)
+    else if (message.kind === 'taken') taken = true
     else answer = message
   })
   const timers: NodeJS.Timeout[] = []
@@ -194,14 +210,17 @@ async function supervised({ plan, secrets, run, log, output }: Prepared): Promis
   }
   if (timedOut || run.signal?.aborted === true) return { end: undefined, timedOut }
   if (answer?.kind === 'failed') throw reviveError(answer.error)
-  if (answer === undefined) {
-    throw new NspawnError('the supervisor of the container ended without an answer', {
-      code: 'RUNTIME_DIED',
-      operation: 'run container',
-      subject: plan.machine,
-    })
-  }
+  if (!taken) return 'not taken'
+  if (answer === undefined) throw supervisorDied(plan.machine)
   return { end: answer.end, timedOut }
+}
+
+function supervisorDied(machine: string): NspawnError {
+  return new NspawnError('the supervisor of the container ended without an answer', {
+    code: 'RUNTIME_DIED',
+    operation: 'run container',
+    subject: machine,
+  })
 }
 
 /** Where the container's stdio goes. */

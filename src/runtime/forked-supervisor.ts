@@ -45,6 +45,7 @@ function supervise(channel: Channel): ContainerEnd {
   const order = channel.next() as ContainerOrder | undefined
   // Whoever asked is gone already.
   if (order === undefined) return exitProcess(0)
+  channel.answer({ kind: 'taken' })
   const signals = { pollFd: openSignalDescriptor([...SIGNALS.keys()]) }
   // What came before the order was not meant for this container.
   readSignals(signals.pollFd)

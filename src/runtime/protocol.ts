@@ -22,6 +22,8 @@ export interface ContainerRequest {
 }
 
 export type ContainerAnswer =
+  /** The first one, before anything is done: a supervisor that dies without has done nothing. */
+  | { readonly kind: 'taken' }
   | { readonly kind: 'event'; readonly event: LogEvent }
   /** The last one. */
   | { readonly kind: 'ended'; readonly end: ContainerEnd }
