@@ -91,7 +91,7 @@ export async function outlineSource<Request extends BuildRequest>(
   await using cleanup = new CleanupStack()
   const base = await takeTree(driver, request, cleanup)
   const unkept = { ...request, keep: false }
-  const lock = await givenLock(driver, request)
+  const lock = await givenLock(request)
   const place = await takePlace(unkept, cleanup)
   const log = join(place.directory, logName)
   const { session } = openSession(driver, { request: unkept, base, place, log, lock }, cleanup)
@@ -133,12 +133,9 @@ interface SessionFacts<Request extends BuildRequest> {
   readonly rehearsal?: Rehearsal
 }
 
-async function givenLock<Request extends BuildRequest>(
-  { id }: Driver<Request>,
-  request: Request,
-): Promise<GivenLock | undefined> {
+async function givenLock(request: BuildRequest): Promise<GivenLock | undefined> {
   if (request.lock === undefined) return undefined
-  return (await import('./lock/lock-request.ts')).takeLock(request, id)
+  return (await import('./lock/lock-request.ts')).takeLock(request)
 }
 
 /** A session with its log and recorder. */
@@ -167,7 +164,7 @@ async function openRecorded<Request extends BuildRequest>(
   base: BaseTree,
   cleanup: CleanupStack,
 ) {
-  const lock = await givenLock(driver, request)
+  const lock = await givenLock(request)
   const place = await takePlace(request, cleanup)
   const { tree, outputDirectory, stateDirectory } = request
   const machine = ephemeralMachineName('build')

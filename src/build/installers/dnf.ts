@@ -4,6 +4,7 @@ import { repositoryName } from '../local-repository.ts'
 import type { InstallerCommand } from './installer.ts'
 import { cacheDirectory, rpmDownloads, type RpmInstaller } from './rpm-installer.ts'
 import { rpmContents } from './rpm-contents.ts'
+import { rpmLocking } from './rpm-origins.ts'
 import { installedRpmPackages, rpmDatabase } from './rpm-packages.ts'
 import { describeRpm, isRpmPackage, readyHint, rpmRepositoryFiles } from './rpm-repository.ts'
 import { cachedRpmIndexes, currentRpmIndexes, type RepositoryPlaces } from './rpm-repositories.ts'
@@ -110,6 +111,7 @@ function installerFor(program: 'dnf' | 'dnf5'): RpmInstaller {
               }),
             ],
     },
+    locking: rpmLocking(places, cacheDirectory),
     downloads: rpmDownloads(places),
   }
 }

@@ -3,10 +3,8 @@ import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { missing } from '../../read-if-there.ts'
-import type { BuildRequest, DriverId } from '../driver.ts'
+import type { BuildRequest } from '../driver.ts'
 import { readLockFile, writeLockFile, type BuildLock, type GivenLock } from './lock-file.ts'
-
-const families: ReadonlySet<DriverId> = new Set<DriverId>(['debian', 'arch', 'command'])
 
 /**
  * The lock that a build was given.
@@ -14,17 +12,8 @@ const families: ReadonlySet<DriverId> = new Set<DriverId>(['debian', 'arch', 'co
  * @returns `undefined` where one is to be written, and can be
  * @throws NspawnError `INVALID_LOCK`, `INVALID_OUTPUT`, `NOT_SUPPORTED`
  */
-export async function takeLock(
-  { lock, packages }: BuildRequest,
-  driver: DriverId,
-): Promise<GivenLock | undefined> {
+export async function takeLock({ lock, packages }: BuildRequest): Promise<GivenLock | undefined> {
   if (lock === undefined) return undefined
-  if (!families.has(driver)) {
-    throw new NspawnError(`build roots of ${driver} builds cannot be locked`, {
-      code: 'NOT_SUPPORTED',
-      operation: 'lock packages',
-    })
-  }
   if ([...(packages?.files ?? []), ...(packages?.directories ?? [])].length > 0) {
     throw new NspawnError('a build root with ready packages cannot be locked', {
       code: 'NOT_SUPPORTED',

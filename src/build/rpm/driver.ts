@@ -19,6 +19,8 @@ import type { IndexIdentity, InstalledPackage } from '../installers/installer.ts
 import type { RpmInstaller } from '../installers/rpm-installer.ts'
 import { namesInDependency } from '../installers/rpm-repository.ts'
 import { zypper } from '../installers/zypper.ts'
+import { provideLockedRoot } from '../lock/locked-layer.ts'
+import { lockBuildRoot } from '../lock/make-lock.ts'
 import type { LocalRepository } from '../local-repository.ts'
 import type { ResultFile } from '../results.ts'
 import { runBuild } from '../run-build.ts'
@@ -117,6 +119,8 @@ class RpmRun implements DriverRun {
   /** What it requires is known only when it has been prepared. */
   private dynamic = false
   private toolchain: BuildLayer | undefined
+  /** The toolchain's layer has all that there is. */
+  private isLocked = false
   private repository: LocalRepository | undefined
   /** Below what is written, the lowest one first. */
   private layers: readonly string[] = []
@@ -134,7 +138,7 @@ class RpmRun implements DriverRun {
     const signals = signal === undefined ? [stop] : [stop, signal]
     // Goes on while the source is fetched.
     this.indexes =
-      fresh === true
+      fresh === true || session.given !== undefined
         ? Promise.resolve(undefined)
         : this.installer.currentIndexes(tree, AbortSignal.any(signals))
     this.indexes.catch(() => undefined)
@@ -171,6 +175,11 @@ class RpmRun implements DriverRun {
       askAbove(session, this.subject, this.layers),
     )
     session.note({ packages: this.installed })
+    await lockBuildRoot(session, this.installer, this.subject, {
+      layers: this.layers.slice(1),
+      installed: this.installed,
+      asked: toolchainPackages(session.base.os),
+    })
   }
 
   async outline(): Promise<SourceOutline> {
@@ -193,7 +202,8 @@ class RpmRun implements DriverRun {
   }
 
   async build(): Promise<void> {
-    const step = buildStep(this.plan, this.building, this.spec, this.dynamic)
+    const { dynamic, isLocked: locked } = this
+    const step = buildStep(this.plan, this.building, this.spec, { dynamic, locked })
     await this.naming(() => this.session.run(step, this.subject))
   }
 
@@ -244,11 +254,15 @@ class RpmRun implements DriverRun {
   private async readSource(): Promise<void> {
     const { session } = this
     const { base, request } = session
-    this.toolchain = await provideToolchain(session, this.installer, this.subject, {
-      home: homeDirectory,
-      packages: toolchainPackages(base.os),
-      indexes: await this.indexes,
-    })
+    const locked = await provideLockedRoot(session, this.installer, this.subject, homeDirectory)
+    this.isLocked = locked !== undefined
+    this.toolchain =
+      locked?.layer ??
+      (await provideToolchain(session, this.installer, this.subject, {
+        home: homeDirectory,
+        packages: toolchainPackages(base.os),
+        indexes: await this.indexes,
+      }))
     this.layers = [request.tree, this.toolchain.upper]
     await this.openSource()
     await this.requirements()
@@ -335,6 +349,7 @@ class RpmRun implements DriverRun {
   /** Puts the layer with these dependencies in place of the one before. */
   private async install(wanted: Requirements): Promise<void> {
     this.wanted = wanted
+    if (this.isLocked) return
     const layer = await provideDependencies(this.root, wanted, String(++this.installations))
     this.layers = [...commonLayers(this.root), ...(layer === undefined ? [] : [layer.upper])]
   }

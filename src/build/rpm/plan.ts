@@ -7,7 +7,7 @@ import { builderSettings, overlay, type ContainerFacts } from '../containers.ts'
 import type { BuildOptions } from '../driver.ts'
 import type { Writable } from '../layers.ts'
 import { buildUserName } from '../places.ts'
-import type { Step } from '../step-runner.ts'
+import type { Step, Verdict } from '../step-runner.ts'
 import {
   homeDirectory,
   originalsDirectory,
@@ -185,17 +185,33 @@ export function generatedStep(facts: RpmFacts, place: Place, name: string, round
 /**
  * The build.
  *
- * @param dynamic the source has been prepared, and what it generates has been installed
+ * @param how `dynamic`: the source has been prepared, and what it generates has been installed; `locked`: nobody has
+ *   asked whether all is there
  */
-export function buildStep(facts: RpmFacts, place: Place, spec: string, dynamic: boolean): Step {
+export function buildStep(
+  facts: RpmFacts,
+  place: Place,
+  spec: string,
+  { dynamic, locked }: { readonly dynamic: boolean; readonly locked: boolean },
+): Step {
   const { check } = facts.options
   // With dependencies checked where some are generated: one that comes late must be seen.
-  const mode = dynamic ? ['-ba', '--noprep'] : ['-bb', '--nodeps']
+  const mode = dynamic ? ['-ba', '--noprep'] : ['-bb', ...(locked ? [] : ['--nodeps'])]
   return {
     ...rpmbuild(facts, place, 'build', [...mode, ...(check ? [] : ['--nocheck'])], spec),
     title: 'build the packages',
     failure: 'BUILD_FAILED',
     hint: failedHint,
+    verdict: unmetDependencies,
+  }
+}
+
+/** rpmbuild has the last word; where a lock says what is installed, it is the first to look. */
+function unmetDependencies(_status: number, lines: readonly string[]): Verdict | undefined {
+  if (!lines.some((line) => line.startsWith('error: Failed build dependencies'))) return undefined
+  return {
+    code: 'DEPENDENCY_UNSATISFIABLE',
+    hint: 'the lock may be of another version of the source: make another one with --lock',
   }
 }
 

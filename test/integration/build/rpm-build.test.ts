@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { buildRpm, type RpmBuild } from '../../../src/build/rpm/driver.ts'
 import { readRpmSource, type RpmSource } from '../../../src/build/rpm/source-argument.ts'
+import type { BuildLock } from '../../../src/build/lock/lock-file.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
 import type { LogEvent } from '../../../src/log.ts'
 import { makeGpgSigner } from '../../fixtures/gpg-signer.ts'
@@ -286,6 +287,39 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
       expect(record.result).toBe('succeeded')
       const source = join(work.path, 'out/tiny-1.0-1.src.rpm')
       expect(await query(source, '[%{REQUIRENAME}\\n]')).toMatch(/^generated$[^]*^late$/m)
+    })
+
+    test('comes from a lock with the very same packages, without asking anybody', async () => {
+      await using work = await temporaryDirectory()
+      const fixture: SpecFixture = {
+        tags: ['BuildRequires: greeting'],
+        prep: ['echo prepared >> log'],
+        generate: ['echo generated'],
+        build: ['cat log /usr/share/greeting /usr/share/generated >> facts'],
+      }
+      const path = join(work.path, 'tiny.lock')
+      const first = await buildSpec(work.path, fixture, { lock: { use: 'write', path } })
+      const lock = JSON.parse(await readFile(path, 'utf8')) as BuildLock
+      expect(lock.packages).toContainEqual({
+        name: 'greeting',
+        version: '2.0-1',
+        architecture: 'noarch',
+        url: 'file:///srv/repo/greeting-2.0.noarch.rpm',
+        sizeBytes: expect.any(Number),
+        sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+      })
+      const again = await buildSpec(work.path, fixture, { lock: { use: 'read', path } })
+      expect(await facts(work.path)).toBe('built\nprepared\nhello\ngenerated')
+      const { record } = again
+      expect(record.layers).toMatchObject([{ kind: 'locked', origin: 'made' }])
+      expect(record.steps.every(({ network }) => network === 'loopback')).toBe(true)
+      expect(record.packages).toEqual(first.record.packages)
+      const less = lock.packages.filter(({ name }) => name !== 'generated')
+      await writeFile(path, JSON.stringify({ ...lock, packages: less }))
+      const refused = await failureOf(
+        buildSpec(work.path, fixture, { lock: { use: 'read', path } }),
+      )
+      expect(refused.code).toBe('DEPENDENCY_UNSATISFIABLE')
     })
   },
 )

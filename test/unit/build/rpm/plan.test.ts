@@ -33,7 +33,7 @@ test('code of the spec runs as the build user without a network, in every step',
   for (const { settings } of [
     inspectStep(facts(), place, 'x.spec', 'read-1'),
     generateStep(facts(), place, 'x.spec', 1, true),
-    buildStep(facts(), place, 'x.spec', false),
+    buildStep(facts(), place, 'x.spec', { dynamic: false, locked: false }),
   ]) {
     expect(settings).toMatchObject({ user: 'builder', privateNetwork: true })
     expect(settings.environment).toContainEqual({ name: 'HOME', value: '/builddir' })
@@ -41,16 +41,20 @@ test('code of the spec runs as the build user without a network, in every step',
   }
 })
 
-test('the build checks its dependencies again only where some were generated', () => {
-  const script = (dynamic: boolean, change = {}) =>
-    buildStep(facts(change), place, 'x.spec', dynamic).settings.command.at(-1)
+test('the build checks its dependencies again only where some were generated, or a lock stands for them', () => {
+  const script = (dynamic: boolean, change = {}, locked = false) =>
+    buildStep(facts(change), place, 'x.spec', { dynamic, locked }).settings.command.at(-1)
   expect(script(false)).toBe('exec rpmbuild -bb --nodeps /builddir/build/SPECS/x.spec')
   expect(script(true)).toBe('exec rpmbuild -ba --noprep /builddir/build/SPECS/x.spec')
+  expect(script(false, {}, true)).toBe('exec rpmbuild -bb /builddir/build/SPECS/x.spec')
   expect(script(false, { check: false })).toContain(' --nocheck ')
 })
 
 test('a value cannot leave its word in the script', () => {
-  const { settings } = buildStep(facts({ defines: ["x '; touch /y; '"] }), place, 'x.spec', false)
+  const { settings } = buildStep(facts({ defines: ["x '; touch /y; '"] }), place, 'x.spec', {
+    dynamic: false,
+    locked: false,
+  })
   expect(settings.command.at(-1)).toContain(`--define 'x '\\''; touch /y; '\\'''`)
 })
 
