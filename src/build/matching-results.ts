@@ -20,6 +20,7 @@ export interface MatchingResults {
  * @param top paths are relative to it
  * @param patterns with `*`, `**`, `?`, `[…]` and `{…}`; `!…` leaves out
  * @param destination absolute; an existing, empty directory
+ * @param others what is no regular file, or has a name with control characters
  * @throws NspawnError `BUILD_RESULTS` when a pattern matches what is no regular file; `CANCELED`
  */
 export async function copyMatching(
@@ -27,6 +28,7 @@ export async function copyMatching(
   patterns: readonly string[],
   destination: string,
   signal?: AbortSignal,
+  others: 'refused' | 'left-out' = 'refused',
 ): Promise<MatchingResults> {
   const unmatched = new Set(patterns.filter((pattern) => !pattern.startsWith('!')))
   const wanted = [...unmatched].map((pattern) => ({ pattern, matches: matcher(pattern) }))
@@ -48,6 +50,9 @@ export async function copyMatching(
         continue
       }
       if (kind === 'removed' || unwanted.some((matches) => matches(inner))) continue
+      // oxlint-disable-next-line no-control-regex -- finding them is the point
+      const plain = kind === 'file' && !/[\u0000-\u001f\u007f]/.test(inner)
+      if (others === 'left-out' && !plain) continue
       const matching = wanted.filter(({ matches }) => matches(inner))
       if (matching.length === 0) continue
       for (const { pattern } of matching) unmatched.delete(pattern)

@@ -237,7 +237,8 @@ async function takeFiles(
   await mkdir(destination)
   const patterns = test.collect.map((pattern) => pattern.replace(/^(!?)\//, '$1'))
   await using top = await ResultDirectory.open(writable.upper, '')
-  const { files, unmatched } = await copyMatching(top, patterns, destination, signal)
+  const others = test.collectOptional === true ? 'left-out' : 'refused'
+  const { files, unmatched } = await copyMatching(top, patterns, destination, signal, others)
   const names = files.map(({ name }) => name)
   // Control characters would be taken for something else wherever names are listed.
   // oxlint-disable-next-line no-control-regex -- finding them is the point

@@ -71,7 +71,7 @@ export interface TestCase {
   readonly files: readonly SuiteFile[]
   /** Absolute patterns of files that it writes, and that are taken out. */
   readonly collect: readonly string[]
-  /** It need not write any. */
+  /** It need not write any, and what is no plain file is left where it is. */
   readonly collectOptional?: true | undefined
   /** Booted ones: how it says that the system shall be started anew. */
   readonly rebootMark?: RebootMark | undefined
@@ -99,6 +99,8 @@ export interface Expectation {
 
 /** All that is said must hold; line ends at the end do not count. */
 export interface OutputExpectation {
+  /** Not even an empty line. */
+  readonly nothing?: true | undefined
   readonly equals?: string | undefined
   readonly contains: readonly string[]
   /** Sources of regular expressions; `^` and `$` match at lines. */

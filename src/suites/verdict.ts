@@ -33,16 +33,19 @@ export function judgeAttempt(attempt: Attempt, expect: Expectation, timeoutMs: n
     return { status: 'failed', reason: `exit status ${status}, expected ${wanted}${by}${hit}` }
   }
   for (const stream of ['stdout', 'stderr'] as const) {
-    const reason = compare(attempt[stream], expect[stream])
+    const isCut = attempt.cut.includes(stream)
+    const reason = compare(attempt[stream], expect[stream], isCut)
     if (reason === undefined) continue
-    const cut = attempt.cut.includes(stream) ? ' (only its first MiB was looked at)' : ''
+    const cut = isCut ? ' (only its first MiB was looked at)' : ''
     return { status: 'failed', reason: `${stream} ${reason}${cut}` }
   }
   return { status: 'passed' }
 }
 
-function compare(text: string, expected: OutputExpectation): string | undefined {
-  const { equals, contains, matches } = expected
+function compare(text: string, expected: OutputExpectation, isCut: boolean): string | undefined {
+  const { nothing, equals, contains, matches } = expected
+  if (nothing === true && (text !== '' || isCut))
+    return `is not empty: ${shown(text.split('\n')[0]!)}`
   if (equals !== undefined && trimmed(text) !== trimmed(equals)) return difference(text, equals)
   const absent = contains.find((part) => !text.includes(part))
   if (absent !== undefined) return `does not contain ${shown(absent)}`

@@ -82,9 +82,21 @@ function joinReports(reports: readonly SuiteReport[]): SuiteReport {
 /**
  * Tests packages that have just been built, with the tests of their source; logs go to `autopkgtest` beside them.
  *
- * @throws NspawnError `TEST_FAILED` when one has failed, or could not be run
+ * @returns undefined when the source has no tests, which is no failure of what was built
  */
 export async function testBuilt(
+  request: BuildRequest,
+  result: Pick<BuildResult, 'files' | 'version'>,
+): Promise<SuiteReport | undefined> {
+  try {
+    return await runTestsOf(request, result)
+  } catch (error) {
+    if (error instanceof NspawnError && error.code === 'SOURCE_NO_TESTS') return undefined
+    throw error
+  }
+}
+
+async function runTestsOf(
   request: BuildRequest,
   { files, version }: Pick<BuildResult, 'files' | 'version'>,
 ): Promise<SuiteReport> {
@@ -99,6 +111,7 @@ export async function testBuilt(
       files: [...(packages?.files ?? []), ...built],
       directories: packages?.directories ?? [],
     },
+    packageSources: options.packageSources,
     internet: options.network === 'host',
     jobs: options.jobs,
     stateDirectory: request.stateDirectory,

@@ -18,7 +18,7 @@ import {
 } from '../../suites/suite.ts'
 import { testSource, type SourceTests } from '../build/autopkgtest.ts'
 import { readyPackages } from '../build/ready-packages.ts'
-import type { CliContext, VerbModule } from '../context.ts'
+import type { CliContext, VerbModule, VerbOptions } from '../context.ts'
 import { exitClass, exitCodes } from '../exit-codes.ts'
 import { collect, list, spanMs, wholeNumber } from '../option-values.ts'
 import { requireRoot } from '../root.ts'
@@ -126,8 +126,13 @@ export const define: VerbModule['define'] = (command, run) => {
         })
         await tell(report, reports, context)
         return statusOf(report)
-      }),
+      }, shownOf(options)),
     )
+}
+
+/** The tests of a source are few, and each may be long: what they say is shown as they say it, as of builds. */
+function shownOf({ autopkgtest }: TestOptions): VerbOptions {
+  return { output: autopkgtest === undefined ? 'hidden' : 'shown' }
 }
 
 const sourceOptions = ['addPackage', 'addRepository'] as const

@@ -14,6 +14,8 @@ export const testPlaces = {
   rebootMark: '/var/lib/autopkgtest/reboot-mark',
   /** Has the process of the test. */
   pid: '/var/lib/autopkgtest/pid',
+  /** Begins every test, see `testLogin`. */
+  login: '/var/lib/autopkgtest/login',
   /** Programs of ours that tests call by a name below /tmp. */
   programs: '/var/lib/autopkgtest/bin',
 } as const
@@ -36,6 +38,8 @@ const restrictionsThatWeKnow = [
   ...['allow-stderr', 'breaks-testbed', 'build-needed', 'flaky', 'isolation-container'],
   ...['needs-internet', 'needs-reboot', 'needs-recommends', 'needs-root', 'needs-sudo'],
   ...['rw-build-tree', 'skip-not-installable', 'skippable', 'superficial'],
+  // Packages are tested where they run as they are.
+  'skip-foreign-architecture',
 ]
 
 /** Why a test is not run there; undefined when it is. */
@@ -94,7 +98,7 @@ export function caseOf({ name, run, restrictions }: PackageTest, testbed: Testbe
       skipStatus: restrictions.includes('skippable') ? 77 : undefined,
       stderr: restrictions.includes('allow-stderr')
         ? { contains: [], matches: [] }
-        : { contains: [], matches: [], equals: '' },
+        : { contains: [], matches: [], nothing: true },
     },
   }
 }
@@ -109,10 +113,28 @@ function commandOf(
     ? `rm -f ${testPlaces.rebootMark}; echo $$ >${testPlaces.pid}; ln -sf ${testPlaces.programs}/* /tmp/; `
     : ''
   const executable = run.kind === 'script' ? 'test -x "$1" || chmod +x "$1"; ' : ''
-  return ready + executable === ''
-    ? words
-    : ['/bin/sh', '-c', `${ready}${executable}exec "$@"`, 'test', ...words]
+  return [
+    '/bin/bash',
+    '-c',
+    `. ${testPlaces.login}; ${ready}${executable}exec "$@"`,
+    'test',
+    ...words,
+  ]
 }
+
+/**
+ * What a login does, as autopkgtest has it: programs of /usr/games are found by ordinary users. bash alone survives a
+ * profile that is missing.
+ */
+export const testLogin = `here=$PWD
+export USER=$(id -nu) LOGNAME=$(id -nu) SHELL=/bin/bash LANG=C.UTF-8
+. /etc/profile >/dev/null 2>&1 || true
+. ~/.profile >/dev/null 2>&1 || true
+unset LANGUAGE LC_CTYPE LC_NUMERIC LC_TIME LC_COLLATE LC_MONETARY LC_MESSAGES LC_PAPER LC_NAME
+unset LC_ADDRESS LC_TELEPHONE LC_MEASUREMENT LC_IDENTIFICATION LC_ALL
+cd "$here"
+unset here
+`
 
 /** Programs that a test may call, by their names below /tmp. */
 export const testPrograms: Readonly<Record<string, string>> = {

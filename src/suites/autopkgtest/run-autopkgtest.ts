@@ -2,6 +2,7 @@
  * Runs the tests that a Debian source brings along (DEP-8), each in a container of its own, and tells what came of them as a
  * suite does.
  */
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BuildLog } from '../../build/build-log.ts'
 import { claimBuildPlace, type BuildPlace } from '../../build/build-place.ts'
@@ -10,6 +11,7 @@ import { debianDriver, type DebianBuild } from '../../build/debian/driver.ts'
 import type { SignaturePolicy } from '../../build/debian/dsc-signature.ts'
 import type { SourceRequest } from '../../build/debian/source-argument.ts'
 import type { ReadyPackages } from '../../build/driver.ts'
+import type { ExtraWishes } from '../../build/installers/apt-extras.ts'
 import { BuildRecorder, seconds } from '../../build/record.ts'
 import { prepareOutputDirectory, publishFiles, type Owner } from '../../build/results.ts'
 import { BuildSession } from '../../build/session.ts'
@@ -20,13 +22,13 @@ import { lockImage } from '../../images/lock.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { Slots } from '../../slots.ts'
 import { ownVersion } from '../../version.ts'
-import { initIn } from '../booted-system.ts'
 import { fileName, setupLogName, type PreparedImage } from '../prepare-image.ts'
 import { runCase } from '../run-case.ts'
 import { describeCase } from '../run-suites.ts'
 import type { CaseResult, CaseStatus, SuiteReport } from '../suite.ts'
-import { caseOf, needsBoot, whySkipped, type Testbed } from './plan-test.ts'
-import { DebianTestbed } from './testbed.ts'
+import { caseOf, whySkipped, type Testbed } from './plan-test.ts'
+import { summaryName, summaryOf } from './summary.ts'
+import { DebianTestbed, noTests } from './testbed.ts'
 import type { PackageTest } from './tests-control.ts'
 
 export interface AutopkgtestRequest {
@@ -38,6 +40,8 @@ export interface AutopkgtestRequest {
   readonly signature: SignaturePolicy
   /** Packages that are tested in the place of those of the archives. */
   readonly packages?: ReadyPackages | undefined
+  /** Package sources and pins besides those of the tree. */
+  readonly packageSources?: ExtraWishes | undefined
   /** Only tests with this in their name. */
   readonly only?: string | undefined
   /** Whether tests that say that they need the internet get the host's network. */
@@ -107,6 +111,7 @@ function buildRequest(
       scope: { any: true, all: true, source: false },
       buildOptions: [],
       profiles: [],
+      packageSources: rest.packageSources,
     },
   }
 }
@@ -133,7 +138,7 @@ class TestRun {
     const suite = `${name} ${version}`
     const setupSeconds = this.now()
     const slots = new Slots(request.jobs)
-    const taken = new Set([setupLogName])
+    const taken = new Set([setupLogName, summaryName])
     const work = this.chosen(testbed.tests).map((test) => {
       const file = fileName(test.name, taken)
       taken.add(file)
@@ -148,7 +153,12 @@ class TestRun {
     const counts: Record<CaseStatus, number> = { passed: 0, failed: 0, error: 0, skipped: 0 }
     for (const { status } of cases) counts[status]++
     this.tellWeakness(testbed.tests, cases)
-    const { tree, label, outputDirectory } = request
+    const { tree, label, outputDirectory, owner } = request
+    if (outputDirectory !== undefined) {
+      const { directory } = session.place
+      await writeFile(join(directory, summaryName), summaryOf(cases, testbed.tests))
+      await publishFiles([{ directory, names: [summaryName] }], outputDirectory, owner, undefined)
+    }
     const log = outputDirectory === undefined ? {} : { log: join(outputDirectory, setupLogName) }
     return {
       format: 1,
@@ -169,7 +179,7 @@ class TestRun {
     throw new NspawnError(
       tests.length === 0 ? 'the source has no tests' : `the source has no test like ${only}`,
       {
-        code: tests.length === 0 ? 'SOURCE_INVALID' : 'USAGE',
+        code: tests.length === 0 ? noTests : 'USAGE',
         operation: 'run tests',
         hint: `there are ${tests.map(({ name }) => name).join(', ') || 'none'}`,
       },
@@ -228,10 +238,6 @@ class TestRun {
         reason: error.message,
         seconds: seconds(performance.now() - began),
       }
-    }
-    if (needsBoot(test) && !initIn(layers)) {
-      const reason = 'it needs a system that boots, and the tree has no init'
-      return { ...unbegun, status: 'skipped', reason }
     }
     const { machine: _one, ...common } = containerFacts(session)
     const image: PreparedImage = { label, tree, layers, place: session.place, facts: common }

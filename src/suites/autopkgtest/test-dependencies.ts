@@ -12,7 +12,11 @@ export interface SourceWords {
   readonly recommends: readonly string[]
 }
 
-/** @param paragraphs of `debian/control`, the source's own first */
+/**
+ * Architectures and profiles stay, for apt reads both.
+ *
+ * @param paragraphs of `debian/control`, the source's own first
+ */
 export function sourceWords([source, ...binaries]: readonly Paragraph[]): SourceWords {
   const debs = binaries.filter((one) =>
     ['Package-Type', 'XC-Package-Type'].every((field) => (one.folded(field) ?? 'deb') === 'deb'),
@@ -35,7 +39,10 @@ function packageWords(paragraph: Paragraph): readonly string[] {
   const name = paragraph.folded('Package')
   if (name === undefined) return []
   const architecture = paragraph.folded('Architecture') ?? 'any'
-  return ['all', 'any'].includes(architecture) ? [name] : [`${name} [${architecture}]`]
+  const listed = ['all', 'any'].includes(architecture) ? '' : ` [${architecture}]`
+  const profiles = paragraph.folded('Build-Profiles') ?? ''
+  // Who is only built for a profile is in no archive.
+  return [`${name}${listed} ${profiles}`.trimEnd()]
 }
 
 /** The groups of alternatives that apt shall satisfy, sorted, each once. */

@@ -9,14 +9,16 @@ import { AnswerCache } from '../../build/answer-cache.ts'
 import { builderSettings, overlay } from '../../build/containers.ts'
 import { homeDirectory } from '../../build/command/places.ts'
 import { askedRelations, writeAskedPackages } from '../../build/debian/asked-packages.ts'
+import { dependencyKey } from '../../build/debian/layer-keys.ts'
 import { homeDirectory as nowhereHome, buildDirectory } from '../../build/debian/places.ts'
 import { planDebianBuild, type BuildPhase } from '../../build/debian/plan.ts'
 import type { DebianBuild } from '../../build/debian/driver.ts'
 import { sourceDirectoryName } from '../../build/debian/source-control.ts'
 import { stageSource, type StagedSource } from '../../build/debian/stage-source.ts'
-import { apt, aptCommand } from '../../build/installers/apt.ts'
+import { apt, aptCommand, aptWith } from '../../build/installers/apt.ts'
+import { readAptExtras } from '../../build/installers/apt-extras.ts'
 import { dpkgArchitecture } from '../../build/installers/dpkg-packages.ts'
-import type { IndexIdentity } from '../../build/installers/installer.ts'
+import type { IndexIdentity, Installer } from '../../build/installers/installer.ts'
 import { layerKey, type Writable } from '../../build/layers.ts'
 import { buildUserId, buildUserName } from '../../build/places.ts'
 import { makeDirectories } from '../../build/prepare-root.ts'
@@ -31,12 +33,16 @@ import {
 } from '../../build/toolchain-layer.ts'
 import { readTreeFile } from '../../build/tree-path.ts'
 import { NspawnError } from '../../errors.ts'
-import { testPlaces, testPrograms } from './plan-test.ts'
+import { initIn } from '../booted-system.ts'
+import { needsBoot, testLogin, testPlaces, testPrograms } from './plan-test.ts'
 import { sourceWords, testDependencies, type SourceWords } from './test-dependencies.ts'
 import { parseTestsControl, type PackageTest } from './tests-control.ts'
 
 /** Grows whenever the layers of dependencies are filled in another way. */
 const layerVersion = 1
+
+/** Code of the error of a source that has none. */
+export const noTests = 'SOURCE_NO_TESTS'
 
 const toolchainPackages = ['build-essential', 'fakeroot']
 
@@ -78,7 +84,7 @@ export class DebianTestbed {
   /**
    * Fetches and unpacks the source, and reads its tests.
    *
-   * @throws NspawnError `SOURCE_…` (`SOURCE_INVALID` when it has no tests), `DEPENDENCY_…`, `CANCELED`
+   * @throws NspawnError `SOURCE_…` (`SOURCE_NO_TESTS`, `SOURCE_INVALID`), `DEPENDENCY_…`, `CANCELED`
    */
   static async open(session: BuildSession<DebianBuild>): Promise<DebianTestbed> {
     const { request, place, signal, log } = session
@@ -88,14 +94,13 @@ export class DebianTestbed {
       policy: request.signature,
       cache: new AnswerCache(join(stateDirectory, 'cache/sources')),
     })
-    const indexes = fresh === true ? undefined : await apt.currentIndexes(tree, signal)
+    const installer = aptOf(session)
+    const indexes = fresh === true ? undefined : await installer.currentIndexes(tree, signal)
     await unpack(session, source, indexes)
     const architecture = await dpkgArchitecture(tree)
     const control = await readUnpacked(session, source, 'debian/control')
-    const text =
-      (await readUnpacked(session, source, 'debian/tests/control')) ??
-      (await generateTests(session, source, control ?? '', indexes))
-    const base = await provideToolchain(session, apt, source.control, {
+    const text = await readTests(session, source, control ?? '', indexes)
+    const base = await provideToolchain(session, installer, source.control, {
       home: homeDirectory,
       packages: [],
       indexes,
@@ -120,7 +125,10 @@ export class DebianTestbed {
    */
   async layersFor(test: PackageTest): Promise<readonly string[]> {
     const sudo = test.restrictions.includes('needs-sudo')
-    const groups = testDependencies(test, this.words)
+    const { tree } = this.session.request
+    const { sources } = this.session.place
+    const lacksInit = needsBoot(test) && !initIn([tree, this.base.upper])
+    const groups = [...testDependencies(test, this.words), ...(lacksInit ? ['init'] : [])]
     const key = JSON.stringify([groups, sudo])
     const known = this.dependencies.get(key) ?? this.install(groups, sudo)
     this.dependencies.set(key, known)
@@ -128,8 +136,6 @@ export class DebianTestbed {
     const dependencies = await known
     const built = test.restrictions.includes('build-needed')
     if (built) this.built ??= this.build()
-    const { tree } = this.session.request
-    const { sources } = this.session.place
     const upper = built ? [await this.built!] : []
     return [
       ...[tree, this.base.upper, dependencies, sources, this.unpacked],
@@ -181,17 +187,20 @@ export class DebianTestbed {
     const { session, source } = this
     const { request } = session
     const toolchain = await provideSourceToolchain(session, source, await this.indexes())
+    const buildCase = { architecture: this.architecture, profiles: [] }
+    const relations = askedRelations(source.control, request.options, buildCase)
+    // As of a build without ready packages, whose layer it may be.
+    const key =
+      toolchain.key === undefined ? undefined : dependencyKey(toolchain.key, relations, [])
     const installed = await session.layer({
       kind: 'dependencies',
-      key: undefined,
+      key,
       database: apt.database,
       fill: async (layer) => {
         const asked = join(session.place.directory, 'asked')
-        const buildCase = { architecture: this.architecture, profiles: [] }
-        const relations = askedRelations(source.control, request.options, buildCase)
         await writeAskedPackages(asked, source.control, relations)
         await debianSteps(session, source, { toolchain, installed: layer, asked }, 'dependencies')
-        return undefined
+        return key
       },
     })
     const written = await session.scratch('built')
@@ -221,8 +230,16 @@ export class DebianTestbed {
 
   private async indexes(): Promise<IndexIdentity | undefined> {
     const { fresh, tree } = this.session.request
-    return fresh === true ? undefined : apt.currentIndexes(tree, this.session.signal)
+    return fresh === true
+      ? undefined
+      : aptOf(this.session).currentIndexes(tree, this.session.signal)
   }
+}
+
+/** With the package sources that were asked for. */
+function aptOf({ request }: BuildSession<DebianBuild>): Installer {
+  const { packageSources } = request.options
+  return packageSources === undefined ? apt : aptWith(readAptExtras(packageSources))
 }
 
 function provideSourceToolchain(
@@ -231,7 +248,7 @@ function provideSourceToolchain(
   indexes: IndexIdentity | undefined,
 ): Promise<BuildLayer> {
   const wishes = { home: nowhereHome, packages: toolchainPackages, indexes }
-  return provideToolchain(session, apt, control, wishes)
+  return provideToolchain(session, aptOf(session), control, wishes)
 }
 
 async function unpack(
@@ -286,25 +303,37 @@ async function readUnpacked(
   return readTreeFile(layer, `${unpackedAt(source)}/${path}`)
 }
 
-/** Of packages that are alike, as modules of Perl, autodep8(1) knows the tests. */
-async function generateTests(
+/** Its own tests, and those of its kind where it says that it is of one. */
+async function readTests(
   session: BuildSession<DebianBuild>,
   source: StagedSource,
   control: string,
   indexes: IndexIdentity | undefined,
 ): Promise<string> {
+  const own = await readUnpacked(session, source, 'debian/tests/control')
+  const [paragraph] = parseDeb822(control, 'debian/control')
+  const kinds = paragraph?.folded('Testsuite') ?? paragraph?.folded('XS-Testsuite') ?? ''
+  // It gives what the source has itself, too.
+  if (/\bautopkgtest-pkg-/.test(kinds)) return generateTests(session, source, kinds, indexes)
+  if (own !== undefined) return own
+  throw new NspawnError('the source has no tests of its own', {
+    code: noTests,
+    operation: 'read the tests of the package',
+    subject: source.origin,
+    hint: 'they are declared in debian/tests/control (DEP-8)',
+  })
+}
+
+/** Of packages that are alike, as modules of Perl, autodep8(1) knows the tests. */
+async function generateTests(
+  session: BuildSession<DebianBuild>,
+  source: StagedSource,
+  kinds: string,
+  indexes: IndexIdentity | undefined,
+): Promise<string> {
   const { request, place } = session
-  const kinds = parseDeb822(control, 'debian/control')[0]?.folded('Testsuite') ?? ''
-  if (!/\bautopkgtest-pkg-/.test(kinds)) {
-    throw new NspawnError('the source has no tests of its own', {
-      code: 'SOURCE_INVALID',
-      operation: 'read the tests of the package',
-      subject: source.origin,
-      hint: 'they are declared in debian/tests/control (DEP-8)',
-    })
-  }
   const packages = ['autodep8']
-  const tools = await provideToolchain(session, apt, source.control, {
+  const tools = await provideToolchain(session, aptOf(session), source.control, {
     ...{ home: homeDirectory, packages, indexes },
   })
   const layers = [request.tree, tools.upper, place.sources, place.build.upper]
@@ -330,13 +359,15 @@ async function preparePlaces(session: BuildSession<DebianBuild>): Promise<string
   const layer = join(place.directory, 'prepared')
   await mkdir(layer)
   await chmod(layer, 0o755)
-  const { temporary, artifacts, programs } = testPlaces
+  const { temporary, artifacts, programs, login } = testPlaces
   for (const path of [dirname(temporary), temporary, artifacts, homeDirectory]) {
     const inLayer = path.slice(1)
     await makeDirectories(request.tree, layer, inLayer)
     await chown(join(layer, inLayer), buildUserId, buildUserId)
   }
   await makeDirectories(request.tree, layer, programs.slice(1))
+  await writeFile(join(layer, login), testLogin)
+  await chmod(join(layer, login), 0o644)
   for (const [name, text] of Object.entries(testPrograms)) {
     const path = join(layer, programs, name)
     await writeFile(path, text)
@@ -350,7 +381,7 @@ function satisfy(groups: readonly string[]) {
     id: 'satisfy',
     title: 'install what the test depends on',
     failure: 'DEPENDENCY_UNSATISFIABLE',
-    hint: 'test in a tree of a release that has these packages, or give ready ones with --package',
+    hint: 'test in a tree of a release that has these packages, or give ready ones with --add-package',
   })
 }
 

@@ -17,13 +17,17 @@ const control = `
 Tests: installed
 Restrictions: superficial
 
-Test-Command: id -u | grep -qx 0; rm /usr/bin/say; echo kept >"$AUTOPKGTEST_ARTIFACTS/note"; test $AUTOPKGTEST_NORMAL_USER = builder
+Test-Command: id -u | grep -qx 0; rm /usr/bin/say; cd "$AUTOPKGTEST_ARTIFACTS"; echo kept >note; ln -s /etc/shadow link; test $AUTOPKGTEST_NORMAL_USER = builder
 Features: test-name=breaks
 Restrictions: needs-root, breaks-testbed
 Depends: say
 
 Test-Command: say; echo oops >&2
 Features: test-name=talks
+
+Test-Command: echo >&2
+Features: test-name=blank
+Depends:
 
 Test-Command: echo fine >&2
 Features: test-name=may-talk
@@ -72,6 +76,8 @@ test "$(id -un)" = builder
 echo x >"$HOME/x" && echo x >"$AUTOPKGTEST_TMP/x" && test -e debian/control
 test "$(ls /sys/class/net)" = lo
 test ! -e /usr/sbin/policy-rc.d
+case ":$PATH:" in *:/usr/games:*) ;; *) exit 9 ;; esac
+test -z "$LC_ALL" && test "$LANG" = C.UTF-8
 `
 
 const restarts = `#!/bin/sh
@@ -142,6 +148,7 @@ describe.skipIf(lacks(...buildNeeds))('the tests of a Debian source', { timeout:
       ['installed', 'passed', undefined],
       ['breaks', 'passed', undefined],
       ['talks', 'failed', 'stderr is not empty: "oops"'],
+      ['blank', 'failed', 'stderr is not empty: ""'],
       ['may-talk', 'passed', undefined],
       ['skips', 'skipped', 'nothing here'],
       ['flaky', 'skipped', 'flaky, and it has failed: exit status 3, expected 0'],
@@ -152,7 +159,7 @@ describe.skipIf(lacks(...buildNeeds))('the tests of a Debian source', { timeout:
       ['restarts', 'passed', undefined],
       ['boots', 'passed', undefined],
     ])
-    expect(report).toMatchObject({ result: 'failed', counts: { passed: 5, failed: 2, error: 1 } })
+    expect(report).toMatchObject({ result: 'failed', counts: { passed: 5, failed: 3, error: 1 } })
     expect(one('lacks').error?.code).toBe('DEPENDENCY_UNSATISFIABLE')
   })
 
@@ -167,6 +174,12 @@ describe.skipIf(lacks(...buildNeeds))('the tests of a Debian source', { timeout:
     ])
     expect(await readFile(one('talks').log!, 'utf8')).toContain('oops\n')
     expect(await readFile(join(work.path, 'out/setup.log'), 'utf8')).toContain('satisfy')
+    const summary = await readFile(join(work.path, 'out/summary'), 'utf8')
+    expect(summary.split('\n').slice(0, 3)).toEqual([
+      'installed            PASS (superficial)',
+      'breaks               PASS',
+      'talks                FAIL stderr: oops',
+    ])
     expect(left).toEqual([])
     expect(await readdir(join(work.path, 'state/builds'))).toEqual([])
   })

@@ -17,6 +17,13 @@ test('without expectations the exit status alone counts', () => {
   })
 })
 
+test('nothing at all is less than an empty line', () => {
+  const wanted = { stderr: { contains: [], matches: [], nothing: true } } as const
+  expect(judge({ stderr: '' }, wanted)).toEqual({ status: 'passed' })
+  expect(judge({ stderr: '\n' }, wanted)).toMatchObject({ reason: 'stderr is not empty: ""' })
+  expect(judge({ stderr: '', cut: ['stderr'] }, wanted)).toMatchObject({ status: 'failed' })
+})
+
 test('who was too slow has failed, whatever was expected', () => {
   expect(judge({ status: undefined }, { status: [1] })).toEqual({
     status: 'failed',

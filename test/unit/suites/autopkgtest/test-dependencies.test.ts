@@ -19,6 +19,10 @@ Architecture: all
 Package: greet-arm
 Architecture: arm64 armhf
 
+Package: greet-rare
+Architecture: all
+Build-Profiles: <pkg.greet.rare> <!nodoc>
+
 Package: greet-udeb
 Package-Type: udeb
 Architecture: any
@@ -28,7 +32,10 @@ const depends = (groups: readonly string[], restrictions: readonly string[] = []
   testDependencies({ depends: groups, restrictions }, source)
 
 test('the packages of the source stand where @ is, each for itself', () => {
-  expect(depends(['@'])).toEqual(['greet', 'greet-arm [arm64 armhf]', 'greet-data'])
+  expect(depends(['@'])).toEqual([
+    ...['greet', 'greet-arm [arm64 armhf]', 'greet-data'],
+    'greet-rare <pkg.greet.rare> <!nodoc>',
+  ])
   expect(depends(['@ | x'])).toContain('greet-data | x')
 })
 
