@@ -23,6 +23,8 @@ export interface ProgramOptions {
   readonly terminate?: ((pid: number) => void) | undefined
   /** `ignore`: what it prints is not kept, however much that is. */
   readonly stdout?: 'ignore' | undefined
+  /** Whom it runs as, without groups besides; default the caller. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined
   /** One sentence on what to try when it fails. */
   readonly hint?: string | undefined
 }
@@ -83,6 +85,7 @@ export async function runProgram(
     stripFinalNewline: true,
     stdin: options.input === undefined ? 'ignore' : 'pipe',
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...options.user,
     ...(options.input === undefined ? {} : { input: options.input }),
     ...(options.signal === undefined || options.terminate !== undefined
       ? {}
@@ -217,13 +220,18 @@ const STDERR_KEPT = 4096
  *
  * @param stdout descriptor that its output goes to; the caller closes its own copy
  */
-export function startFilter(argv: readonly [string, ...string[]], stdout: number): Filter {
+export function startFilter(
+  argv: readonly [string, ...string[]],
+  stdout: number,
+  { cwd, env, user }: Pick<ProgramOptions, 'cwd' | 'env' | 'user'> = {},
+): Filter {
   const [file, ...args] = argv
-  // Its messages end up in ours, which are English.
-  const env = programEnvironment({ LC_ALL: 'C' })
   // The types know no descriptors there.
   const running = spawn(file, args, {
-    env,
+    cwd,
+    ...user,
+    // Its messages end up in ours, which are English.
+    env: env ?? programEnvironment({ LC_ALL: 'C' }),
     stdio: ['pipe', stdout, 'pipe'],
   }) as ChildProcessByStdio<Writable, null, Readable>
   let stderr = ''

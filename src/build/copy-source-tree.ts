@@ -33,6 +33,8 @@ export interface CopyWishes {
   readonly owner: number
   /** Whether version control's own directories come along. */
   readonly versionControl: 'left-out' | 'copied'
+  /** Whether what has this path, relative to the source, comes along; default everything. */
+  readonly isWanted?: ((path: string) => boolean) | undefined
 }
 
 /**
@@ -44,7 +46,7 @@ export interface CopyWishes {
 export async function copySourceTree(
   source: string,
   destination: string,
-  { owner, versionControl }: CopyWishes,
+  { owner, versionControl, isWanted = () => true }: CopyWishes,
   signal?: AbortSignal,
 ): Promise<CopiedTree> {
   const digest = createHash('sha256')
@@ -57,8 +59,9 @@ export async function copySourceTree(
       note('directory', '')
       await mkdir(to)
       for (const name of (await readdir(from)).toSorted()) {
-        if (versionControl === 'copied' || !versionControlNames.has(name))
-          await copy(`${path}/${name}`, join(from, name), join(to, name))
+        if (versionControl === 'left-out' && versionControlNames.has(name)) continue
+        const inner = `${path}/${name}`
+        if (isWanted(inner.slice(2))) await copy(inner, join(from, name), join(to, name))
       }
       await chmod(to, 0o755)
     } else if (facts.isSymbolicLink()) {

@@ -94,6 +94,7 @@ interface SourceFacts {
   readonly origin?: unknown
   readonly treeSha256?: unknown
   readonly files?: unknown
+  readonly git?: unknown
 }
 
 function originOf(source: unknown): unknown {
@@ -102,10 +103,16 @@ function originOf(source: unknown): unknown {
 
 function sourcesOf(source: unknown): readonly ResourceDescriptor[] {
   if (!isObject(source)) return []
-  const { origin, treeSha256, files } = source as SourceFacts
+  const { origin, treeSha256, files, git } = source as SourceFacts
   // No digest that others know: of names, modes and contents of a directory.
   const tree = typeof treeSha256 === 'string' ? [{ ...where(origin), digest: { treeSha256 } }] : []
-  return [...tree, ...describeFiles(files)]
+  return [...tree, ...commitOf(origin, git), ...describeFiles(files)]
+}
+
+/** Where a commit was built; what was changed since has the digest of its directory. */
+function commitOf(origin: unknown, git: unknown): readonly ResourceDescriptor[] {
+  if (!isObject(git) || git['taken'] !== 'commit' || typeof git['commit'] !== 'string') return []
+  return [{ ...where(origin), digest: { gitCommit: git['commit'] } }]
 }
 
 function describeFiles(files: unknown): readonly ResourceDescriptor[] {

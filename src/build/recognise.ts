@@ -19,7 +19,8 @@ export function recogniseSource(text: string, directory: string): readonly Drive
 }
 
 function byName(path: string): readonly DriverId[] {
-  if (path.endsWith('.dsc')) return ['debian']
+  // Of a repository that has to be cloned first, that driver says so.
+  if (path.endsWith('.dsc') || /\.git\/?$/.test(path)) return ['debian']
   if (path.endsWith('/PKGBUILD')) return ['arch']
   return path.endsWith('.spec') || path.endsWith('.src.rpm') ? ['rpm'] : []
 }

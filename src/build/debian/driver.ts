@@ -40,7 +40,8 @@ import {
   type DebianBuildOptions,
 } from './plan.ts'
 import type { SourceRequest } from './source-argument.ts'
-import { stageSource, type StagedSource, type StageRequest } from './stage-source.ts'
+import { stageSource } from './stage-source.ts'
+import type { StagedSource, StageRequest } from './staged-source.ts'
 
 export interface DebianBuild extends BuildRequest {
   readonly source: SourceRequest
@@ -210,10 +211,10 @@ class DebianRun implements DriverRun {
       ...{ source, tree, layer, policy, cache, signal, log },
       ...wishes,
     })
-    const { control, origin, form, files, treeSha256, signature } = this.source
+    const { control, origin, form, files, treeSha256, git, signature } = this.source
     const { name, version, format } = control
     this.session.note({
-      source: { name, version, format, origin, form: form.kind, signature, files, treeSha256 },
+      source: { name, version, format, origin, form: form.kind, signature, files, treeSha256, git },
     })
     if (form.kind === 'unpacked' && options.scope.source) {
       throw new NspawnError(

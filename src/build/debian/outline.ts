@@ -13,7 +13,7 @@ import { buildNeeds, type BuildCase } from './build-relations.ts'
 import { buildDirectory, sourceDirectory } from './places.ts'
 import type { DebianBuildOptions } from './plan.ts'
 import type { SourceControl } from './source-control.ts'
-import type { StagedSource } from './stage-source.ts'
+import type { StagedSource } from './staged-source.ts'
 
 const controlLimitBytes = 4 * 1024 ** 2
 

@@ -13,7 +13,7 @@ import { buildDirectory, homeDirectory, sourceDirectory } from './places.ts'
 import type { Step, Verdict } from '../step-runner.ts'
 import { installerStep } from '../toolchain-layer.ts'
 import { sourceDirectoryName } from './source-control.ts'
-import type { StagedSource } from './stage-source.ts'
+import type { StagedSource } from './staged-source.ts'
 
 /** Which packages come out: architecture-dependent ones, independent ones, the source package. */
 export interface BuildScope {

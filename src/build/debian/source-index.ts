@@ -5,7 +5,7 @@
 import { parseDeb822, type Paragraph } from '../../bootstrap/debian/deb822.ts'
 import { findIndex, readIndex, type SignedIndex } from '../../bootstrap/debian/index-stream.ts'
 import { fetchRelease } from '../../bootstrap/debian/release.ts'
-import { compareVersions } from '../../bootstrap/debian/version.ts'
+import { compareVersions, parseVersion } from '../../bootstrap/debian/version.ts'
 import { NspawnError } from '../../errors.ts'
 import { silent, type LogSink } from '../../log.ts'
 import { withoutSecrets } from '../../transfer/url.ts'
@@ -30,6 +30,8 @@ export interface SourceSearch {
   readonly name: string
   /** Only this version; default the newest. */
   readonly version?: string | undefined
+  /** Only versions with this upstream part. */
+  readonly upstream?: string | undefined
   readonly suites: readonly AptSuite[]
   readonly cache?: AnswerCache | undefined
   readonly signal?: AbortSignal | undefined
@@ -52,7 +54,8 @@ export async function findSource(search: SourceSearch): Promise<FoundSource> {
     }
   }
   if (best !== undefined) return best
-  const wanted = search.version === undefined ? search.name : `${search.name} ${search.version}`
+  const version = search.version ?? search.upstream
+  const wanted = version === undefined ? search.name : `${search.name} ${version}`
   const names = search.suites.map(({ suite }) => suite).join(', ')
   throw new NspawnError(
     `there is no source package ${wanted} in ${names || 'the package sources of the tree'}`,
@@ -75,6 +78,8 @@ async function searchSuite(search: SourceSearch, suite: AptSuite): Promise<Found
     for (const paragraph of await readSources(search, index, url)) {
       const version = paragraph.get('Version') ?? ''
       if (search.version !== undefined && search.version !== version) continue
+      if (search.upstream !== undefined && search.upstream !== parseVersion(version).upstream)
+        continue
       const { signers } = release
       found.push({
         ...describe(paragraph, release.base, url),

@@ -2,64 +2,29 @@
  * Brings a source package into a layer of the build: fetched or copied, every file checked against the
  * `.dsc`, the `.dsc` against its signature or a signed index. Nothing of it is unpacked on the host.
  */
-import { chmod, chown, mkdir, readdir, readFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { NspawnError } from '../../errors.ts'
-import { silent, type LogSink } from '../../log.ts'
+import { silent } from '../../log.ts'
 import { download } from '../../transfer/download.ts'
 import { besideUrl, urlFileName, withoutSecrets } from '../../transfer/url.ts'
-import { copySourceTree } from '../copy-source-tree.ts'
 import { readAptSuites } from '../installers/apt-sources.ts'
-import { checkDscSignature, type DscSignature, type SignaturePolicy } from './dsc-signature.ts'
-import type { AnswerCache } from '../answer-cache.ts'
-import { isPlainName, type ListedFile } from './file-list.ts'
 import { buildUserId } from '../places.ts'
-import { buildDirectory, sourceDirectory } from './places.ts'
-import type { SourceRequest } from './source-argument.ts'
-import { parseDsc, parseSourceTree, type Dsc, type SourceControl } from './source-control.ts'
+import { checkDscSignature, type DscSignature } from './dsc-signature.ts'
+import { isPlainName, type ListedFile } from './file-list.ts'
+import { buildDirectory } from './places.ts'
+import { parseDsc, type Dsc } from './source-control.ts'
 import { findSource } from './source-index.ts'
-import { fileVersion, parseVersion } from '../../bootstrap/debian/version.ts'
+import { stageDirectory } from './stage-directory.ts'
+import {
+  fileLimitBytes,
+  invalid,
+  type StagedFile,
+  type StagedSource,
+  type StageRequest,
+} from './staged-source.ts'
 
-export interface StagedFile extends ListedFile {
-  /** Path or URL that it came from, without passwords. */
-  readonly from: string
-}
-
-export interface StagedSource {
-  readonly control: SourceControl
-  /** What was asked for, as a path or URL. */
-  readonly origin: string
-  readonly form:
-    /** The files of a source package lie in the build directory. */
-    | { readonly kind: 'package'; readonly dsc: string }
-    /** A directory below `sourceDirectory`, to be made a source package first; then that is built. */
-    | { readonly kind: 'tree'; readonly name: string; readonly dsc: string }
-    /** A directory that lacks its upstream tarball: built where it lies, in the build directory. */
-    | { readonly kind: 'unpacked'; readonly name: string }
-  readonly files: readonly StagedFile[]
-  /** Of a directory: the digest of what was copied. */
-  readonly treeSha256: string | undefined
-  readonly signature: DscSignature
-}
-
-export interface StageRequest {
-  readonly source: SourceRequest
-  /** The build tree, for its package sources. */
-  readonly tree: string
-  /** Absolute; an empty directory that becomes a layer. */
-  readonly layer: string
-  readonly policy: SignaturePolicy
-  /** `left-out`: nobody will unpack it, and upstream tarballs are large. */
-  readonly upstream?: 'left-out' | undefined
-  /** Where lookups by name are remembered. */
-  readonly cache?: AnswerCache | undefined
-  readonly signal?: AbortSignal | undefined
-  readonly log?: LogSink | undefined
-}
-
-/** More than any source file that Debian has. */
-const fileLimitBytes = 16 * 1024 ** 3
 const dscLimitBytes = 4 * 1024 ** 2
 
 /**
@@ -74,7 +39,7 @@ export async function stageSource(request: StageRequest): Promise<StagedSource> 
     const { source } = request
     switch (source.kind) {
       case 'directory':
-        return await stageDirectory(request, source.path)
+        return await stageDirectory(request, source)
       case 'dsc-file':
         return await stagePackage(request, pathToFileURL(source.path))
       case 'dsc-url':
@@ -170,92 +135,6 @@ function checkFiles(dsc: Dsc, dscName: string): void {
   if (dsc.files.length === 0) throw invalid('it names no files', dscName)
 }
 
-async function stageDirectory(request: StageRequest, path: string): Promise<StagedSource> {
-  const log = request.log ?? silent
-  const control = await readSourceTree(path)
-  const { upstream, revision } = parseVersion(control.version)
-  const files = await stageOriginals(request, path, control.name, upstream)
-  const needsOriginal =
-    control.format === '3.0 (quilt)' || (control.format === '1.0' && revision !== '')
-  const unpacked = needsOriginal && files.length === 0
-  const name = `${control.name}-${upstream}`
-  const parent = join(request.layer, unpacked ? buildDirectory : sourceDirectory)
-  await mkdir(parent, { recursive: true })
-  log({ kind: 'step', text: `copying ${path}` })
-  const { sha256 } = await copySourceTree(
-    path,
-    join(parent, name),
-    { owner: buildUserId, versionControl: 'left-out' },
-    request.signal,
-  )
-  if (unpacked) {
-    log({
-      kind: 'notice',
-      text: `there is no ${control.name}_${upstream}.orig.tar.* beside ${path}: the directory is built as it is`,
-    })
-  }
-  const dsc = `${control.name}_${fileVersion(control.version)}.dsc`
-  return {
-    control,
-    origin: path,
-    form: unpacked ? { kind: 'unpacked', name } : { kind: 'tree', name, dsc },
-    files,
-    treeSha256: sha256,
-    signature: { state: 'none', why: 'a directory has no signature' },
-  }
-}
-
-async function readSourceTree(path: string): Promise<SourceControl> {
-  const read = async (name: string): Promise<string | undefined> => {
-    try {
-      return await readFile(join(path, name), 'utf8')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw error
-    }
-  }
-  const control = await read('debian/control')
-  const changelog = await read('debian/changelog')
-  if (control === undefined || changelog === undefined) {
-    throw invalid(
-      `there is no debian/${control === undefined ? 'control' : 'changelog'} in the directory`,
-      path,
-    )
-  }
-  return parseSourceTree(control, changelog, await read('debian/source/format'))
-}
-
-/** Copies the upstream tarballs that lie beside a source directory into the build directory. */
-async function stageOriginals(
-  request: StageRequest,
-  path: string,
-  name: string,
-  upstream: string,
-): Promise<readonly StagedFile[]> {
-  const beside = dirname(path)
-  const files: StagedFile[] = []
-  for (const candidate of (await readdir(beside)).toSorted()) {
-    if (!candidate.startsWith(`${name}_${upstream}.orig`)) continue
-    if (
-      !/^\.orig(-[A-Za-z0-9-]+)?\.tar\.(gz|xz|bz2|lzma|zst)(\.asc)?$/.test(
-        candidate.slice(`${name}_${upstream}`.length),
-      )
-    )
-      continue
-    const from = join(beside, candidate)
-    const destination = join(request.layer, buildDirectory, candidate)
-    const got = await download({
-      url: pathToFileURL(from),
-      destination,
-      maxBytes: fileLimitBytes,
-      signal: request.signal,
-    })
-    await chown(destination, buildUserId, buildUserId)
-    files.push({ name: candidate, ...got, from })
-  }
-  return files
-}
-
 /** What went wrong with the source, in the source's own class; the disk and Ctrl-C are not its fault. */
 function asSourceError(error: unknown): unknown {
   if (!(error instanceof NspawnError)) {
@@ -284,8 +163,4 @@ function asSourceError(error: unknown): unknown {
   if (['BAD_CONTROL', 'BAD_ARMOUR', 'BAD_URL', 'BAD_COMPRESSION', 'TOO_LARGE'].includes(code))
     return wrapped('SOURCE_INVALID')
   return wrapped('SOURCE_FETCH')
-}
-
-function invalid(why: string, subject: string): NspawnError {
-  return new NspawnError(why, { code: 'SOURCE_INVALID', operation: 'read source package', subject })
 }

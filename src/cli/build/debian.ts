@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { buildable } from '../../build/buildable.ts'
 import { debianDriver } from '../../build/debian/driver.ts'
 import type { BuildScope } from '../../build/debian/plan.ts'
-import { readSourceArgument } from '../../build/debian/source-argument.ts'
+import { readSourceArgument, type SourceRequest } from '../../build/debian/source-argument.ts'
 import { readAptExtras, type ExtraWishes } from '../../build/installers/apt-extras.ts'
 import { usageError } from '../../errors.ts'
 import { collect, list } from '../option-values.ts'
@@ -23,6 +23,8 @@ interface DebianOptions {
   readonly extraRepository?: string[]
   readonly extraKey?: string[]
   readonly pin?: string[]
+  readonly gitRef?: string
+  readonly workingTree?: boolean
   readonly keyring?: string[]
   readonly requireSignature?: boolean
 }
@@ -57,6 +59,8 @@ export const debianFamily: BuildFamily = {
       '--pin <pin>',
       'prefer or avoid packages: "PACKAGE… release|version|origin WHAT PRIORITY"; may be repeated',
     ).argParser(collect),
+    new Option('--git-ref <ref>', 'of a git checkout, the commit to build; default the last one'),
+    new Option('--working-tree', 'of a git checkout, what lies there, committed or not'),
     keyringOption,
     new Option(
       '--autopkgtest',
@@ -70,7 +74,7 @@ export const debianFamily: BuildFamily = {
       throw usageError('a Debian package says itself how it is built: no command is given after --')
     return buildable(debianDriver, {
       ...common,
-      source: readSourceArgument(source, process.cwd()),
+      source: withGitWish(readSourceArgument(source, process.cwd()), options),
       options: {
         ...common.options,
         scope: scope(options),
@@ -85,6 +89,22 @@ export const debianFamily: BuildFamily = {
       },
     })
   },
+}
+
+function withGitWish(source: SourceRequest, { gitRef, workingTree }: DebianOptions): SourceRequest {
+  if (gitRef === undefined && workingTree !== true) return source
+  if (gitRef !== undefined && workingTree === true)
+    throw usageError('give --git-ref or --working-tree, not both')
+  if (source.kind !== 'directory')
+    throw usageError(
+      `${gitRef === undefined ? '--working-tree' : '--git-ref'} is for git checkouts`,
+      'give the directory of one',
+    )
+  const git =
+    gitRef === undefined
+      ? { kind: 'working-tree' as const }
+      : { kind: 'commit' as const, ref: gitRef }
+  return { ...source, git }
 }
 
 /** Read once here, so that what cannot be used is refused before anything is done. */

@@ -3,7 +3,8 @@ import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/prom
 import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { SourceRequest } from '../../../src/build/debian/source-argument.ts'
-import { stageSource, type StageRequest } from '../../../src/build/debian/stage-source.ts'
+import { stageSource } from '../../../src/build/debian/stage-source.ts'
+import type { StageRequest } from '../../../src/build/debian/staged-source.ts'
 import type { LogEvent } from '../../../src/log.ts'
 import { lacks } from '../../fixtures/requires.ts'
 import { makeSigner, type Signer } from '../../fixtures/signing.ts'
@@ -240,7 +241,7 @@ describe.skipIf(lacks('root', 'program:dpkg-source', 'program:gpgv'))('staging a
       await using work = await temporaryDirectory()
       const path = join(work.path, 'tiny')
       await makeSourceDirectory(path)
-      await mkdir(join(path, '.git'))
+      await mkdir(join(path, '.hg'))
       await symlink('/etc/passwd', join(path, 'link'))
       const source = await stage(work.path, { kind: 'directory', path })
       expect(source.form).toEqual({ kind: 'tree', name: 'tiny-1.0', dsc: 'tiny_1.0.dsc' })

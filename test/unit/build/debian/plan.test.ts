@@ -4,7 +4,7 @@ import {
   scopeOption,
   type PlanRequest,
 } from '../../../../src/build/debian/plan.ts'
-import type { StagedSource } from '../../../../src/build/debian/stage-source.ts'
+import type { StagedSource } from '../../../../src/build/debian/staged-source.ts'
 
 const source: StagedSource = {
   control: {

@@ -38,3 +38,19 @@ test.each([
 ])('%s is refused as %s', (text, code) => {
   expect(() => read(text)).toThrow(expect.objectContaining({ code }))
 })
+
+test.each([
+  'https://example.org/hello.git',
+  'https://example.org/hello.git#main',
+  'git://example.org/hello',
+  'git+ssh://example.org/hello',
+  'ssh://example.org/hello',
+  'git@example.org:hello.git',
+])('a repository elsewhere, as %s, has to be cloned first', (text) => {
+  expect(() => read(text)).toThrow(
+    expect.objectContaining({
+      code: 'SOURCE_INVALID',
+      hint: 'clone it, and give the directory',
+    }),
+  )
+})
