@@ -21,8 +21,8 @@ import { readAptExtras } from '../../build/installers/apt-extras.ts'
 import { dpkgArchitecture } from '../../build/installers/dpkg-packages.ts'
 import type { IndexIdentity, Installer } from '../../build/installers/installer.ts'
 import { layerKey, type Writable } from '../../build/layers.ts'
-import { buildUserId, buildUserName } from '../../build/places.ts'
-import { makeDirectories } from '../../build/prepare-root.ts'
+import { buildHostName, buildUserId, buildUserName } from '../../build/places.ts'
+import { makeDirectories, putFile } from '../../build/prepare-root.ts'
 import { seeReadyPackages } from '../../build/ready-packages.ts'
 import type { BuildLayer, BuildSession } from '../../build/session.ts'
 import type { Step } from '../../build/step-runner.ts'
@@ -367,6 +367,8 @@ async function preparePlaces(session: BuildSession<DebianBuild>): Promise<string
     await chown(join(layer, inLayer), buildUserId, buildUserId)
   }
   await makeDirectories(request.tree, layer, programs.slice(1))
+  // An init takes it from there, and /etc/hosts has to know it.
+  await putFile(request.tree, layer, 'etc/hostname', `${buildHostName}\n`, 0o644)
   await writeFile(join(layer, login), testLogin)
   await chmod(join(layer, login), 0o644)
   for (const [name, text] of Object.entries(testPrograms)) {

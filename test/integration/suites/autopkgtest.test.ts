@@ -1,5 +1,6 @@
 /** The tests of a Debian source (DEP-8) against its packages, in containers of their own and in systems that boot. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { execa } from 'execa'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -8,9 +9,11 @@ import {
 } from '../../../src/suites/autopkgtest/run-autopkgtest.ts'
 import type { SuiteReport } from '../../../src/suites/suite.ts'
 import { buildDeb } from '../../fixtures/apt-archive.ts'
-import { debianBootTree } from '../../fixtures/debian-tree.ts'
+import { debianBootTree, debianBuildTree } from '../../fixtures/debian-tree.ts'
 import { leftOvers, newLeftOvers } from '../../fixtures/left-overs.ts'
+import { tsnspawnBuild } from '../../fixtures/programs.ts'
 import { buildNeeds, lacks } from '../../fixtures/requires.ts'
+import { makeSourceDirectory } from '../../fixtures/source-package.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
 const control = `
@@ -63,7 +66,7 @@ Tests: restarts
 Restrictions: needs-reboot
 Depends: say
 
-Test-Command: cat /proc/1/comm; systemctl is-system-running --wait
+Test-Command: cat /proc/1/comm; getent hosts $(hostname); systemctl is-system-running --wait
 Features: test-name=boots
 Restrictions: isolation-container, allow-stderr
 Depends: say
@@ -164,7 +167,7 @@ describe.skipIf(lacks(...buildNeeds))('the tests of a Debian source', { timeout:
   })
 
   test('run in systems that boot, and go on after a restart that they ask for', () => {
-    expect(one('boots').stdout).toBe('systemd\nrunning\n')
+    expect(one('boots').stdout).toMatch(/^systemd\n127\.0\.1\.1 +build\nrunning\n$/)
     expect(one('restarts').stdout).toBe('at []\nat [one]\nstate\n')
   })
 
@@ -193,5 +196,38 @@ describe.skipIf(lacks(...buildNeeds))('the tests of a Debian source', { timeout:
       code: 'USAGE',
       hint: expect.stringContaining('installed, breaks'),
     })
+  })
+})
+
+describe.skipIf(lacks(...buildNeeds))('after a build', { timeout: 300_000 }, () => {
+  test('tests that fail are status 4 beside the packages, and a source without tests is no failure', async () => {
+    const tree = await debianBuildTree()
+    await using work = await temporaryDirectory()
+    const source = join(work.path, 'tiny')
+    await makeSourceDirectory(source, { build: ['echo made > out/made'] })
+    await mkdir(join(source, 'debian/tests'))
+    const tests = [
+      'Test-Command: cat out/made /usr/share/tiny/made\nRestrictions: build-needed\n',
+      'Test-Command: test -e out/made\nFeatures: test-name=unbuilt\n',
+    ]
+    await writeFile(join(source, 'debian/tests/control'), tests.join('\n'))
+    const build = (output: string) => {
+      const [program, ...args] = tsnspawnBuild(
+        ...['--state-dir', join(work.path, 'state'), 'build', tree, source],
+        ...['--output', join(work.path, output), '--autopkgtest'],
+      )
+      return execa(program, args, { reject: false, stdin: 'ignore' })
+    }
+    const bad = await build('out')
+    expect(bad.exitCode).toBe(4)
+    expect(bad.stderr).toContain('the packages were built, but test unbuilt has failed')
+    expect(await readFile(join(work.path, 'out/autopkgtest/summary'), 'utf8')).toBe(
+      'command1             PASS\nunbuilt              FAIL non-zero exit status 1\n',
+    )
+    expect(await readdir(join(work.path, 'out'))).toContain('tiny_1.0_amd64.deb')
+    await rm(join(source, 'debian/tests'), { recursive: true })
+    const none = await build('none')
+    expect(none.exitCode).toBe(0)
+    expect(none.stdout).toContain('tests: the source has none')
   })
 })
