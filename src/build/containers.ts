@@ -12,7 +12,12 @@ import {
 import type { BuildLimits, BuildOptions } from './driver.ts'
 import type { Writable } from './layers.ts'
 import { buildUserName } from './places.ts'
-import { variation, withOtherUmask } from './reproducible/variation.ts'
+import {
+  variation,
+  variedVariables,
+  withOtherUmask,
+  type Varied,
+} from './reproducible/variation.ts'
 
 /** What the containers of one build share. */
 export interface ContainerFacts {
@@ -21,7 +26,7 @@ export interface ContainerFacts {
   /** Host name in them; their `/etc/hosts` should know it. */
   readonly hostname: string
   /** For what runs code of the source: other circumstances than usual. */
-  readonly varied?: boolean
+  readonly varied?: Varied | undefined
   /** The caller's proxy variables, for containers with a network. */
   readonly proxy: Readonly<Record<string, string>>
   /** Whether the host has an `/etc/hosts` that may name its mirrors. */
@@ -89,10 +94,10 @@ export function builderSettings(
   { root, command, user, directory, environment, options }: BuilderContainer,
 ): Settings {
   const online = options.network === 'host'
-  const varied = facts.varied === true && user === buildUserName
-  const name = varied ? variation.user : user
+  const varied = user === buildUserName ? facts.varied : undefined
+  const name = varied?.has('user') === true ? variation.user : user
   return {
-    ...commonSettings(facts, varied ? withOtherUmask(command) : command),
+    ...commonSettings(facts, varied?.has('umask') === true ? withOtherUmask(command) : command),
     root,
     user: name,
     workingDirectory: directory,
@@ -102,7 +107,7 @@ export function builderSettings(
       LOGNAME: name,
       USER: name,
       ...environment,
-      ...(varied ? variation.environment : {}),
+      ...(varied === undefined ? {} : variedVariables(varied)),
       ...(online ? facts.proxy : {}),
       ...options.environment,
     }),

@@ -7,6 +7,7 @@ import type { ResourceControl } from '../settings/settings.ts'
 import type { BaseTree } from './base-tree.ts'
 import type { Installer } from './installers/installer.ts'
 import type { BuildRecord } from './record.ts'
+import type { Varied } from './reproducible/variation.ts'
 import type { Owner, ResultFile } from './results.ts'
 import type { BuildSession } from './session.ts'
 
@@ -33,7 +34,7 @@ export interface BuildRequest {
   /** Writes down the packages of the build root, or has it made of those that are written down. */
   readonly lock?: LockRequest | undefined
   /** Unpacks and builds under other circumstances than usual, see `reproducible/variation.ts`. */
-  readonly varied?: boolean | undefined
+  readonly varied?: Varied | undefined
   /** Finds out which of what the source asks for its build has never opened a file of. */
   readonly unopened?: boolean | undefined
   /** Opens a shell on the caller's terminal before the build command. */
@@ -93,6 +94,8 @@ export interface Driver<Request extends BuildRequest = BuildRequest> {
   describeTree(path: string): Promise<BaseTree>
   /** The package manager that its builds in the tree at `path` install with, where there is one. */
   installerOf(path: string): Installer | undefined
+  /** Directory that builds happen in; none where results tell it on purpose. */
+  readonly buildPath?: string
   begin(session: BuildSession<Request>): DriverRun
 }
 

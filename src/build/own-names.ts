@@ -8,11 +8,13 @@ export const provenanceName = 'build.provenance.json'
 
 /** A directory, with what a second build has made otherwise than the first. */
 export const secondBuildName = 'second-build'
+/** The verdict on two builds. */
+export const verdictName = 'build.reproducible.json'
 export const differencesName = 'build.differences.txt'
 
 const own = new Set([
   ...[logName, recordName, stepLogsName, provenanceName, 'chain.json'],
-  ...[secondBuildName, differencesName],
+  ...[secondBuildName, differencesName, verdictName],
 ])
 
 /**

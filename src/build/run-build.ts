@@ -140,7 +140,7 @@ async function givenLock(request: BuildRequest): Promise<GivenLock | undefined> 
 
 /** A session with its log and recorder. */
 export function openSession<Request extends BuildRequest>(
-  { id }: Driver<Request>,
+  { id, buildPath }: Driver<Request>,
   { request, base, place, log, lock, machine, rehearsal }: SessionFacts<Request>,
   cleanup: CleanupStack,
 ): { session: BuildSession<Request>; recorder: BuildRecorder } {
@@ -153,7 +153,7 @@ export function openSession<Request extends BuildRequest>(
   const buildLog = new BuildLog(log)
   cleanup.defer('build log', () => buildLog[Symbol.dispose]())
   const parts = { request, base, place, recorder, buildLog, cleanup, machine, rehearsal }
-  const session = new BuildSession({ ...parts, driver: id, lock })
+  const session = new BuildSession({ ...parts, driver: id, buildPath, lock })
   return { session, recorder }
 }
 
@@ -210,7 +210,7 @@ async function carryOut(
   await session.vary()
   await recorder.phase('unpack', () => run.unpack())
   await recorder.phase('build', () => run.build())
-  session.varied = false
+  await session.unvary()
   if (session.request.unopened === true) await lookAtOpened(run, session, installer)
   await recorder.phase('collect', async () => {
     buildLog.banner('collect results')

@@ -19,7 +19,9 @@ import type { BuildLock, GivenLock } from './lock/lock-file.ts'
 import { buildUserName } from './places.ts'
 import type { BuildRecord, BuildRecorder } from './record.ts'
 import type { Rehearsal } from './rehearsal.ts'
+import { moveInLayer, otherPath, withOtherPath } from './reproducible/other-path.ts'
 import { renameInLayer } from './reproducible/rename-in-layer.ts'
+import type { Varied } from './reproducible/variation.ts'
 import { runStep, type Step, type StepContext } from './step-runner.ts'
 
 /** A layer that a build wants below it. */
@@ -52,6 +54,8 @@ export interface BuildLayer extends LayerUse {
 
 export interface SessionParts<Request extends BuildRequest> {
   readonly driver: DriverId
+  /** As `Driver.buildPath`. */
+  readonly buildPath?: string | undefined
   readonly request: Request
   readonly base: BaseTree
   /** What the build root shall be made from. */
@@ -75,12 +79,13 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   /** The lock that was made of the build root. */
   lock: BuildLock | undefined
   /** While the source is unpacked and built: circumstances are other than usual. */
-  varied = false
+  varied: Varied | undefined
   readonly place: BuildPlace
   readonly buildLog: BuildLog
   /** Name of the containers on the host, one at a time. */
   readonly machine: string
   readonly rehearsal: Rehearsal | undefined
+  private readonly buildPath: string | undefined
   private readonly recorder: BuildRecorder
   private readonly cleanup: CleanupStack
   private readonly deadlineMs: number
@@ -102,6 +107,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     this.cleanup = parts.cleanup
     this.machine = parts.machine ?? ephemeralMachineName('build')
     this.rehearsal = parts.rehearsal
+    this.buildPath = parts.buildPath
     this.shellIsDue = parts.request.shellBefore === true
     this.deadlineMs = performance.now() + (parts.request.timeoutMs ?? Infinity)
   }
@@ -132,9 +138,10 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
    */
   async run(step: Step, subject: Subject): Promise<void> {
     if (this.rehearsal?.skips(step) === true) return
+    const moved = this.moved(step)
     const shellBefore = this.shellIsDue && this.recorder.current === 'build'
     if (shellBefore) this.shellIsDue = false
-    await runStep(this.watched(step), { ...this.context(subject), shellBefore })
+    await runStep(this.watched(moved), { ...this.context(subject), shellBefore })
   }
 
   /**
@@ -145,7 +152,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   async read(step: Step, subject: Subject): Promise<readonly string[]> {
     const lines: string[] = []
     this.rehearsal?.ask(step)
-    await runStep(step, this.context(subject), (line, stream) => {
+    await runStep(this.moved(step), this.context(subject), (line, stream) => {
       if (stream === 'stdout') lines.push(line)
     })
     return lines
@@ -180,9 +187,19 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
 
   /** Has what comes now run under other circumstances, when the request is for that. */
   async vary(): Promise<void> {
-    if (this.request.varied !== true) return
-    await renameInLayer([...this.uppers.toReversed(), this.request.tree], this.place.sources)
-    this.varied = true
+    const { varied, tree } = this.request
+    if (varied === undefined) return
+    const { sources, build } = this.place
+    await renameInLayer([...this.uppers.toReversed(), tree], sources, varied)
+    if (varied.has('path')) await this.movePath([sources, build.upper], 'away')
+    this.varied = varied
+  }
+
+  /** Ends that: what has been built lies where it lies otherwise. */
+  async unvary(): Promise<void> {
+    const { sources, build } = this.place
+    if (this.varied?.has('path') === true) await this.movePath([build.upper, sources], 'back')
+    this.varied = undefined
   }
 
   /**
@@ -212,6 +229,19 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     const named = made.key === undefined ? ', not kept' : ` ${made.key}`
     this.buildLog.note(`${kind} layer: ${made.origin}${named}`)
     return made
+  }
+
+  private async movePath(layers: readonly string[], where: 'away' | 'back'): Promise<void> {
+    if (this.buildPath === undefined) return
+    const other = otherPath(this.buildPath)
+    const [from, to] = where === 'away' ? [this.buildPath, other] : [other, this.buildPath]
+    for (const layer of layers) await moveInLayer(layer, from, to)
+  }
+
+  /** The step as it is where the build has another path. */
+  private moved(step: Step): Step {
+    if (this.varied?.has('path') !== true || this.buildPath === undefined) return step
+    return { ...step, settings: withOtherPath(step.settings, this.buildPath) }
   }
 
   /** Has the files written down that it opens, when the build user runs it and somebody wants to know. */

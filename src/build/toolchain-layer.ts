@@ -118,7 +118,7 @@ export function containerFacts<Request extends BuildRequest>(
   const { machine, request } = session
   return {
     machine,
-    hostname: session.varied ? variation.hostname : buildHostName,
+    hostname: session.varied?.has('hostname') === true ? variation.hostname : buildHostName,
     varied: session.varied,
     proxy: request.proxy ?? {},
     hostsFile: existsSync('/etc/hosts'),

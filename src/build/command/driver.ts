@@ -52,6 +52,7 @@ export const commandDriver: Driver<CommandBuild> = {
   id: 'command',
   describeTree: (path) => describeTree(path, installerOf(path)),
   installerOf,
+  buildPath: sourceDirectory,
   begin: (session) => new CommandRun(session),
 }
 

@@ -31,7 +31,7 @@ import { askedRelations, writeAskedPackages } from './asked-packages.ts'
 import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
 import { dependencyKey } from './layer-keys.ts'
-import { homeDirectory } from './places.ts'
+import { buildDirectory, homeDirectory } from './places.ts'
 import { needsOf, outlineStaged } from './outline.ts'
 import {
   planDebianBuild,
@@ -59,6 +59,7 @@ export const debianDriver: Driver<DebianBuild> = {
       'make one with "tsnspawn-build create debian"',
     ),
   installerOf: () => apt,
+  buildPath: buildDirectory,
   begin: (session) => new DebianRun(session),
 }
 

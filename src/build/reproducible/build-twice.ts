@@ -2,15 +2,22 @@
  * Builds a source twice, the second time under other circumstances, and compares the results. The first build's are
  * those that are kept; of a second one that differs all is kept beside them.
  */
-import { chown, rm, rmdir, writeFile } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { phase, silent } from '../../log.ts'
 import type { Buildable } from '../buildable.ts'
 import type { BuildResult, DriverId } from '../driver.ts'
-import { differencesName, provenanceName, secondBuildName } from '../own-names.ts'
+import { differencesName, provenanceName, secondBuildName, verdictName } from '../own-names.ts'
+import { writeOwnFile } from '../write-own-file.ts'
 import { compareResults, type ResultDifference } from './compare.ts'
-import { variation, variedJobs } from './variation.ts'
+import {
+  circumstances,
+  describeVaried,
+  variedJobs,
+  type Circumstance,
+  type Varied,
+} from './variation.ts'
 
 export interface TwiceBuilt {
   readonly first: BuildResult
@@ -32,9 +39,13 @@ const accounts: Readonly<Record<DriverId, RegExp | undefined>> = {
 /**
  * Builds and compares.
  *
+ * @param varied what is otherwise the second time; default: everything
  * @throws NspawnError as `runBuild()`
  */
-export async function buildTwice(buildable: Buildable): Promise<TwiceBuilt> {
+export async function buildTwice(
+  buildable: Buildable,
+  varied: Varied = new Set(circumstances),
+): Promise<TwiceBuilt> {
   const { driver, request } = buildable
   const { outputDirectory, options, owner, signal, log = silent } = request
   const first = await buildable.build()
@@ -42,9 +53,9 @@ export async function buildTwice(buildable: Buildable): Promise<TwiceBuilt> {
   const directory = join(outputDirectory, secondBuildName)
   const second = await buildable.build({
     outputDirectory: directory,
-    jobs: variedJobs(options.jobs),
+    jobs: varied.has('jobs') ? variedJobs(options.jobs) : options.jobs,
     lock: request.lock?.use === 'read' ? request.lock : undefined,
-    varied: true,
+    varied,
   })
   const differences = await phase(log, 'compare', () =>
     compareResults(
@@ -55,14 +66,56 @@ export async function buildTwice(buildable: Buildable): Promise<TwiceBuilt> {
     ),
   )
   const reportPath = join(outputDirectory, differencesName)
+  const verdict = verdictOn(first, second, differences, varied)
+  const text = `${JSON.stringify(verdict, undefined, 2)}\n`
+  await writeOwnFile(outputDirectory, verdictName, text, owner)
   if (differences.length === 0) {
     await removeBuild(directory, second)
     await rm(reportPath, { force: true })
     return { first, second, differences }
   }
-  await writeFile(reportPath, report(first, second, differences))
-  if (owner !== undefined) await chown(reportPath, owner.uid, owner.gid)
+  const account = report(first, second, differences, varied)
+  await writeOwnFile(outputDirectory, differencesName, account, owner)
   return { first, second, differences, reportPath }
+}
+
+/** `build.reproducible.json`: what two builds have shown, for programs. */
+export interface ReproducibleVerdict {
+  /** Grows when a field changes its meaning. */
+  readonly format: 1
+  readonly name: string
+  readonly version?: string
+  readonly result: 'reproducible' | 'different'
+  readonly varied: readonly Circumstance[]
+  /** What the history calls them. */
+  readonly builds: readonly [string, string]
+  /** Whether both had the same packages installed. */
+  readonly samePackages: boolean
+  readonly differences: readonly ResultDifference[]
+}
+
+function verdictOn(
+  first: BuildResult,
+  second: BuildResult,
+  differences: readonly ResultDifference[],
+  varied: Varied,
+): ReproducibleVerdict {
+  const { name, version } = first
+  return {
+    format: 1,
+    name,
+    ...(version === undefined ? {} : { version }),
+    result: differences.length === 0 ? 'reproducible' : 'different',
+    varied: [...varied],
+    builds: [first.id, second.id],
+    samePackages: samePackages(first, second),
+    differences,
+  }
+}
+
+function samePackages(first: BuildResult, second: BuildResult): boolean {
+  const [a, b] = [first, second].map(({ record }) => JSON.stringify(record.packages ?? []))
+  return a === b
 }
 
 /** The verdict on a source that is not reproducible. */
@@ -87,14 +140,12 @@ function report(
   first: BuildResult,
   second: BuildResult,
   differences: readonly ResultDifference[],
+  varied: Varied,
 ): string {
-  const packages = [first, second].map(({ record }) => JSON.stringify(record.packages ?? []))
-  const { hostname, user, umask, environment } = variation
-  const others = Object.entries({ 'host name': hostname, user, umask, ...environment })
   return [
     `${first.name} ${first.version ?? ''}`.trim(),
-    `the second build had: ${others.map(([name, value]) => `${name} ${value}`).join(', ')}`,
-    ...(packages[0] === packages[1] ? [] : ['the build roots had different packages']),
+    `the second build had: ${describeVaried(varied)}`,
+    ...(samePackages(first, second) ? [] : ['the build roots had different packages']),
     ...differences.flatMap(({ name, sha256, lines }) => [
       '',
       name,

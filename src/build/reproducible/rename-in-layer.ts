@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buildUserName } from '../places.ts'
 import { readTreeFile } from '../tree-path.ts'
-import { variation } from './variation.ts'
+import { variation, type Varied } from './variation.ts'
 
 /**
  * Lets a container know the other names of user, group and host.
@@ -11,12 +11,17 @@ import { variation } from './variation.ts'
  * @param layers absolute host directories, topmost first, that have the account files
  * @param upper a layer above them
  */
-export async function renameInLayer(layers: readonly string[], upper: string): Promise<void> {
+export async function renameInLayer(
+  layers: readonly string[],
+  upper: string,
+  varied: Varied,
+): Promise<void> {
   await mkdir(join(upper, 'etc'), { recursive: true, mode: 0o755 })
-  for (const name of ['passwd', 'group']) {
+  for (const name of varied.has('user') ? ['passwd', 'group'] : []) {
     const text = await readTopmost(layers, `etc/${name}`)
     await writeFile(join(upper, 'etc', name), withOtherName(text), { mode: 0o644 })
   }
+  if (!varied.has('hostname')) return
   const hosts = await readTopmost(layers, 'etc/hosts')
   const other = `127.0.1.1 ${variation.hostname}\n`
   await writeFile(join(upper, 'etc/hosts'), `${hosts}${other}`, { mode: 0o644 })

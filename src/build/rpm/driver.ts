@@ -37,7 +37,7 @@ import {
 } from './collect.ts'
 import { provideDependencies } from './dependency-layer.ts'
 import { askRpmlint, checkInstallation } from './look-at-results.ts'
-import { homeDirectory, packagesDirectory, specsDirectory } from './places.ts'
+import { homeDirectory, packagesDirectory, specsDirectory, topDirectory } from './places.ts'
 import {
   buildStep,
   generatedStep,
@@ -98,6 +98,7 @@ export const rpmDriver: Driver<RpmBuild> = {
       'make one with "tsnspawn-build create fedora"',
     ),
   installerOf: installerFor,
+  buildPath: topDirectory,
   begin: (session) => new RpmRun(session),
 }
 

@@ -267,7 +267,10 @@ function rpmbuild(
   spec: string,
   after?: string,
 ): Pick<Step, 'id' | 'settings'> {
-  const words = ['rpmbuild', ...mode, ...definitions(facts.options), `${specsDirectory}/${spec}`]
+  // Where the build has another path its macros still name the usual one.
+  const top = facts.varied?.has('path') === true ? ['--define', `_topdir ${topDirectory}`] : []
+  const options = [...mode, ...top, ...definitions(facts.options)]
+  const words = ['rpmbuild', ...options, `${specsDirectory}/${spec}`]
   const call = words.map(quote).join(' ')
   const script = after === undefined ? `exec ${call}` : `${call} && ${after}`
   return offline(facts, place, id, ['bash', '--login', '-c', script])

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Buildable } from '../../build/buildable.ts'
 import type { BuildLimits, BuildResult, LockRequest } from '../../build/driver.ts'
+import { circumstances, type Varied } from '../../build/reproducible/variation.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import type { SuiteReport } from '../../suites/suite.ts'
@@ -16,7 +17,7 @@ import { planText } from '../build/plan-text.ts'
 import { readyPackages } from '../build/ready-packages.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
 import type { CliContext, VerbModule } from '../context.ts'
-import { collect, sizeInBytes, spanMs, wholeNumber } from '../option-values.ts'
+import { collect, list, sizeInBytes, spanMs, wholeNumber } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
 import { invokingUser, proxyVariables, treePath, variablesOf } from '../work-options.ts'
@@ -44,6 +45,7 @@ interface BuildVerbOptions {
   readonly lock?: string
   readonly fromLock?: string
   readonly reproducible?: boolean
+  readonly dontVary?: string[]
   readonly unusedDependencies?: boolean
   readonly autopkgtest?: boolean
   readonly shellBefore?: boolean
@@ -95,6 +97,11 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--from-lock <file>', 'make the build root of these packages and no others, offline')
     .option('--reproducible', 'build twice under different circumstances, and compare the results')
     .option(
+      '--dont-vary <names>',
+      `what both builds shall have the same: ${circumstances.join(', ')}`,
+      list,
+    )
+    .option(
       '--unused-dependencies',
       'say which of what the source asks for its build has not opened a file of',
     )
@@ -131,6 +138,8 @@ export const define: VerbModule['define'] = (command, run) => {
           const common = commonRequest(name, options, context)
           return family.read(common, source, words, command.opts())
         }
+        if (options.dontVary !== undefined && options.reproducible !== true)
+          throw usageError('--dont-vary is for --reproducible')
         if (options.dryRun === true && (options.lock ?? options.fromLock) !== undefined)
           throw usageError('give --dry-run or a lock, not both')
         if (options.autopkgtest === true) refuseWithTests(options, others)
@@ -145,7 +154,8 @@ export const define: VerbModule['define'] = (command, run) => {
           context.result(plan, planText(plan))
           return 0
         }
-        if (options.reproducible === true) return compareTwoBuilds(buildable, context)
+        if (options.reproducible === true)
+          return compareTwoBuilds(buildable, varied(options), context)
         const result = await buildable.build()
         if (options.autopkgtest !== true) {
           context.result(result, describe(result))
@@ -180,9 +190,23 @@ function refuseWithTests(options: BuildVerbOptions, others: readonly string[]): 
     throw usageError('give --reproducible or --autopkgtest, not both')
 }
 
-async function compareTwoBuilds(buildable: Buildable, context: CliContext): Promise<number> {
+function varied({ dontVary = [] }: BuildVerbOptions): Varied {
+  const unknown = dontVary.find((name) => !circumstances.some((one) => one === name))
+  if (unknown !== undefined)
+    throw usageError(
+      `--dont-vary=${unknown} is nothing that is varied`,
+      `there are ${circumstances.join(', ')}`,
+    )
+  return new Set(circumstances.filter((name) => !dontVary.includes(name)))
+}
+
+async function compareTwoBuilds(
+  buildable: Buildable,
+  circumstancesOfSecond: Varied,
+  context: CliContext,
+): Promise<number> {
   const { buildTwice, notReproducible } = await import('../../build/reproducible/build-twice.ts')
-  const built = await buildTwice(buildable)
+  const built = await buildTwice(buildable, circumstancesOfSecond)
   const { first, differences } = built
   const verdict = differences.length === 0 ? 'reproducible' : 'not reproducible'
   const text = `${describe(first)}\n${verdict}: built twice`

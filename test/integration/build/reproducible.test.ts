@@ -10,11 +10,11 @@ import { buildNeeds, lacks } from '../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../fixtures/temporary.ts'
 
 describe.skipIf(lacks(...buildNeeds))('build --reproducible', { timeout: 120_000 }, () => {
-  async function build(work: string, script: string) {
+  async function build(work: string, script: string, ...options: readonly string[]) {
     await mkdir(join(work, 'source'), { recursive: true })
     const [file, ...args] = tsnspawnBuild(
       ...['--state-dir', join(work, 'state'), 'build', await debianTree(), join(work, 'source')],
-      ...['--output', join(work, 'out'), '--reproducible', '--collect', 'out/*', '--'],
+      ...['--output', join(work, 'out'), '--reproducible', ...options, '--collect', 'out/*', '--'],
       ...['sh', '-ec', `mkdir out; ${script}`],
     )
     return execa(file, args, { stdin: 'ignore', reject: false })
@@ -32,8 +32,25 @@ describe.skipIf(lacks(...buildNeeds))('build --reproducible', { timeout: 120_000
       'out',
       'out/file',
     ])
+    const verdict = await readFile(join(work.path, 'out/build.reproducible.json'), 'utf8')
+    expect(JSON.parse(verdict)).toMatchObject({
+      result: 'reproducible',
+      varied: expect.arrayContaining(['path', 'user']) as unknown,
+      samePackages: true,
+      differences: [],
+    })
     expect(await readdir(join(work.path, 'state/builds'))).toEqual([])
     expect(await newLeftOvers(before, scope)).toEqual([])
+  })
+
+  test('leaves the same what it is told to', async () => {
+    await using work = await temporaryDirectory()
+    const line = 'pwd > out/path; id -un > out/user; date +%Z > out/zone'
+    const dontVary = '--dont-vary=path,user,timezone'
+    expect((await build(work.path, line, dontVary)).exitCode).toBe(0)
+    const wrong = await build(work.path, line, '--dont-vary=clock')
+    expect(wrong.exitCode).toBe(2)
+    expect(wrong.stderr).toContain('--dont-vary=clock is nothing that is varied')
   })
 
   test('finds what depends on circumstances, shows where, and keeps both', async () => {
@@ -46,6 +63,7 @@ describe.skipIf(lacks(...buildNeeds))('build --reproducible', { timeout: 120_000
       mask: 'umask',
       jobs: 'echo "$MAKEFLAGS"',
       environment: 'echo "$BUILD_VARIATION"',
+      path: 'pwd; echo "$PWD"; readlink /proc/self/cwd',
     }
     const lines = Object.entries(facts).map(([name, line]) => `{ ${line}; } > out/${name}`)
     const tar = 'mkdir d; tar --mtime=@0 --numeric-owner -cf out/x.tar d; id -u > out/number'
@@ -63,5 +81,7 @@ describe.skipIf(lacks(...buildNeeds))('build --reproducible', { timeout: 120_000
       expect.stringMatching(/^build\n127\.0\.1\.1 +build$/m),
       expect.stringMatching(/^elsewhere\n127\.0\.1\.1 +elsewhere$/m),
     ])
+    const path = await readFile(join(work.path, 'out/second-build/out/path'), 'utf8')
+    expect(path).toBe('/build/elsewhere\n/build/elsewhere\n/build/elsewhere\n')
   })
 })

@@ -6,7 +6,9 @@ import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promis
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { buildRpm, type RpmBuild } from '../../../src/build/rpm/driver.ts'
+import { buildable } from '../../../src/build/buildable.ts'
+import { buildTwice } from '../../../src/build/reproducible/build-twice.ts'
+import { buildRpm, rpmDriver, type RpmBuild } from '../../../src/build/rpm/driver.ts'
 import { readRpmSource, type RpmSource } from '../../../src/build/rpm/source-argument.ts'
 import type { BuildLock } from '../../../src/build/lock/lock-file.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
@@ -42,9 +44,9 @@ function builds(manager: RpmManager) {
     return () => temporary[Symbol.asyncDispose]()
   }, 600_000)
 
-  async function build(directory: string, source: RpmSource, change: Change = {}) {
+  function request(directory: string, source: RpmSource, change: Change = {}): RpmBuild {
     const { options, ...rest } = change
-    return buildRpm({
+    return {
       tree: shared.tree,
       source,
       outputDirectory: join(directory, 'out'),
@@ -62,7 +64,11 @@ function builds(manager: RpmManager) {
         rpmlint: false,
         ...options,
       },
-    })
+    }
+  }
+
+  async function build(directory: string, source: RpmSource, change: Change = {}) {
+    return buildRpm(request(directory, source, change))
   }
 
   async function buildSpec(directory: string, fixture: SpecFixture, change: Change = {}) {
@@ -73,7 +79,7 @@ function builds(manager: RpmManager) {
     )
   }
 
-  return { shared, build, buildSpec }
+  return { shared, request, build, buildSpec }
 }
 
 const poolFiles = async (pool: string, name: string): Promise<readonly string[]> =>
@@ -106,7 +112,7 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
   'an rpm build with %s',
   { timeout: 300_000 },
   (manager) => {
-    const { shared, build, buildSpec } = builds(manager)
+    const { shared, request, build, buildSpec } = builds(manager)
 
     test('gives packages, a log and a record, from a builder without rights or network, and again from layers', async () => {
       await using work = await temporaryDirectory()
@@ -287,6 +293,26 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
       expect(record.result).toBe('succeeded')
       const source = join(work.path, 'out/tiny-1.0-1.src.rpm')
       expect(await query(source, '[%{REQUIRENAME}\\n]')).toMatch(/^generated$[^]*^late$/m)
+    })
+
+    test('comes out the same in another directory, on another host, for another user', async () => {
+      await using work = await temporaryDirectory()
+      const path = await makeSpecDirectory(work.path, {
+        build: ['cat /etc/os-release >> facts'],
+        more: ['%package doc', 'Summary: More', '%description doc', 'More.', '%files doc'],
+      })
+      const same = await buildTwice(
+        buildable(rpmDriver, request(work.path, { kind: 'spec', path })),
+      )
+      expect(same.differences).toEqual([])
+      const telling = await makeSpecDirectory(join(work.path, 'telling'), {
+        build: ['pwd >> facts; hostname >> facts; id -un >> facts'],
+      })
+      const source = { kind: 'spec', path: telling } as const
+      const { second } = await buildTwice(buildable(rpmDriver, request(work.path, source)))
+      const other = await facts(work.path, 'second-build/tiny-1.0-1.noarch.rpm')
+      expect(other).toBe('built\n/builddir/elsewhere/BUILD\nelsewhere\nsomebody')
+      expect(second.record.result).toBe('succeeded')
     })
 
     test('comes from a lock with the very same packages, without asking anybody', async () => {
