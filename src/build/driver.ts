@@ -141,6 +141,12 @@ export interface DriverRun {
   build(): Promise<void>
   /** Copies the results to `session.place.results`, checked; the most important one last. */
   collect(): Promise<readonly ResultFile[]>
+  /**
+   * Tries the collected results and looks at them, where that was asked for. Whatever it throws, they are handed out.
+   *
+   * @throws NspawnError `TEST_…` when something is wrong with them
+   */
+  readonly inspect?: (() => Promise<void>) | undefined
 }
 
 export interface BuildResult {

@@ -12,9 +12,13 @@ export const secondBuildName = 'second-build'
 export const verdictName = 'build.reproducible.json'
 export const differencesName = 'build.differences.txt'
 
+/** What lintian says of a Debian build's results, and what installing and removing them has left. */
+export const lintianLogName = 'lintian.log'
+export const installLogName = 'install-check.log'
+
 const own = new Set([
   ...[logName, recordName, stepLogsName, provenanceName, 'chain.json'],
-  ...[secondBuildName, differencesName, verdictName],
+  ...[secondBuildName, differencesName, verdictName, lintianLogName, installLogName],
 ])
 
 /**

@@ -67,6 +67,8 @@ export interface BuildRecord {
   readonly lock?: { readonly path: string; readonly sha256: string }
   /** What a tool that looks at packages has said, a line each; it decides nothing. */
   readonly lint?: readonly string[]
+  /** What was found when the results were installed, removed and purged, a line each. */
+  readonly installCheck?: readonly string[]
   /** What the source asks for and its build has not opened. */
   readonly unopened?: UnopenedReport
   readonly phases: readonly PhaseRecord[]
@@ -88,6 +90,7 @@ export class BuildRecorder {
     | 'repository'
     | 'lock'
     | 'lint'
+    | 'installCheck'
     | 'unopened'
   > = {}
   /** Under way; the last one when none is. */

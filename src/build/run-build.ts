@@ -45,8 +45,10 @@ export async function runBuild<Request extends BuildRequest>(
   const { place, buildLog } = session
   const run = driver.begin(session)
   const end = async (record: BuildRecord) => endEntry(entry, record, request)
+  let verdict: unknown
   try {
     await carryOut(run, session, { recorder, entry, installer: driver.installerOf(request.tree) })
+    verdict = await inspect(run, session, recorder)
   } catch (error) {
     if (request.signal?.aborted === true) await end(recorder.finish(error, true))
     // Programs that a terminal's Ctrl-C ended too have failures of their own to tell.
@@ -56,26 +58,46 @@ export async function runBuild<Request extends BuildRequest>(
     await end(record)
     throw await withLog(error, { request, place, entry }, record)
   }
-  const record = recorder.finish()
+  const record = recorder.finish(verdict)
+  let files: readonly string[]
   try {
-    const files = await publish({ request, place, entry }, record, recorder.outputs)
+    files = await publish({ request, place, entry }, record, recorder.outputs, session.reports)
     if (session.lock !== undefined) {
       const { leaveLock } = await import('./lock/lock-request.ts')
       await leaveLock(request, session.lock)
     }
     await end(record)
-    return {
-      id: entry.id,
-      name: run.subject.name,
-      version: run.subject.version,
-      files,
-      logPath: join(request.outputDirectory, logName),
-      recordPath: join(request.outputDirectory, recordName),
-      record,
-    }
   } catch (error) {
     await end(recorder.finish(error, request.signal?.aborted === true))
     throw error
+  }
+  if (verdict !== undefined) throw namingLog(verdict, request)
+  return {
+    id: entry.id,
+    name: run.subject.name,
+    version: run.subject.version,
+    files,
+    logPath: join(request.outputDirectory, logName),
+    recordPath: join(request.outputDirectory, recordName),
+    record,
+  }
+}
+
+/** Has the results looked at, which stay whatever is found; returns what is wrong with them. */
+async function inspect(
+  run: DriverRun,
+  session: BuildSession,
+  recorder: BuildRecorder,
+): Promise<unknown> {
+  const { inspect: look } = run
+  if (look === undefined) return undefined
+  try {
+    await recorder.phase('inspect', look)
+    return undefined
+  } catch (error) {
+    throwIfCanceled(session.signal, 'the build')
+    session.buildLog.banner(`failed: ${error instanceof Error ? error.message : String(error)}`)
+    return error
   }
 }
 
@@ -252,6 +274,7 @@ async function publish(
   { request: { outputDirectory, owner, signal }, place, entry }: Finished,
   record: BuildRecord,
   outputs: readonly ResultFile[],
+  reports: readonly string[] = [],
 ): Promise<readonly string[]> {
   await writeFile(join(place.directory, recordName), `${JSON.stringify(record, undefined, 2)}\n`)
   const names = outputs.map(({ name }) => name)
@@ -261,7 +284,7 @@ async function publish(
   if (outputs.length > 0) await writeProvenance(record, place, entry)
   const sources = [
     { directory: entry.directory, names: [logName] },
-    { directory: place.directory, names: [recordName, ...statement, ...logs] },
+    { directory: place.directory, names: [recordName, ...statement, ...logs, ...reports] },
     { directory: place.results, names },
   ]
   await publishFiles(sources, outputDirectory, owner, signal)
@@ -288,7 +311,7 @@ async function writeProvenance(
 /** The error with the log's path, once log and record have been put into the output directory. */
 async function withLog(error: unknown, finished: Finished, record: BuildRecord): Promise<unknown> {
   const { request } = finished
-  const { log = silent, outputDirectory } = request
+  const { log = silent } = request
   try {
     await publish({ ...finished, request: { ...request, signal: undefined } }, record, [])
   } catch (second) {
@@ -296,6 +319,10 @@ async function withLog(error: unknown, finished: Finished, record: BuildRecord):
     log({ kind: 'warning', text: `cannot write the log: ${describeError(second)}` })
     return error
   }
+  return namingLog(error, request)
+}
+
+function namingLog(error: unknown, { outputDirectory }: BuildRequest): unknown {
   if (!(error instanceof NspawnError)) return error
   const { code, operation, subject, status, hint, cause } = error
   return new NspawnError(error.message, {

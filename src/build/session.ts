@@ -1,5 +1,5 @@
 /** One build under way, as its driver sees it: places, log, record, and how steps and layers are run. */
-import { chmod, mkdir, rm } from 'node:fs/promises'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { ephemeralMachineName } from '../images/names.ts'
@@ -89,6 +89,8 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   private readonly recorder: BuildRecorder
   private readonly cleanup: CleanupStack
   private readonly deadlineMs: number
+  /** Files of `place.directory` that are handed out beside the results. */
+  readonly reports: string[] = []
   /** Absolute paths, see `Settings.openedFiles`. */
   readonly openedLists: string[] = []
   private readonly uppers: string[] = []
@@ -125,7 +127,10 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   /** Adds to the record. */
   note(
     facts: Partial<
-      Pick<BuildRecord, 'source' | 'options' | 'packages' | 'repository' | 'lint' | 'unopened'>
+      Pick<
+        BuildRecord,
+        'source' | 'options' | 'packages' | 'repository' | 'lint' | 'installCheck' | 'unopened'
+      >
     >,
   ): void {
     this.recorder.facts = { ...this.recorder.facts, ...facts }
@@ -183,6 +188,12 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   async repository(installer: Installer): Promise<LocalRepository | undefined> {
     this.ready ??= this.makeRepository(installer)
     return this.ready
+  }
+
+  /** Hands a text out beside the results, under a name of `own-names.ts`. */
+  async report(name: string, text: string): Promise<void> {
+    await writeFile(join(this.place.directory, name), text)
+    this.reports.push(name)
   }
 
   /** Has what comes now run under other circumstances, when the request is for that. */

@@ -27,9 +27,9 @@ import { runBuild } from '../run-build.ts'
 import type { BuildLayer, BuildSession } from '../session.ts'
 import { containerFacts, provideToolchain } from '../toolchain-layer.ts'
 import { askPkgbuild } from './ask-pkgbuild.ts'
-import { collectLogs, collectPackages, collectSourcePackage } from './collect.ts'
+import { collectLogs, collectPackages, collectSourcePackage, type PackageFile } from './collect.ts'
 import { fetchSources } from './fetch-sources.ts'
-import { lookAtPackages } from './look-at-packages.ts'
+import { lookAtPackages, requireWhole } from './look-at-packages.ts'
 import { providePackages, type ArchWork } from './package-layer.ts'
 import { homeDirectory } from './places.ts'
 import { buildStep, sourcePackageStep, type ArchFacts, type ArchOptions } from './plan.ts'
@@ -79,6 +79,7 @@ class ArchRun implements DriverRun {
   /** The same without the source's own. */
   private stands: readonly string[] = []
   private sourcesChecked = false
+  private packages: readonly PackageFile[] = []
 
   constructor(session: BuildSession<ArchBuild>) {
     this.session = session
@@ -176,8 +177,15 @@ class ArchRun implements DriverRun {
       session.log({ kind: 'notice', text: `left out, for nobody had promised it: ${names}` })
     }
     this.version = packages.at(-1)?.version
-    await lookAtPackages(this.work, packages, this.repository)
+    this.packages = packages
+    await requireWhole(this.work, packages)
     return [...logs, ...sources, ...results]
+  }
+
+  get inspect(): (() => Promise<void>) | undefined {
+    const { installCheck, namcap } = this.session.request.options
+    if (!installCheck && !namcap) return undefined
+    return async () => lookAtPackages(this.work, this.packages, this.repository)
   }
 
   private async provideToolchain(): Promise<BuildLayer> {

@@ -9,10 +9,27 @@ import { providePackages, type ArchWork } from './package-layer.ts'
 import { installCheckCommand, lookStep, namcapStep } from './plan.ts'
 
 /**
- * Looks at collected packages in every way that was asked for.
+ * Reads collected packages to their end.
+ *
+ * @throws NspawnError `BUILD_RESULTS` when one is not what its name says
+ */
+export async function requireWhole(
+  work: ArchWork,
+  packages: readonly PackageFile[],
+): Promise<void> {
+  const { session, facts, subject, tree, toolchain } = work
+  const files = packages.map(({ file }) => file)
+  await makeResultsLayer(resultsLayer(work), session.place.results, files)
+  const layers = [tree, toolchain.upper, resultsLayer(work)]
+  const looking = { layers, writable: await session.scratch('packages') }
+  checkPackages(await session.read(lookStep(facts, looking, files), subject), packages)
+}
+
+/**
+ * Looks at packages that are whole in every way that was asked for.
  *
  * @param repository ready packages, which the collected ones may need
- * @throws NspawnError `BUILD_RESULTS` when one is not what its name says; `TEST_INSTALL`
+ * @throws NspawnError `TEST_INSTALL`
  */
 export async function lookAtPackages(
   work: ArchWork,
@@ -20,13 +37,9 @@ export async function lookAtPackages(
   repository?: LocalRepository,
 ): Promise<void> {
   const { session, facts, subject, tree, toolchain } = work
-  const { place } = session
   const files = packages.map(({ file }) => file)
-  const made = join(place.directory, 'packages-made')
-  await makeResultsLayer(made, place.results, files)
+  const made = resultsLayer(work)
   const layers = [tree, toolchain.upper, made]
-  const looking = { layers, writable: await session.scratch('packages') }
-  checkPackages(await session.read(lookStep(facts, looking, files), subject), packages)
   if (facts.options.installCheck) {
     // Nothing but the toolchain is there: what the packages need must be said by them, and be in a repository.
     const command = installCheckCommand(files)
@@ -40,6 +53,10 @@ export async function lookAtPackages(
     await session.run(installerStep(command, facts, root), subject)
   }
   if (facts.options.namcap) await runNamcap(work, made, files)
+}
+
+function resultsLayer({ session }: ArchWork): string {
+  return join(session.place.directory, 'packages-made')
 }
 
 /** What it says is told and recorded; whatever happens, the packages stay. */

@@ -39,6 +39,7 @@ import {
   type BuildPhase,
   type DebianBuildOptions,
 } from './plan.ts'
+import { inspectResults, refuseWithLock } from './inspect/inspect-results.ts'
 import type { SourceRequest } from './source-argument.ts'
 import { stageSource } from './stage-source.ts'
 import type { StagedSource, StageRequest } from './staged-source.ts'
@@ -76,11 +77,14 @@ class DebianRun implements DriverRun {
   private toolchain: Writable | undefined
   private installed: Writable = nowhere
   private repository: LocalRepository | undefined
+  /** Names of the results. */
+  private files: readonly string[] = []
 
   constructor(session: BuildSession<DebianBuild>) {
     this.session = session
     const { fresh, signal, tree, options } = session.request
     const { packageSources } = options
+    if (session.given !== undefined) refuseWithLock(options)
     this.installer = packageSources === undefined ? apt : aptWith(readAptExtras(packageSources))
     const unasked = fresh === true || session.given !== undefined
     const { signal: stop } = this.stopAsking
@@ -191,7 +195,26 @@ class DebianRun implements DriverRun {
 
   async collect(): Promise<readonly ResultFile[]> {
     const { place, signal } = this.session
-    return collectChanges(place.build.upper, this.staged.control, place.results, signal)
+    const { control } = this.staged
+    const results = await collectChanges(place.build.upper, control, place.results, signal)
+    this.files = results.map(({ name }) => name)
+    return results
+  }
+
+  get inspect(): (() => Promise<void>) | undefined {
+    const { lintian, installCheck } = this.session.request.options
+    if (lintian === undefined && installCheck !== true) return undefined
+    return async () =>
+      inspectResults(
+        {
+          session: this.session,
+          installer: this.installer,
+          subject: this.subject,
+          indexes: await this.indexes,
+          repository: this.repository,
+        },
+        this.files,
+      )
   }
 
   private get staged(): StagedSource {

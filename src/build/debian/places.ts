@@ -6,5 +6,8 @@ export const buildDirectory = '/build/reproducible-path'
 /** A source directory that was given as it is lies below this until it is a source package. */
 export const sourceDirectory = '/build/source'
 
+/** Collected results lie here while they are tried and looked at. */
+export const resultsDirectory = '/build/results'
+
 /** The home of the build user, which must not exist: a build that writes there fails. */
 export const homeDirectory = '/nonexistent'

@@ -7,6 +7,7 @@ import { builderSettings, overlay, type ContainerFacts } from '../containers.ts'
 import type { BuildOptions } from '../driver.ts'
 import { aptCommand } from '../installers/apt.ts'
 import type { ExtraWishes } from '../installers/apt-extras.ts'
+import type { LintianWishes } from './inspect/lintian-tags.ts'
 import type { Writable } from '../layers.ts'
 import { askedPackages } from './asked-packages.ts'
 import { buildDirectory, homeDirectory, sourceDirectory } from './places.ts'
@@ -29,6 +30,10 @@ export interface DebianBuildOptions extends BuildOptions {
   readonly profiles: readonly string[]
   /** Let apt take any alternative of a build dependency; build daemons take the first. */
   readonly anyAlternative?: boolean | undefined
+  /** Has lintian look at the results. */
+  readonly lintian?: LintianWishes | undefined
+  /** Installs, removes and purges the results where nothing of the build is. */
+  readonly installCheck?: boolean | undefined
   /** Package sources and pins besides those of the tree. */
   readonly packageSources?: ExtraWishes | undefined
 }

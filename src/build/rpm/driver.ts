@@ -125,6 +125,8 @@ class RpmRun implements DriverRun {
   private repository: LocalRepository | undefined
   /** Below what is written, the lowest one first. */
   private layers: readonly string[] = []
+  /** Paths of the packages in the container. */
+  private made: readonly string[] = []
   /** What is installed for the source. */
   private wanted: Requirements = { requires: [], conflicts: [] }
   private installed: readonly InstalledPackage[] = []
@@ -218,11 +220,20 @@ class RpmRun implements DriverRun {
     const paths = packages.map(({ name, directory }) => `${directory}/${name}`)
     const lines = await this.session.read(resultsStep(this.plan, looking, paths), this.subject)
     checkNames(packages, lines)
-    const { installCheck, rpmlint } = this.session.request.options
-    const installable = paths.filter((path) => path.startsWith(packagesDirectory))
-    if (installCheck) await checkInstallation(this.root, upper, installable)
-    if (rpmlint) await askRpmlint(this.root, upper, paths)
+    this.made = paths
     return [await writeInstalled(this.installed, place.results), ...copied]
+  }
+
+  get inspect(): (() => Promise<void>) | undefined {
+    const { request, place } = this.session
+    const { installCheck, rpmlint } = request.options
+    if (!installCheck && !rpmlint) return undefined
+    return async () => {
+      const { upper } = place.build
+      const installable = this.made.filter((path) => path.startsWith(packagesDirectory))
+      if (rpmlint) await askRpmlint(this.root, upper, this.made)
+      if (installCheck) await checkInstallation(this.root, upper, installable)
+    }
   }
 
   private get plan(): RpmFacts {

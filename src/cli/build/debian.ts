@@ -3,13 +3,19 @@ import { Option } from 'commander'
 import { resolve } from 'node:path'
 import { buildable } from '../../build/buildable.ts'
 import { debianDriver } from '../../build/debian/driver.ts'
+import { lintianSeverities, type LintianWishes } from '../../build/debian/inspect/lintian-tags.ts'
 import type { BuildScope } from '../../build/debian/plan.ts'
 import { readSourceArgument, type SourceRequest } from '../../build/debian/source-argument.ts'
 import { readAptExtras, type ExtraWishes } from '../../build/installers/apt-extras.ts'
 import { usageError } from '../../errors.ts'
 import { collect, list } from '../option-values.ts'
 import type { BuildFamily } from './family.ts'
-import { keyringOption, nocheckOption, sourceTooOption } from './shared-options.ts'
+import {
+  installCheckOption,
+  keyringOption,
+  nocheckOption,
+  sourceTooOption,
+} from './shared-options.ts'
 
 interface DebianOptions {
   readonly profiles?: string[]
@@ -23,6 +29,10 @@ interface DebianOptions {
   readonly extraRepository?: string[]
   readonly extraKey?: string[]
   readonly pin?: string[]
+  readonly installCheck?: boolean
+  readonly lintian?: boolean
+  readonly lintianOpts?: string[]
+  readonly lintianFailOn?: string[]
   readonly gitRef?: string
   readonly workingTree?: boolean
   readonly keyring?: string[]
@@ -59,6 +69,16 @@ export const debianFamily: BuildFamily = {
       '--pin <pin>',
       'prefer or avoid packages: "PACKAGE… release|version|origin WHAT PRIORITY"; may be repeated',
     ).argParser(collect),
+    installCheckOption,
+    new Option('--lintian', 'have lintian look at the results'),
+    new Option(
+      '--lintian-opts <option>',
+      'one more option for lintian: --lintian-opts=--pedantic; may be repeated',
+    ).argParser(collect),
+    new Option(
+      '--lintian-fail-on <severities>',
+      `status 4 for findings of these, divided by commas: ${lintianSeverities.join(', ')}`,
+    ).argParser(list),
     new Option('--git-ref <ref>', 'of a git checkout, the commit to build; default the last one'),
     new Option('--working-tree', 'of a git checkout, what lies there, committed or not'),
     keyringOption,
@@ -82,6 +102,8 @@ export const debianFamily: BuildFamily = {
         profiles: profiles(options),
         anyAlternative: options.anyAlternative === true,
         packageSources: packageSources(options),
+        lintian: lintianWishes(options),
+        installCheck: options.installCheck === true,
       },
       signature: {
         keyrings: (options.keyring ?? []).map((path) => resolve(path)),
@@ -89,6 +111,29 @@ export const debianFamily: BuildFamily = {
       },
     })
   },
+}
+
+/** Each of the three options asks for it. */
+function lintianWishes({
+  lintian,
+  lintianOpts: options = [],
+  lintianFailOn: given = [],
+}: DebianOptions): LintianWishes | undefined {
+  if (lintian !== true && options.length + given.length === 0) return undefined
+  const failOn = lintianSeverities.filter((severity) => given.includes(severity))
+  const [unknown] = given.filter((word) => !failOn.some((severity) => severity === word))
+  if (unknown !== undefined)
+    throw usageError(
+      `--lintian-fail-on=${unknown} is none of what lintian finds`,
+      `known are ${lintianSeverities.join(', ')}`,
+    )
+  const own = options.find((word) => /^--(fail-on|color)\b/.test(word) || !word.startsWith('-'))
+  if (own !== undefined)
+    throw usageError(
+      `--lintian-opts=${own} cannot be given`,
+      'write options with their values, as --lintian-opts=--tags=NAME; --lintian-fail-on says what is a failure',
+    )
+  return { options, failOn }
 }
 
 function withGitWish(source: SourceRequest, { gitRef, workingTree }: DebianOptions): SourceRequest {

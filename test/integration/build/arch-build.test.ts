@@ -513,6 +513,7 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
     )
     const failed = build(work.path, source, { options: { installCheck: true } }).result
     expect(await failureOf(failed)).toMatchObject({ code: 'TEST_INSTALL' })
+    expect(await readdir(join(work.path, 'out'))).toContain('tiny-1-1-any.pkg.tar.gz')
     const { result } = build(work.path, source, { options: { namcap: true } })
     expect((await result).record.lint).toEqual(['tiny E: Missing /results/tiny-1-1-any.pkg.tar.gz'])
   })
