@@ -19,7 +19,7 @@ const changesLimitBytes = 16 * 1024 ** 2
  */
 export async function collectChanges(
   upper: string,
-  control: SourceControl,
+  control: Pick<SourceControl, 'name' | 'version'>,
   destination: string,
   signal?: AbortSignal,
 ): Promise<readonly ResultFile[]> {

@@ -2,6 +2,7 @@
  * Builds Debian source packages as Debian's build daemons do: apt installs what the source asks for,
  * dpkg-buildpackage builds, the `.changes` says what came of it.
  */
+import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NspawnError } from '../../errors.ts'
 import { AnswerCache } from '../answer-cache.ts'
@@ -15,7 +16,7 @@ import type {
   Subject,
 } from '../driver.ts'
 import { apt, aptWith } from '../installers/apt.ts'
-import { readAptExtras } from '../installers/apt-extras.ts'
+import { describeExtras, readAptExtras } from '../installers/apt-extras.ts'
 import type { Installer } from '../installers/installer.ts'
 import { dpkgArchitecture, installedDpkgPackages } from '../installers/dpkg-packages.ts'
 import type { Writable } from '../layers.ts'
@@ -31,7 +32,8 @@ import { askedRelations, writeAskedPackages } from './asked-packages.ts'
 import { collectChanges } from './changes.ts'
 import type { SignaturePolicy } from './dsc-signature.ts'
 import { dependencyKey } from './layer-keys.ts'
-import { buildDirectory, homeDirectory } from './places.ts'
+import { buildDirectory, changelogEntryPath, homeDirectory } from './places.ts'
+import { changelogEntry, rebuiltVersion, type Rebuild } from './rebuild.ts'
 import { needsOf, outlineStaged } from './outline.ts'
 import {
   planDebianBuild,
@@ -84,8 +86,13 @@ class DebianRun implements DriverRun {
     this.session = session
     const { fresh, signal, tree, options } = session.request
     const { packageSources } = options
+    const extras = packageSources && readAptExtras(packageSources)
     if (session.given !== undefined) refuseWithLock(options)
-    this.installer = packageSources === undefined ? apt : aptWith(readAptExtras(packageSources))
+    this.installer = extras === undefined ? apt : aptWith(extras)
+    if (extras !== undefined) {
+      const files = describeExtras(extras)
+      session.note({ options: { ...options, packageSources: { ...packageSources, files } } })
+    }
     const unasked = fresh === true || session.given !== undefined
     const { signal: stop } = this.stopAsking
     const signals = signal === undefined ? [stop] : [stop, signal]
@@ -195,7 +202,10 @@ class DebianRun implements DriverRun {
 
   async collect(): Promise<readonly ResultFile[]> {
     const { place, signal } = this.session
-    const { control } = this.staged
+    const { rebuild } = this.session.request.options
+    const { name, version } = this.staged.control
+    const made = rebuild === undefined ? version : rebuiltVersion(version, rebuild)
+    const control = { name, version: made }
     const results = await collectChanges(place.build.upper, control, place.results, signal)
     this.files = results.map(({ name }) => name)
     return results
@@ -240,6 +250,7 @@ class DebianRun implements DriverRun {
     this.session.note({
       source: { name, version, format, origin, form: form.kind, signature, files, treeSha256, git },
     })
+    if (options.rebuild !== undefined) await this.writeEntry(options.rebuild)
     if (form.kind === 'unpacked' && options.scope.source) {
       throw new NspawnError(
         `there is no upstream tarball of ${name}, so that no source package can be made`,
@@ -251,6 +262,19 @@ class DebianRun implements DriverRun {
         },
       )
     }
+  }
+
+  /** Lays the entry out beside the source, for the step that puts it into the changelog. */
+  private async writeEntry(rebuild: Rebuild): Promise<void> {
+    const { place, request, base } = this.session
+    const distribution = base.os.codename ?? 'unstable'
+    const architecture = await dpkgArchitecture(request.tree)
+    const path = join(place.sources, changelogEntryPath)
+    await writeFile(
+      path,
+      changelogEntry(this.staged.control, rebuild, { architecture, distribution }),
+    )
+    await chmod(path, 0o644)
   }
 
   private async steps(phase: BuildPhase): Promise<void> {

@@ -6,6 +6,9 @@ export const buildDirectory = '/build/reproducible-path'
 /** A source directory that was given as it is lies below this until it is a source package. */
 export const sourceDirectory = '/build/source'
 
+/** The changelog entry of a rebuild, where there is one. */
+export const changelogEntryPath = '/build/changelog-entry'
+
 /** Collected results lie here while they are tried and looked at. */
 export const resultsDirectory = '/build/results'
 

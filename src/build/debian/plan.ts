@@ -10,9 +10,10 @@ import type { ExtraWishes } from '../installers/apt-extras.ts'
 import type { LintianWishes } from './inspect/lintian-tags.ts'
 import type { Writable } from '../layers.ts'
 import { askedPackages } from './asked-packages.ts'
-import { buildDirectory, homeDirectory, sourceDirectory } from './places.ts'
+import { buildDirectory, changelogEntryPath, homeDirectory, sourceDirectory } from './places.ts'
 import type { Step, Verdict } from '../step-runner.ts'
 import { installerStep } from '../toolchain-layer.ts'
+import type { Rebuild } from './rebuild.ts'
 import { sourceDirectoryName } from './source-control.ts'
 import type { StagedSource } from './staged-source.ts'
 
@@ -30,6 +31,8 @@ export interface DebianBuildOptions extends BuildOptions {
   readonly profiles: readonly string[]
   /** Let apt take any alternative of a build dependency; build daemons take the first. */
   readonly anyAlternative?: boolean | undefined
+  /** Gives binary packages another version, with an entry of the changelog that says why. */
+  readonly rebuild?: Rebuild | undefined
   /** Has lintian look at the results. */
   readonly lintian?: LintianWishes | undefined
   /** Installs, removes and purges the results where nothing of the build is. */
@@ -70,7 +73,8 @@ export interface BuildStep extends Step {
 
 /** Plans all steps above the toolchain's layer, in order. */
 export function planDebianBuild(request: PlanRequest): readonly BuildStep[] {
-  return [dependencyStep(request), ...unpackSteps(request), buildStep(request)]
+  const entry = request.options.rebuild === undefined ? [] : [changelogStep(request)]
+  return [dependencyStep(request), ...unpackSteps(request), ...entry, buildStep(request)]
 }
 
 /** The dpkg-buildpackage option for a scope; none means a full build. */
@@ -131,6 +135,22 @@ function unpackSteps(request: PlanRequest): BuildStep[] {
     `${sourceDirectory}/${form.name}`,
   )
   return [pack, unpack]
+}
+
+/** On a file of its own first: the changelog may be a link, and is read to its end before it is written. */
+const prepend = 'cat "$1" debian/changelog >"$2" && cat "$2" >debian/changelog && rm "$2"'
+
+function changelogStep(request: PlanRequest): BuildStep {
+  const directory = `${buildDirectory}/${sourceDirectoryName(request.source.control)}`
+  const command = ['sh', '-c', prepend, 'prepend', changelogEntryPath, '../changelog.new']
+  return {
+    id: 'changelog',
+    phase: 'unpack',
+    title: 'write the changelog entry of the rebuild',
+    settings: offlineSettings(request, 'changelog', directory, command),
+    failure: 'SOURCE_UNPACK',
+    hint: 'the source has no debian/changelog that can be written',
+  }
 }
 
 function buildStep(request: PlanRequest): BuildStep {

@@ -2,6 +2,7 @@
  * Package sources and pins that one build adds to those of its tree: what the caller wrote becomes files of apt's
  * configuration (sources.list(5), apt_preferences(5)), in a layer, so that the tree stays as it is.
  */
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { NspawnError, usageError } from '../../errors.ts'
 import {
@@ -48,6 +49,14 @@ export function readAptExtras({ repositories, keys, pins }: ExtraWishes): AptExt
       ),
     ),
   }
+}
+
+/** The files for a record: text as it is, and of keys the digest alone. */
+export function describeExtras({ files }: AptExtras) {
+  return files.map(({ path, text }) => {
+    const sha256 = createHash('sha256').update(text).digest('hex')
+    return { path: `/${path}`, sha256, ...(typeof text === 'string' ? { text } : {}) }
+  })
 }
 
 function sourceFile(

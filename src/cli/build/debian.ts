@@ -9,6 +9,7 @@ import { readSourceArgument, type SourceRequest } from '../../build/debian/sourc
 import { readAptExtras, type ExtraWishes } from '../../build/installers/apt-extras.ts'
 import { usageError } from '../../errors.ts'
 import { collect, list } from '../option-values.ts'
+import { readRebuild } from './rebuild.ts'
 import type { BuildFamily } from './family.ts'
 import {
   installCheckOption,
@@ -29,6 +30,10 @@ interface DebianOptions {
   readonly extraRepository?: string[]
   readonly extraKey?: string[]
   readonly pin?: string[]
+  readonly binnmu?: string
+  readonly binnmuChangelog?: string
+  readonly appendToVersion?: string
+  readonly maintainer?: string
   readonly installCheck?: boolean
   readonly lintian?: boolean
   readonly lintianOpts?: string[]
@@ -79,6 +84,16 @@ export const debianFamily: BuildFamily = {
       '--lintian-fail-on <severities>',
       `status 4 for findings of these, divided by commas: ${lintianSeverities.join(', ')}`,
     ).argParser(list),
+    new Option('--binnmu <n>', 'rebuild without a change of the source: the version ends in +bN'),
+    new Option('--binnmu-changelog <text>', 'why, for the changelog'),
+    new Option(
+      '--append-to-version <suffix>',
+      'give the rebuilt packages another version: ~local1',
+    ),
+    new Option(
+      '--maintainer <name>',
+      'who rebuilds: "NAME <ADDRESS>"; default DEBFULLNAME and DEBEMAIL',
+    ),
     new Option('--git-ref <ref>', 'of a git checkout, the commit to build; default the last one'),
     new Option('--working-tree', 'of a git checkout, what lies there, committed or not'),
     keyringOption,
@@ -98,6 +113,7 @@ export const debianFamily: BuildFamily = {
       options: {
         ...common.options,
         scope: scope(options),
+        rebuild: readRebuild(options, process.env),
         buildOptions: buildOptions(options),
         profiles: profiles(options),
         anyAlternative: options.anyAlternative === true,
@@ -183,7 +199,14 @@ function buildOptions(options: DebianOptions): readonly string[] {
   return [...new Set([...(options.buildOptions ?? []), ...more])]
 }
 
-function scope({ archOnly, indepOnly, sourceToo, sourceOnly }: DebianOptions): BuildScope {
+/** Packages for all architectures are the same everywhere, so that none of them can be rebuilt for one. */
+function scope(options: DebianOptions): BuildScope {
+  const { archOnly, indepOnly, sourceToo, sourceOnly } = options
+  if ((options.binnmu ?? options.appendToVersion) !== undefined) {
+    if ([indepOnly, sourceToo, sourceOnly].includes(true))
+      throw usageError('a rebuild makes packages of this architecture alone, and no source package')
+    return { any: true, all: false, source: false }
+  }
   const given = { '--arch-only': archOnly, '--indep-only': indepOnly, '--source-only': sourceOnly }
   const names = Object.entries(given).flatMap(([name, is]) => (is === true ? [name] : []))
   if (names.length > 1) throw usageError(`give ${names.join(' or ')}, not both`)

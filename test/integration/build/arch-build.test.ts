@@ -251,7 +251,10 @@ describe.skipIf(missing)('an Arch build', { timeout: 300_000 }, () => {
       const phases = events.flatMap((event) =>
         event.kind === 'phase' && event.state === 'end' ? [event.phase] : [],
       )
-      expect(phases).toEqual(['fetch', 'dependencies', 'unpack', 'build', 'collect'])
+      expect(phases).toEqual([
+        ...['fetch', 'dependencies', 'unpack', 'build', 'collect'],
+        'inspect',
+      ])
       for (const path of ['usr/share/greeting', 'build', 'startdir', 'etc/tsnspawn-build'])
         await expect(lstat(join(tree.path, path))).rejects.toMatchObject({ code: 'ENOENT' })
       expect((await readdir(source)).toSorted()).toEqual(['.git', 'PKGBUILD', 'port'])

@@ -10,6 +10,7 @@ import { debianDriver, type DebianBuild } from '../../../src/build/debian/driver
 import { planBuild } from '../../../src/build/plan-build.ts'
 import type { SourceRequest } from '../../../src/build/debian/source-argument.ts'
 import { describeError, type NspawnError } from '../../../src/errors.ts'
+import { hashFile } from '../../../src/hash-file.ts'
 import type { LogEvent } from '../../../src/log.ts'
 import { aptArchive, buildDeb } from '../../fixtures/apt-archive.ts'
 import { debianBuildTree } from '../../fixtures/debian-tree.ts'
@@ -392,30 +393,80 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
         version,
         files: { 'usr/share/extra-tool': `version ${version}\n` },
       })
-    const debs = [await tool('1.0'), await tool('2.0')]
+    // The tree has a newer one.
+    const old = { name: 'libcap2-bin', version: '0.1', fields: { Architecture: 'amd64' } }
+    const debs = [await tool('1.0'), await tool('2.0'), await buildDeb(work.path, old)]
     const archive = { suite: 'extra', architecture: 'amd64', forApt: true }
     await using server = await serve(await aptArchive(debs, signer, archive))
-    const fixture = { buildDepends: 'extra-tool', build: ['cp /usr/share/extra-tool out'] }
-    const dsc = await makeSourcePackage(work.path, fixture)
+    const facts = [
+      'cp /usr/share/extra-tool out',
+      "dpkg-query --show --showformat '${Version}' libcap2-bin >out/libcap2-bin",
+    ]
+    const dsc = await makeSourcePackage(work.path, { buildDepends: 'extra-tool', build: facts })
+    const stanza = join(work.path, 'extra.sources')
+    await writeFile(
+      stanza,
+      `Types: deb\nURIs: ${server.origin}/debian\nSuites: extra\nComponents: main\n`,
+    )
     const packageSources = {
-      repositories: [`deb ${server.origin}/debian extra main`],
+      repositories: [stanza],
       keys: [signer.armouredKeyring],
-      pins: ['extra-tool version 1.* 990'],
+      pins: ['extra-tool version 1.* 990', 'libcap2-bin version 0.1 1001'],
     }
     const source = { kind: 'dsc-file', path: dsc } as const
+    const keyDigest = async () => hashFile(signer.armouredKeyring)
     const again = async (change: Partial<typeof packageSources> = {}) => {
       for (const name of ['out', 'unpacked'])
         await rm(join(work.path, name), { recursive: true, force: true })
       const options = { packageSources: { ...packageSources, ...change } }
       const { result } = await build(work.path, source, { options })
-      return { ...(await result).record, tool: (await shipped(work.path))['extra-tool'] }
+      const { record: written } = await result
+      const { 'extra-tool': tool, 'libcap2-bin': downgraded } = await shipped(work.path)
+      return { ...written, tool, downgraded }
     }
-    expect(await again()).toMatchObject({ tool: 'version 1.0\n' })
+    expect(await again()).toMatchObject({
+      tool: 'version 1.0\n',
+      downgraded: '0.1',
+      options: {
+        packageSources: {
+          files: [
+            { path: expect.stringContaining('/keyrings/'), sha256: await keyDigest() },
+            { text: expect.stringContaining('Suites: extra') },
+            { text: expect.stringContaining('Pin: version 0.1\n') },
+            { text: expect.stringContaining('allow-downgrades') },
+          ],
+        },
+      },
+    })
     expect(await again()).toMatchObject({ layers: [{ origin: 'kept' }, { origin: 'kept' }] })
     // The same indexes: nothing but the pins tells these layers from the others.
-    expect(await again({ pins: [] })).toMatchObject({ tool: 'version 2.0\n' })
+    expect(await again({ pins: [] })).toMatchObject({
+      tool: 'version 2.0\n',
+      downgraded: expect.not.stringMatching(/^0\.1$/),
+    })
     const without = await build(work.path, source)
     expect(await failureOf(without.result)).toMatchObject({ code: 'DEPENDENCY_UNSATISFIABLE' })
+  })
+
+  test('without a change of the source gives packages of another version, and a changelog that says so', async () => {
+    await using work = await temporaryDirectory()
+    const rebuild = {
+      ...{ number: 1, reason: 'Rebuild it.', suffix: '~x' },
+      ...{ maintainer: 'Ann <ann@example.org>', time: 981_173_106 },
+    }
+    const scope = { any: true, all: false, source: false }
+    const { result } = await buildPackage(
+      work.path,
+      { build: ['cp debian/changelog out/'] },
+      { options: { rebuild, scope } },
+    )
+    expect((await result).files.map((file) => basename(file))).toEqual([
+      ...['tiny_1.0~x+b1_amd64.buildinfo', 'tiny_1.0~x+b1_amd64.deb'],
+      'tiny_1.0~x+b1_amd64.changes',
+    ])
+    const { changelog } = await shipped(work.path, 'tiny_1.0~x+b1')
+    expect(changelog).toMatch(/^tiny \(1\.0~x\+b1\) \w+; urgency=low, binary-only=yes\n/)
+    expect(changelog).toMatch(/\n {2}\* Rebuild it\.\n[^]*\ntiny \(1\.0\) unstable;/)
   })
 
   test('of the source alone gives just that', async () => {
