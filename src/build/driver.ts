@@ -35,6 +35,8 @@ export interface BuildRequest {
   readonly lock?: LockRequest | undefined
   /** Unpacks and builds under other circumstances than usual, see `reproducible/variation.ts`. */
   readonly varied?: Varied | undefined
+  /** Builds only when something has changed since the last success in the output directory. */
+  readonly ifChanged?: boolean | undefined
   /** Finds out which of what the source asks for its build has never opened a file of. */
   readonly unopened?: boolean | undefined
   /** Opens a shell on the caller's terminal before the build command. */
@@ -159,4 +161,6 @@ export interface BuildResult {
   readonly logPath: string
   readonly recordPath: string
   readonly record: BuildRecord
+  /** Nothing has been built: it is the result of an earlier one. */
+  readonly unchanged?: true
 }

@@ -25,6 +25,7 @@ import { BuildRecorder, type BuildRecord } from './record.ts'
 import { removeOldStepLogs, writeStepLogs } from './step-logs.ts'
 import { prepareOutputDirectory, publishFiles, type ResultFile } from './results.ts'
 import { BuildSession } from './session.ts'
+import { findUnchanged } from './unchanged.ts'
 
 /**
  * Builds, and puts the results, `build.log` and `build.json` into the output directory. The latter two
@@ -46,9 +47,14 @@ export async function runBuild<Request extends BuildRequest>(
   const run = driver.begin(session)
   const end = async (record: BuildRecord) => endEntry(entry, record, request)
   let verdict: unknown
+  let earlier: BuildRecord | undefined
   try {
-    await carryOut(run, session, { recorder, entry, installer: driver.installerOf(request.tree) })
-    verdict = await inspect(run, session, recorder)
+    earlier = await carryOut(run, session, {
+      recorder,
+      entry,
+      installer: driver.installerOf(request.tree),
+    })
+    if (earlier === undefined) verdict = await inspect(run, session, recorder)
   } catch (error) {
     if (request.signal?.aborted === true) await end(recorder.finish(error, true))
     // Programs that a terminal's Ctrl-C ended too have failures of their own to tell.
@@ -58,29 +64,29 @@ export async function runBuild<Request extends BuildRequest>(
     await end(record)
     throw await withLog(error, { request, place, entry }, record)
   }
+  if (earlier !== undefined) {
+    recorder.outputs = earlier.outputs
+    await keepLock(session)
+    await end(recorder.finish())
+    return { ...resultOf(request, run, entry, earlier), unchanged: true }
+  }
   const record = recorder.finish(verdict)
-  let files: readonly string[]
   try {
-    files = await publish({ request, place, entry }, record, recorder.outputs, session.reports)
-    if (session.lock !== undefined) {
-      const { leaveLock } = await import('./lock/lock-request.ts')
-      await leaveLock(request, session.lock)
-    }
+    await publish({ request, place, entry }, record, recorder.outputs, session.reports)
+    await keepLock(session)
     await end(record)
   } catch (error) {
     await end(recorder.finish(error, request.signal?.aborted === true))
     throw error
   }
   if (verdict !== undefined) throw namingLog(verdict, request)
-  return {
-    id: entry.id,
-    name: run.subject.name,
-    version: run.subject.version,
-    files,
-    logPath: join(request.outputDirectory, logName),
-    recordPath: join(request.outputDirectory, recordName),
-    record,
-  }
+  return resultOf(request, run, entry, record)
+}
+
+async function keepLock({ lock, request }: BuildSession): Promise<void> {
+  if (lock === undefined) return
+  const { leaveLock } = await import('./lock/lock-request.ts')
+  await leaveLock(request, lock)
 }
 
 /** Has the results looked at, which stay whatever is found; returns what is wrong with them. */
@@ -98,6 +104,20 @@ async function inspect(
     throwIfCanceled(session.signal, 'the build')
     session.buildLog.banner(`failed: ${error instanceof Error ? error.message : String(error)}`)
     return error
+  }
+}
+
+function resultOf(
+  { outputDirectory }: BuildRequest,
+  { subject: { name, version } }: DriverRun,
+  { id }: HistoryEntry,
+  record: BuildRecord,
+): BuildResult {
+  return {
+    ...{ id, name, version, record },
+    files: record.outputs.map((one) => join(outputDirectory, one.name)),
+    logPath: join(outputDirectory, logName),
+    recordPath: join(outputDirectory, recordName),
   }
 }
 
@@ -215,12 +235,13 @@ interface Engine {
   readonly installer: Installer | undefined
 }
 
+/** @returns the record of an earlier build when there is nothing to be done */
 async function carryOut(
   run: DriverRun,
   session: BuildSession,
   { recorder, entry, installer }: Engine,
-): Promise<void> {
-  const { buildLog } = session
+): Promise<BuildRecord | undefined> {
+  const { buildLog, request, signal } = session
   await recorder.phase('fetch', async () => {
     buildLog.banner('fetch the source')
     await run.fetch()
@@ -229,11 +250,19 @@ async function carryOut(
   await recorder.phase('dependencies', () => run.dependencies())
   // Some sources say it only when they are asked in a container.
   await entry.name(run.subject)
+  if (request.ifChanged === true) {
+    const inputs = { driver: session.driver, ...recorder.facts }
+    const earlier = await findUnchanged(request.outputDirectory, inputs, signal)
+    if (earlier !== undefined) {
+      session.log({ kind: 'notice', text: 'nothing has changed since it was built' })
+      return earlier
+    }
+  }
   await session.vary()
   await recorder.phase('unpack', () => run.unpack())
   await recorder.phase('build', () => run.build())
   await session.unvary()
-  if (session.request.unopened === true) await lookAtOpened(run, session, installer)
+  if (request.unopened === true) await lookAtOpened(run, session, installer)
   await recorder.phase('collect', async () => {
     buildLog.banner('collect results')
     const outputs = await run.collect()
@@ -243,6 +272,7 @@ async function carryOut(
     for (const { name, sizeBytes, sha256 } of recorder.outputs)
       buildLog.line(`${sha256} ${sizeBytes} ${name}`)
   })
+  return undefined
 }
 
 async function lookAtOpened(
@@ -269,13 +299,13 @@ interface Finished {
   readonly entry: HistoryEntry
 }
 
-/** Puts results, log and record into the output directory; returns the paths of the results. */
+/** Puts results, log and record into the output directory. */
 async function publish(
   { request: { outputDirectory, owner, signal }, place, entry }: Finished,
   record: BuildRecord,
   outputs: readonly ResultFile[],
   reports: readonly string[] = [],
-): Promise<readonly string[]> {
+): Promise<void> {
   await writeFile(join(place.directory, recordName), `${JSON.stringify(record, undefined, 2)}\n`)
   const names = outputs.map(({ name }) => name)
   const logs = await writeStepLogs(logOf(entry), record.steps, place.directory)
@@ -289,7 +319,6 @@ async function publish(
   ]
   await publishFiles(sources, outputDirectory, owner, signal)
   await removeOldStepLogs(outputDirectory, logs)
-  return names.map((name) => join(outputDirectory, name))
 }
 
 async function writeProvenance(

@@ -95,7 +95,6 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
       if (signal?.aborted !== true) tellFailure(name, error, log)
     },
   })
-  throwIfCanceled(signal, 'the chain')
   const finished = new Date()
   const failures = [...outcomes].flatMap(([name, outcome]) =>
     outcome.state === 'failed' ? [{ name, error: outcome.error }] : [],
@@ -107,7 +106,7 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
     tool: { name: 'tsnspawn-build', version: ownVersion() },
     driver: first.buildable.driver,
     tree: first.buildable.request.tree,
-    result: failures.length === 0 ? 'succeeded' : 'failed',
+    result: signal?.aborted === true ? 'canceled' : failures.length === 0 ? 'succeeded' : 'failed',
     started: began.toISOString(),
     finished: finished.toISOString(),
     seconds: seconds(finished.getTime() - began.getTime()),
@@ -120,7 +119,11 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
       return describeBuild(source, outcomes.get(name), beginnings.get(name), facts)
     }),
   }
-  return { record, recordPath: await writeChainRecord(record, outputDirectory, owner), failures }
+  // What was built before a chain was given up stays, and the record says what it is.
+  if (results.size === 0) throwIfCanceled(signal, 'the chain')
+  const recordPath = await writeChainRecord(record, outputDirectory, owner)
+  throwIfCanceled(signal, 'the chain')
+  return { record, recordPath, failures }
 }
 
 interface Order {
@@ -262,6 +265,7 @@ function describeBuild(
       ...facts,
       id: outcome.value.id,
       result: 'succeeded',
+      ...(outcome.value.unchanged === true ? { unchanged: true } : {}),
       outputs: outcome.value.record.outputs,
     }
   const { code = 'BUG' } = serializeError(outcome.error) ?? {}

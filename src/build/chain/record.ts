@@ -1,9 +1,7 @@
 /** `chain.json`: which sources were built in which order, what each was given, and what came of it. */
-import { chown, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { ownOwner } from '../../owner.ts'
 import type { DriverId } from '../driver.ts'
 import type { Owner, ResultFile } from '../results.ts'
+import { writeOwnFile } from '../write-own-file.ts'
 
 export const chainRecordName = 'chain.json'
 
@@ -15,6 +13,8 @@ export interface ChainBuild {
   /** As it was given. */
   readonly source: string
   readonly result: 'succeeded' | 'failed' | 'left-out'
+  /** It was not built again: nothing has changed since. */
+  readonly unchanged?: true
   /** Sources whose packages it needs itself to be built, and which packages these are. */
   readonly needs: readonly { readonly name: string; readonly packages: readonly string[] }[]
   /** The same of its packages, where they are installed. */
@@ -41,7 +41,8 @@ export interface ChainRecord {
   readonly driver: DriverId
   /** Absolute path. */
   readonly tree: string
-  readonly result: 'succeeded' | 'failed'
+  /** `canceled` by a signal or by the caller. */
+  readonly result: 'succeeded' | 'failed' | 'canceled'
   /** ISO 8601, UTC. */
   readonly started: string
   readonly finished: string
@@ -61,16 +62,6 @@ export async function writeChainRecord(
   directory: string,
   owner: Owner | undefined,
 ): Promise<string> {
-  const path = join(directory, chainRecordName)
-  // The next one who publishes here removes it when this process dies.
-  const part = join(directory, `.#${chainRecordName}.${ownOwner()}.part`)
-  try {
-    await writeFile(part, `${JSON.stringify(record, undefined, 2)}\n`)
-    if (owner !== undefined) await chown(part, owner.uid, owner.gid)
-    await rename(part, path)
-  } catch (error) {
-    await rm(part, { force: true })
-    throw error
-  }
-  return path
+  const text = `${JSON.stringify(record, undefined, 2)}\n`
+  return writeOwnFile(directory, chainRecordName, text, owner)
 }

@@ -122,7 +122,7 @@ function describeChain({ record, recordPath }: ChainResult): string {
   const rows = record.builds.map((build) => [
     build.name,
     build.version ?? '',
-    words[build.result],
+    build.unchanged === true ? 'unchanged' : words[build.result],
     build.seconds === undefined ? '' : seconds(build.seconds * 1000),
     why(build),
   ])
@@ -133,10 +133,13 @@ function describeChain({ record, recordPath }: ChainResult): string {
     { title: 'TIME', align: 'right' },
     { title: 'NEEDS' },
   ] as const
-  const built = record.builds.filter(({ result }) => result === 'succeeded').length
+  const unchanged = record.builds.filter((build) => build.unchanged === true).length
+  const succeeded = record.builds.filter(({ result }) => result === 'succeeded').length
+  const built = succeeded - unchanged
+  const rest = unchanged === 0 ? '' : `, ${unchanged} unchanged`
   return [
     formatTable(columns, rows),
-    `built ${built} of ${rows.length} in ${seconds(record.seconds * 1000)}`,
+    `built ${built} of ${rows.length}${rest} in ${seconds(record.seconds * 1000)}`,
     `  ${recordPath}`,
   ].join('\n')
 }

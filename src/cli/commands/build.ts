@@ -46,6 +46,7 @@ interface BuildVerbOptions {
   readonly fromLock?: string
   readonly reproducible?: boolean
   readonly dontVary?: string[]
+  readonly ifChanged?: boolean
   readonly unusedDependencies?: boolean
   readonly autopkgtest?: boolean
   readonly shellBefore?: boolean
@@ -92,6 +93,10 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('--tasks <n>', 'how many processes and threads the build may have')
     .option('--cpus <n>', "processors' worth of time that the build may take: 1.5")
     .option('--disk <size>', 'what the build may write altogether: 20G')
+    .option(
+      '--if-changed',
+      'build only what has changed since its last success in the output directory',
+    )
     .option('--fresh', 'install toolchain and dependencies anew, for this build alone')
     .option('--lock <file>', 'write down every package of the build root, with its hash')
     .option('--from-lock <file>', 'make the build root of these packages and no others, offline')
@@ -138,6 +143,7 @@ export const define: VerbModule['define'] = (command, run) => {
           const common = commonRequest(name, options, context)
           return family.read(common, source, words, command.opts())
         }
+        refuseWithIfChanged(options)
         if (options.dontVary !== undefined && options.reproducible !== true)
           throw usageError('--dont-vary is for --reproducible')
         if (options.dryRun === true && (options.lock ?? options.fromLock) !== undefined)
@@ -188,6 +194,24 @@ function refuseWithTests(options: BuildVerbOptions, others: readonly string[]): 
   if (options.dryRun === true) throw usageError('give --dry-run or --autopkgtest, not both')
   if (options.reproducible === true)
     throw usageError('give --reproducible or --autopkgtest, not both')
+}
+
+function refuseWithIfChanged({
+  ifChanged,
+  fresh,
+  network,
+  reproducible,
+  dryRun,
+}: BuildVerbOptions): void {
+  if (ifChanged !== true) return
+  const others = {
+    '--fresh': fresh,
+    '--network': network,
+    '--reproducible': reproducible,
+    '--dry-run': dryRun,
+  }
+  const other = Object.entries(others).find(([, given]) => given === true)
+  if (other !== undefined) throw usageError(`give --if-changed or ${other[0]}, not both`)
 }
 
 function varied({ dontVary = [] }: BuildVerbOptions): Varied {
@@ -274,6 +298,7 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
     keep: options.keep,
     fresh: options.fresh,
     lock: lockRequest(options),
+    ifChanged: options.ifChanged,
     unopened: options.unusedDependencies,
     shellBefore: options.shellBefore,
     shellOnFailure: options.shellOnFailure,
@@ -306,10 +331,13 @@ function positive(text: string, option: string, shape: RegExp): number {
   return number
 }
 
-function describe({ name, version, files, logPath, recordPath, record }: BuildResult): string {
+function describe(result: BuildResult): string {
+  const { name, version, files, logPath, recordPath, record, unchanged } = result
   const what = version === undefined ? name : `${name} ${version}`
   return [
-    `built ${what} in ${seconds(record.seconds * 1000)}`,
+    unchanged === true
+      ? `${what} has not changed since it was built`
+      : `built ${what} in ${seconds(record.seconds * 1000)}`,
     ...[...files, logPath, recordPath].map((path) => `  ${path}`),
   ].join('\n')
 }

@@ -1,7 +1,8 @@
 /** Several sources in one go, in real containers: in order, each with the packages of those that it needs. */
 import { execa } from 'execa'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { removeStaleBuilds } from '../../../src/build/build-place.ts'
 import type { ChainRecord } from '../../../src/build/chain/record.ts'
@@ -55,6 +56,7 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
     let work: TemporaryDirectory
     let ended: Awaited<ReturnType<typeof build>>
     let record: ChainRecord
+    let sources: readonly string[]
     const deb = (name: string, version = '1.0') =>
       join(ended.output, name, `${name}_${version}_amd64.deb`)
     beforeAll(async () => {
@@ -62,7 +64,7 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
       const words = (name: string) => `cat /usr/share/${name}/words`
       const list = 'ls /usr/share > out/seen; ls -d /tsnspawn-packages >> out/seen 2>&1 || true'
       await mkdir(join(work.path, 'dsc'))
-      const sources = [
+      sources = [
         await source(work.path, 'above', { buildDepends: 'broken' }),
         await source(work.path, 'top', {
           buildDepends: 'virtual-middle',
@@ -146,10 +148,37 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
       ])
     })
 
+    test('builds again only what has changed, and what was given that', async () => {
+      await rm(join(work.path, 'beside'), { recursive: true })
+      await source(work.path, 'beside', { build: ['echo other > out/words'] })
+      const again = await build(work.path, sources.slice(1, 5), '--if-changed', '--jobs=2')
+      expect(again.stdout.match(/^\w+ +\d\.\d +\w+/gm)).toEqual([
+        expect.stringMatching(/^top .* built$/),
+        expect.stringMatching(/^middle .* unchanged$/),
+        expect.stringMatching(/^bottom .* unchanged$/),
+        expect.stringMatching(/^beside .* built$/),
+      ])
+      expect(await shipped(deb('top'), './usr/share/top/words')).toBe(
+        'bottom\nmiddle\nbottom\nother',
+      )
+      expect(removeStaleBuilds(state)).toEqual([])
+    })
+
     test('shows its repository to apt alone', async () => {
       const seen = await shipped(deb('middle', '2.0'), './usr/share/middle/seen')
       expect(seen).toMatch(/cannot access '\/tsnspawn-packages'/)
     })
+  })
+
+  test('of the example gives its three packages, whatever the order they are given in', async () => {
+    await using work = await temporaryDirectory()
+    const example = (name: string) =>
+      fileURLToPath(new URL(`../../../examples/debian-chain/${name}`, import.meta.url))
+    const sources = ['word-book', 'word-index', 'words'].map(example)
+    const { exitCode, output } = await build(work.path, sources)
+    expect(exitCode).toBe(0)
+    const book = join(output, 'word-book/word-book_1.0_all.deb')
+    expect(await shipped(book, './usr/share/doc/words/book')).toBe('apple\nfig\npear')
   })
 
   test('is refused when its sources need each other, with what they need each other for', async () => {
@@ -179,12 +208,12 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
     await expect(readdir(output)).rejects.toThrow('ENOENT')
   })
 
-  test('that is interrupted ends all that was under way, and leaves nothing', async () => {
+  test('that is interrupted ends all that was under way, and leaves what was built before', async () => {
     await using work = await temporaryDirectory()
     const names = ['left', 'right']
-    const sources = await Promise.all(
-      names.map((name) => source(work.path, name, { build: ['sleep 1000'] })),
-    )
+    const sources = [await source(work.path, 'quick')]
+    for (const name of names)
+      sources.push(await source(work.path, name, { buildDepends: 'quick', build: ['sleep 1000'] }))
     const output = join(work.path, 'out')
     const [program, ...args] = tsnspawnBuild(
       ...['--state-dir', state, 'build', tree, ...sources, '-o', output, '--jobs=2'],
@@ -200,7 +229,15 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
     expect(stderr).not.toContain('warning')
     expect(exitCode).toBe(130)
     expect(removeStaleBuilds(state)).toEqual([])
-    expect(await readdir(output).catch(() => [])).toEqual([])
+    expect((await readdir(output)).toSorted()).toEqual(['chain.json', 'quick'])
+    const { result, builds } = await readRecord<ChainRecord>(output, 'chain.json')
+    expect(result).toBe('canceled')
+    const ends = builds.map((one) => [one.name, one.result, one.failure?.code])
+    expect(ends).toEqual([
+      ['quick', 'succeeded', undefined],
+      ['left', 'failed', 'CANCELED'],
+      ['right', 'failed', 'CANCELED'],
+    ])
   })
 
   test('ready packages win over those of the archive and take the place of installed ones, whatever their version', async () => {

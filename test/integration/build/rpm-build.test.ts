@@ -517,6 +517,29 @@ describe.skipIf(missing)('an rpm build', { timeout: 300_000 }, () => {
     ])
   })
 
+  test('of the chain of the example gives its three packages', async () => {
+    await using work = await temporaryDirectory()
+    const example = (name: string) =>
+      fileURLToPath(new URL(`../../../examples/rpm-chain/${name}.spec`, import.meta.url))
+    const [program, ...args] = tsnspawnBuild(
+      ...['--state-dir', shared.state, 'build', shared.tree, '-o', join(work.path, 'out')],
+      ...['word-book', 'word-index', 'words'].map(example),
+    )
+    await execa(program, args, { stdin: 'ignore' })
+    const { stdout } = await execa(
+      'sh',
+      [
+        '-c',
+        'rpm2archive - < "$1" | tar -xzO "$2"',
+        'sh',
+        'word-book-1.0-1.noarch.rpm',
+        './usr/share/doc/words/book',
+      ],
+      { cwd: join(work.path, 'out/word-book') },
+    )
+    expect(stdout).toBe('apple\nfig\npear')
+  })
+
   test('tells that its results cannot be installed, when that is asked', async () => {
     await using work = await temporaryDirectory()
     const installCheck = { options: { installCheck: true } }
