@@ -45,7 +45,7 @@ ${builds.map((build, index) => details(build, index)).join('\n')}
 `
 }
 
-const phases = ['fetch', 'dependencies', 'unpack', 'build', 'collect'] as const
+const phases = ['fetch', 'dependencies', 'unpack', 'build', 'collect', 'inspect'] as const
 
 interface Scale {
   readonly fromMs: number
@@ -153,7 +153,7 @@ th, td { text-align: left; padding: .2rem .6rem; border-bottom: 1px solid #8884 
 .bars { position: relative } .bar { position: absolute; top: 25%; height: 50%; min-width: 2px; border-radius: 2px; background: #888 }
 .key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; border-radius: 2px }
 .fetch { background: #4c8dae } .dependencies { background: #d9a441 } .unpack { background: #8f7fc0 }
-.build { background: #4fa36a } .collect { background: #b56b87 }
+.build { background: #4fa36a } .collect { background: #b56b87 } .inspect { background: #7d8a99 }
 .succeeded { color: #2c8a4b } .failed, .canceled { color: #c0392b } .none { color: #888 }
 .failure { border-left: 3px solid #c0392b; padding: .5rem 1rem; overflow-x: auto }
 code { font-size: .8em; color: #888 }

@@ -207,7 +207,7 @@ class DebianRun implements DriverRun {
     const made = rebuild === undefined ? version : rebuiltVersion(version, rebuild)
     const control = { name, version: made }
     const results = await collectChanges(place.build.upper, control, place.results, signal)
-    this.files = results.map(({ name }) => name)
+    this.files = results.map((file) => file.name)
     return results
   }
 

@@ -421,8 +421,8 @@ describe.skipIf(lacks(...buildNeeds))('a Debian build', { timeout: 300_000 }, ()
       const options = { packageSources: { ...packageSources, ...change } }
       const { result } = await build(work.path, source, { options })
       const { record: written } = await result
-      const { 'extra-tool': tool, 'libcap2-bin': downgraded } = await shipped(work.path)
-      return { ...written, tool, downgraded }
+      const { 'extra-tool': found, 'libcap2-bin': downgraded } = await shipped(work.path)
+      return { ...written, tool: found, downgraded }
     }
     expect(await again()).toMatchObject({
       tool: 'version 1.0\n',
