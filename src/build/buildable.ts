@@ -12,6 +12,8 @@ export type BuildChange = Partial<
 export interface Buildable {
   readonly driver: DriverId
   readonly request: BuildRequest
+  /** The same build with something changed. */
+  with(change: BuildChange): Buildable
   /** What ready packages are to those who install them there, where anybody does. */
   readonly packages: RepositoryFormat | undefined
   /** @throws NspawnError as `outlineSource()` */
@@ -35,6 +37,7 @@ export function buildable<Request extends BuildRequest>(
   return {
     driver: driver.id,
     request,
+    with: (change) => buildable(driver, changed(change)),
     packages: driver.installerOf(request.tree)?.repository,
     outline: async (change = {}) => outlineSource(driver, changed(change)),
     plan: async () => planBuild(driver, request),

@@ -9,6 +9,8 @@ import { ownVersion } from '../../version.ts'
 import type { Buildable } from '../buildable.ts'
 import type { BuildResult, SourceOutline } from '../driver.ts'
 import { seconds } from '../record.ts'
+import { buildTwice } from '../reproducible/build-twice.ts'
+import type { Varied } from '../reproducible/variation.ts'
 import { prepareOutputDirectory, type Owner } from '../results.ts'
 import { findEdges, levelsOf, needsOf, refuseCycles, sharesOf, type Edge } from './order.ts'
 import { writeChainRecord, type ChainBuild, type ChainRecord } from './record.ts'
@@ -31,6 +33,8 @@ export interface ChainRequest {
   readonly atOnce: number
   /** After a failure goes on with what does not need the failed one; otherwise only what is under way ends. */
   readonly continues: boolean
+  /** Builds each source twice, the second time with these otherwise, and compares. */
+  readonly varied?: Varied | undefined
   readonly owner?: Owner | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
@@ -42,6 +46,8 @@ export interface ChainResult {
   readonly recordPath: string
   /** Those that failed, in the order in which they were given. */
   readonly failures: readonly { readonly name: string; readonly error: unknown }[]
+  /** Names of those that were built twice and came out otherwise. */
+  readonly different: readonly string[]
 }
 
 interface Known extends ChainSource {
@@ -70,6 +76,7 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
   const byName = new Map(sources.map((source) => [source.outline.name, source]))
   const results = new Map<string, BuildResult>()
   const beginnings = new Map<string, Beginning>()
+  const different = new Set<string>()
   /** Of those that were built: what their packages need. */
   const later: Edge[] = []
   const outcomes = await runSchedule<BuildResult>({
@@ -82,7 +89,8 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
       const clock = performance.now()
       try {
         const ready = given.flatMap((one) => results.get(one)?.files ?? [])
-        const value = await buildOne(request, source, share, ready)
+        const { value, same } = await buildOne(request, source, share, ready)
+        if (!same) different.add(name)
         results.set(name, value)
         const found = await edgesOfPackages(source, sources, value)
         later.push(...found)
@@ -115,7 +123,8 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
     levels,
     builds: sources.map((source) => {
       const { name } = source.outline
-      const facts = { edges, later, share: shares.get(name) ?? 1 }
+      const twice = request.varied === undefined ? undefined : !different.has(name)
+      const facts = { edges, later, share: shares.get(name) ?? 1, reproducible: twice }
       return describeBuild(source, outcomes.get(name), beginnings.get(name), facts)
     }),
   }
@@ -123,7 +132,7 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
   if (results.size === 0) throwIfCanceled(signal, 'the chain')
   const recordPath = await writeChainRecord(record, outputDirectory, owner)
   throwIfCanceled(signal, 'the chain')
-  return { record, recordPath, failures }
+  return { record, recordPath, failures, different: names.filter((one) => different.has(one)) }
 }
 
 interface Order {
@@ -193,21 +202,24 @@ async function outlineAll({ sources, signal, log = silent }: ChainRequest): Prom
 }
 
 async function buildOne(
-  { outputDirectory, signal, log = silent }: ChainRequest,
+  { outputDirectory, varied, signal, log = silent }: ChainRequest,
   { buildable, outline: { name } }: Known,
   jobs: number,
   results: readonly string[],
-): Promise<BuildResult> {
+): Promise<{ readonly value: BuildResult; readonly same: boolean }> {
   const { packages = { files: [], directories: [] } } = buildable.request
   const { packages: format } = buildable
   const made = results.filter((path) => format?.isPackage(basename(path)) === true)
-  return buildable.build({
+  const one = buildable.with({
     outputDirectory: join(outputDirectory, name),
     packages: { ...packages, files: [...packages.files, ...made] },
     jobs,
     signal,
     log: sinkFor(name, log),
   })
+  if (varied === undefined) return { value: await one.build(), same: true }
+  const { first, differences } = await buildTwice(one, varied)
+  return { value: first, same: differences.length === 0 }
 }
 
 /** What else has to be there for those who install these packages: packages of other sources. */
@@ -234,13 +246,15 @@ interface BuildFacts {
   /** What packages that were built need where they are installed. */
   readonly later: readonly Edge[]
   readonly share: number
+  /** Absent unless it was built twice. */
+  readonly reproducible: boolean | undefined
 }
 
 function describeBuild(
   { source, outline: { name, version } }: Known,
   outcome: Outcome<BuildResult> | undefined,
   beginning: Beginning | undefined,
-  { edges, later, share }: BuildFacts,
+  { edges, later, share, reproducible }: BuildFacts,
 ): ChainBuild {
   const common = {
     ...{ name, version, source },
@@ -266,6 +280,7 @@ function describeBuild(
       id: outcome.value.id,
       result: 'succeeded',
       ...(outcome.value.unchanged === true ? { unchanged: true } : {}),
+      ...(reproducible === undefined ? {} : { reproducible }),
       outputs: outcome.value.record.outputs,
     }
   const { code = 'BUG' } = serializeError(outcome.error) ?? {}

@@ -15,6 +15,8 @@ export interface ChainBuild {
   readonly result: 'succeeded' | 'failed' | 'left-out'
   /** It was not built again: nothing has changed since. */
   readonly unchanged?: true
+  /** Of one that was built twice: whether it came out the same. */
+  readonly reproducible?: boolean
   /** Sources whose packages it needs itself to be built, and which packages these are. */
   readonly needs: readonly { readonly name: string; readonly packages: readonly string[] }[]
   /** The same of its packages, where they are installed. */

@@ -10,6 +10,7 @@ import {
   type ChainSource,
 } from '../../build/chain/build-chain.ts'
 import type { ChainBuild } from '../../build/chain/record.ts'
+import type { Varied } from '../../build/reproducible/variation.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
 import { exitClass, exitCodes } from '../exit-codes.ts'
@@ -43,6 +44,7 @@ export function refuseChainOptions(options: ChainVerbOptions): void {
 export async function buildSeveral(
   sources: readonly ChainSource[],
   options: ChainVerbOptions,
+  varied: Varied | undefined,
   context: CliContext,
 ): Promise<number> {
   const [first] = sources
@@ -56,21 +58,16 @@ export async function buildSeveral(
   }
   if (first.buildable.request.lock !== undefined)
     throw usageError('--lock and --from-lock are for one source', 'lock each one by itself')
-  if (options.reproducible === true) throw usageError('--reproducible is for one source')
-  if (options.shellOnFailure === true || options.shellBefore === true) {
-    const option = options.shellBefore === true ? '--shell-before' : '--shell-on-failure'
-    throw usageError(
-      `${option} is for one source`,
-      'build the one that fails by itself, with --add-repository for what was built before',
-    )
-  }
+  const shell = options.shellOnFailure === true || options.shellBefore === true
   const jobs = wholeNumber(options.jobs, '--jobs') ?? availableParallelism()
   const { request } = first.buildable
   const chain: ChainRequest = {
     sources,
     outputDirectory: resolve(options.output),
     jobs,
-    atOnce: wholeNumber(options.atOnce, '--at-once') ?? jobs,
+    // A shell has the terminal for itself.
+    atOnce: shell ? 1 : (wholeNumber(options.atOnce, '--at-once') ?? jobs),
+    varied,
     continues: options.continue === true,
     owner: request.owner,
     signal: context.signal,
@@ -84,7 +81,18 @@ export async function buildSeveral(
   const result = await buildChain(chain)
   context.result({ ...result.record, recordPath: result.recordPath }, describeChain(result))
   if (result.failures.length > 0) throw worstOf(result)
+  if (result.different.length > 0) throw notReproducible(result)
   return exitCodes.success
+}
+
+function notReproducible({ different, recordPath }: ChainResult): NspawnError {
+  return new NspawnError(`not reproducible: ${different.join(', ')}`, {
+    code: 'TEST_NOT_REPRODUCIBLE',
+    operation: 'compare builds',
+    subject: different[0],
+    log: recordPath,
+    hint: 'build.differences.txt in the directory of each tells what came out otherwise',
+  })
 }
 
 /** The higher the exit status, the less the package itself is to blame. */
@@ -122,7 +130,7 @@ function describeChain({ record, recordPath }: ChainResult): string {
   const rows = record.builds.map((build) => [
     build.name,
     build.version ?? '',
-    build.unchanged === true ? 'unchanged' : words[build.result],
+    resultWord(build),
     build.seconds === undefined ? '' : seconds(build.seconds * 1000),
     why(build),
   ])
@@ -167,6 +175,11 @@ const words: Readonly<Record<ChainBuild['result'], string>> = {
   succeeded: 'built',
   failed: 'failed',
   'left-out': 'not tried',
+}
+
+function resultWord({ result, unchanged, reproducible }: ChainBuild): string {
+  if (reproducible !== undefined) return reproducible ? 'reproducible' : 'different'
+  return unchanged === true ? 'unchanged' : words[result]
 }
 
 function why({ needs, because = [] }: ChainBuild): string {

@@ -151,7 +151,8 @@ export const define: VerbModule['define'] = (command, run) => {
         if (options.autopkgtest === true) refuseWithTests(options, others)
         if (others.length > 0) {
           const sources = given.map((source) => ({ source, buildable: read(source) }))
-          return buildSeveral(sources, options, context)
+          const second = options.reproducible === true ? varied(options) : undefined
+          return buildSeveral(sources, options, second, context)
         }
         refuseChainOptions(options)
         const buildable = read(only)

@@ -170,13 +170,14 @@ describe.skipIf(lacks(...buildNeeds))('a chain of Debian sources', { timeout: 30
     })
   })
 
-  test('of the example gives its three packages, whatever the order they are given in', async () => {
+  test('of the example gives its three packages, whatever the order they are given in, and twice the same', async () => {
     await using work = await temporaryDirectory()
     const example = (name: string) =>
       fileURLToPath(new URL(`../../../examples/debian-chain/${name}`, import.meta.url))
     const sources = ['word-book', 'word-index', 'words'].map(example)
-    const { exitCode, output } = await build(work.path, sources)
+    const { exitCode, stdout, output } = await build(work.path, sources, '--reproducible')
     expect(exitCode).toBe(0)
+    expect(stdout.match(/^[\w-]+ +1\.0 +reproducible/gm)).toHaveLength(3)
     const book = join(output, 'word-book/word-book_1.0_all.deb')
     expect(await shipped(book, './usr/share/doc/words/book')).toBe('apple\nfig\npear')
   })
