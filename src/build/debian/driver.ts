@@ -87,7 +87,6 @@ class DebianRun implements DriverRun {
     const { fresh, signal, tree, options } = session.request
     const { packageSources } = options
     const extras = packageSources && readAptExtras(packageSources)
-    if (session.given !== undefined) refuseWithLock(options)
     this.installer = extras === undefined ? apt : aptWith(extras)
     if (extras !== undefined) {
       const files = describeExtras(extras)
@@ -108,6 +107,8 @@ class DebianRun implements DriverRun {
   }
 
   async fetch(): Promise<void> {
+    const { given, request } = this.session
+    if (given !== undefined) refuseWithLock(request.options)
     try {
       // To its end, whatever the mirrors say: nobody may go on writing where the clean-up removes.
       await this.stage()

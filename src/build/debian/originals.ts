@@ -61,7 +61,7 @@ export async function findOriginals(
     code: 'SOURCE_INVALID',
     operation: 'find upstream tarball',
     subject: path,
-    hint: `put ${control.name}_${upstream}.orig.tar.* beside the directory (origtargz and uscan fetch it), or give --working-tree to build what lies there as it is`,
+    hint: `put ${control.name}_${upstream}.orig.tar.* beside the directory (origtargz, uscan or, where there is a branch for it, pristine-tar make it), or give --working-tree to build what lies there as it is`,
     cause: why,
   })
 }

@@ -1,6 +1,7 @@
 /** The tests that a Debian source brings along, for `test --autopkgtest` and after a build. */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { readSourceArgument } from '../../build/debian/source-argument.ts'
+import { readSourceArgument, type SourceRequest } from '../../build/debian/source-argument.ts'
 import type { DebianBuild } from '../../build/debian/driver.ts'
 import type { BuildRequest, BuildResult, ReadyPackages } from '../../build/driver.ts'
 import { NspawnError } from '../../errors.ts'
@@ -30,7 +31,7 @@ export async function testSource(
   context: CliContext,
 ): Promise<SuiteReport> {
   const { runAutopkgtest } = await import('../../suites/autopkgtest/run-autopkgtest.ts')
-  const request = readSourceArgument(source, process.cwd())
+  const request = asItLies(readSourceArgument(source, process.cwd()))
   const trees = images.map((name) => treePath(name, context.machinesDirectory, 'tests'))
   const reports: SuiteReport[] = []
   const labels = images.map((name) => plainImage(name, process.cwd()).label)
@@ -58,6 +59,13 @@ export async function testSource(
     )
   }
   return joinReports(reports)
+}
+
+/** Tests are tried out before they are committed. */
+function asItLies(source: SourceRequest): SourceRequest {
+  return source.kind === 'directory' && existsSync(join(source.path, '.git'))
+    ? { ...source, git: { kind: 'working-tree' } }
+    : source
 }
 
 function joinReports(reports: readonly SuiteReport[]): SuiteReport {

@@ -3,6 +3,7 @@ import { Option } from 'commander'
 import { resolve } from 'node:path'
 import { buildable } from '../../build/buildable.ts'
 import { debianDriver } from '../../build/debian/driver.ts'
+import { refuseWithLock } from '../../build/debian/inspect/inspect-results.ts'
 import { lintianSeverities, type LintianWishes } from '../../build/debian/inspect/lintian-tags.ts'
 import type { BuildScope } from '../../build/debian/plan.ts'
 import { readSourceArgument, type SourceRequest } from '../../build/debian/source-argument.ts'
@@ -107,20 +108,22 @@ export const debianFamily: BuildFamily = {
     const options = given as DebianOptions
     if (words.length > 0)
       throw usageError('a Debian package says itself how it is built: no command is given after --')
+    const told = {
+      ...common.options,
+      scope: scope(options),
+      rebuild: readRebuild(options, process.env),
+      buildOptions: buildOptions(options),
+      profiles: profiles(options),
+      anyAlternative: options.anyAlternative === true,
+      packageSources: packageSources(options),
+      lintian: lintianWishes(options),
+      installCheck: options.installCheck === true,
+    }
+    if (common.lock?.use === 'read') refuseWithLock(told)
     return buildable(debianDriver, {
       ...common,
       source: withGitWish(readSourceArgument(source, process.cwd()), options),
-      options: {
-        ...common.options,
-        scope: scope(options),
-        rebuild: readRebuild(options, process.env),
-        buildOptions: buildOptions(options),
-        profiles: profiles(options),
-        anyAlternative: options.anyAlternative === true,
-        packageSources: packageSources(options),
-        lintian: lintianWishes(options),
-        installCheck: options.installCheck === true,
-      },
+      options: told,
       signature: {
         keyrings: (options.keyring ?? []).map((path) => resolve(path)),
         required: options.requireSignature === true,
