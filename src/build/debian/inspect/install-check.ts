@@ -102,11 +102,12 @@ async function tryPackages(
   older: readonly string[] = [],
 ): Promise<readonly Finding[]> {
   const { session, subject, installer, toolchain, repository, made } = inspection
-  const { tree } = session.request
+  const { tree, options } = session.request
   const writable = await session.scratch(`try${mark}`)
   const ready = repository === undefined ? [] : [repository.layer]
   const below = [tree, toolchain.upper, ...ready, made]
-  const place: TrialPlace = { facts: containerFacts(session), below, writable, mark }
+  const facts = containerFacts(session)
+  const place: TrialPlace = { facts, below, writable, mark, limits: options.limits }
   await seeReadyPackages(session, installer, subject, {
     ...{ repository, layer: writable, mark },
     below: [tree, toolchain.upper],

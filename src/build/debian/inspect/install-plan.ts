@@ -1,6 +1,7 @@
 /** The steps in which results are tried: installed, removed, purged. Pure. */
 import type { Settings } from '../../../settings/settings.ts'
 import { builderSettings, overlay, type ContainerFacts } from '../../containers.ts'
+import type { BuildLimits } from '../../driver.ts'
 import { aptCommand } from '../../installers/apt.ts'
 import type { Writable } from '../../layers.ts'
 import type { Step, Verdict } from '../../step-runner.ts'
@@ -12,6 +13,8 @@ export interface TrialPlace {
   /** Absolute host directories below the trial, the lowest one first. */
   readonly below: readonly string[]
   readonly writable: Writable
+  /** For steps that run maintainer scripts. */
+  readonly limits: BuildLimits | undefined
   /** Ends the ids of its steps. */
   readonly mark: string
 }
@@ -87,7 +90,7 @@ function offline(place: TrialPlace, id: string, title: string, words: readonly s
 }
 
 function step(
-  { facts, below, writable }: TrialPlace,
+  { facts, below, writable, limits }: TrialPlace,
   id: string,
   title: string,
   {
@@ -105,7 +108,7 @@ function step(
       user: 'root',
       directory: '/',
       environment: { HOME: '/root', ...environment },
-      options: { network: 'none', environment: {} },
+      options: { network: 'none', environment: {}, limits },
     }),
     suppressSync: true,
   }

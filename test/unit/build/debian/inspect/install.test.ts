@@ -36,6 +36,7 @@ const place: TrialPlace = {
   below: ['/t', '/u', '/made'],
   writable: { upper: '/s/upper', work: '/s/work' },
   mark: '-1',
+  limits: { tasks: 50 },
 }
 
 test('only what fetches has a network; what runs code of the packages has none', () => {
@@ -58,6 +59,9 @@ test('only what fetches has a network; what runs code of the packages has none',
     ['try-purge-1', 'TEST_INSTALL', true, 'dpkg tiny'],
   ])
   expect(steps[0]?.settings.command).toContain('--download-only')
+  expect(steps.slice(1).map(({ settings }) => settings.resourceControl?.tasks)).toEqual([
+    50, 50, 50,
+  ])
 })
 
 test('a mirror out of reach is no fault of the packages', () => {
