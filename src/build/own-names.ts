@@ -11,6 +11,8 @@ export const secondBuildName = 'second-build'
 /** The verdict on two builds. */
 export const verdictName = 'build.reproducible.json'
 export const differencesName = 'build.differences.txt'
+/** The same in diffoscope's words. */
+export const diffoscopeName = 'build.diffoscope.txt'
 
 /** What lintian says of a Debian build's results, and what installing and removing them has left. */
 export const lintianLogName = 'lintian.log'
@@ -18,7 +20,14 @@ export const installLogName = 'install-check.log'
 
 const own = new Set([
   ...[logName, recordName, stepLogsName, provenanceName, 'chain.json'],
-  ...[secondBuildName, differencesName, verdictName, lintianLogName, installLogName],
+  ...[
+    secondBuildName,
+    differencesName,
+    diffoscopeName,
+    verdictName,
+    lintianLogName,
+    installLogName,
+  ],
 ])
 
 /**

@@ -9,8 +9,7 @@ import { ownVersion } from '../../version.ts'
 import type { Buildable } from '../buildable.ts'
 import type { BuildResult, SourceOutline } from '../driver.ts'
 import { seconds } from '../record.ts'
-import { buildTwice } from '../reproducible/build-twice.ts'
-import type { Varied } from '../reproducible/variation.ts'
+import { buildTwice, type TwiceWishes } from '../reproducible/build-twice.ts'
 import { prepareOutputDirectory, type Owner } from '../results.ts'
 import { findEdges, levelsOf, needsOf, refuseCycles, sharesOf, type Edge } from './order.ts'
 import { writeChainRecord, type ChainBuild, type ChainRecord } from './record.ts'
@@ -33,8 +32,8 @@ export interface ChainRequest {
   readonly atOnce: number
   /** After a failure goes on with what does not need the failed one; otherwise only what is under way ends. */
   readonly continues: boolean
-  /** Builds each source twice, the second time with these otherwise, and compares. */
-  readonly varied?: Varied | undefined
+  /** Builds each source twice, and compares. */
+  readonly twice?: TwiceWishes | undefined
   readonly owner?: Owner | undefined
   readonly signal?: AbortSignal | undefined
   readonly log?: LogSink | undefined
@@ -123,8 +122,8 @@ export async function buildChain(request: ChainRequest): Promise<ChainResult> {
     levels,
     builds: sources.map((source) => {
       const { name } = source.outline
-      const twice = request.varied === undefined ? undefined : !different.has(name)
-      const facts = { edges, later, share: shares.get(name) ?? 1, reproducible: twice }
+      const reproducible = request.twice === undefined ? undefined : !different.has(name)
+      const facts = { edges, later, share: shares.get(name) ?? 1, reproducible }
       return describeBuild(source, outcomes.get(name), beginnings.get(name), facts)
     }),
   }
@@ -202,7 +201,7 @@ async function outlineAll({ sources, signal, log = silent }: ChainRequest): Prom
 }
 
 async function buildOne(
-  { outputDirectory, varied, signal, log = silent }: ChainRequest,
+  { outputDirectory, twice, signal, log = silent }: ChainRequest,
   { buildable, outline: { name } }: Known,
   jobs: number,
   results: readonly string[],
@@ -217,8 +216,8 @@ async function buildOne(
     signal,
     log: sinkFor(name, log),
   })
-  if (varied === undefined) return { value: await one.build(), same: true }
-  const { first, differences } = await buildTwice(one, varied)
+  if (twice === undefined) return { value: await one.build(), same: true }
+  const { first, differences } = await buildTwice(one, twice)
   return { value: first, same: differences.length === 0 }
 }
 

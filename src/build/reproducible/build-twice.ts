@@ -8,7 +8,13 @@ import { NspawnError } from '../../errors.ts'
 import { phase, silent } from '../../log.ts'
 import type { Buildable } from '../buildable.ts'
 import type { BuildResult, DriverId } from '../driver.ts'
-import { differencesName, provenanceName, secondBuildName, verdictName } from '../own-names.ts'
+import {
+  differencesName,
+  diffoscopeName,
+  provenanceName,
+  secondBuildName,
+  verdictName,
+} from '../own-names.ts'
 import { writeOwnFile } from '../write-own-file.ts'
 import { compareResults, type ResultDifference } from './compare.ts'
 import {
@@ -28,6 +34,13 @@ export interface TwiceBuilt {
   readonly reportPath?: string | undefined
 }
 
+export interface TwiceWishes {
+  /** What is otherwise the second time; default: everything. */
+  readonly varied?: Varied
+  /** Has diffoscope look at what differs. */
+  readonly diffoscope?: boolean
+}
+
 /** Results that tell of the build itself. */
 const accounts: Readonly<Record<DriverId, RegExp | undefined>> = {
   debian: /\.(buildinfo|changes)$/,
@@ -39,12 +52,11 @@ const accounts: Readonly<Record<DriverId, RegExp | undefined>> = {
 /**
  * Builds and compares.
  *
- * @param varied what is otherwise the second time; default: everything
  * @throws NspawnError as `runBuild()`
  */
 export async function buildTwice(
   buildable: Buildable,
-  varied: Varied = new Set(circumstances),
+  { varied = new Set(circumstances), diffoscope = false }: TwiceWishes = {},
 ): Promise<TwiceBuilt> {
   const { driver, request } = buildable
   const { outputDirectory, options, owner, signal, log = silent } = request
@@ -71,11 +83,23 @@ export async function buildTwice(
   await writeOwnFile(outputDirectory, verdictName, text, owner)
   if (differences.length === 0) {
     await removeBuild(directory, second)
-    await rm(reportPath, { force: true })
+    for (const name of [differencesName, diffoscopeName])
+      await rm(join(outputDirectory, name), { force: true })
     return { first, second, differences }
   }
   const account = report(first, second, differences, varied)
   await writeOwnFile(outputDirectory, differencesName, account, owner)
+  if (diffoscope) {
+    const both = differences.filter(({ sha256 }) => !sha256.includes(undefined))
+    const compared = {
+      first: outputDirectory,
+      second: directory,
+      names: both.map(({ name }) => name),
+    }
+    const { runDiffoscope } = await import('./diffoscope.ts')
+    const told = await runDiffoscope(request, compared)
+    await writeOwnFile(outputDirectory, diffoscopeName, told, owner)
+  }
   return { first, second, differences, reportPath }
 }
 
@@ -130,7 +154,7 @@ export function notReproducible({ first, differences, reportPath }: TwiceBuilt):
       operation: 'compare builds',
       subject: one?.name,
       log: reportPath,
-      hint: `the second build is in ${secondBuildName}/ of the output directory: look at both with diffoscope`,
+      hint: `the second build is in ${secondBuildName}/ of the output directory: look at both with --diffoscope`,
       cause: new NspawnError(`what differs first:${lines.join('')}`, { code: 'OUTPUT' }),
     },
   )

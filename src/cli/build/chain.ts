@@ -10,7 +10,7 @@ import {
   type ChainSource,
 } from '../../build/chain/build-chain.ts'
 import type { ChainBuild } from '../../build/chain/record.ts'
-import type { Varied } from '../../build/reproducible/variation.ts'
+import type { TwiceWishes } from '../../build/reproducible/build-twice.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import type { CliContext } from '../context.ts'
 import { exitClass, exitCodes } from '../exit-codes.ts'
@@ -44,7 +44,7 @@ export function refuseChainOptions(options: ChainVerbOptions): void {
 export async function buildSeveral(
   sources: readonly ChainSource[],
   options: ChainVerbOptions,
-  varied: Varied | undefined,
+  twice: TwiceWishes | undefined,
   context: CliContext,
 ): Promise<number> {
   const [first] = sources
@@ -67,7 +67,7 @@ export async function buildSeveral(
     jobs,
     // A shell has the terminal for itself.
     atOnce: shell ? 1 : (wholeNumber(options.atOnce, '--at-once') ?? jobs),
-    varied,
+    twice,
     continues: options.continue === true,
     owner: request.owner,
     signal: context.signal,

@@ -4,7 +4,8 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Buildable } from '../../build/buildable.ts'
 import type { BuildLimits, BuildResult, LockRequest } from '../../build/driver.ts'
-import { circumstances, type Varied } from '../../build/reproducible/variation.ts'
+import { circumstances } from '../../build/reproducible/variation.ts'
+import type { TwiceWishes } from '../../build/reproducible/build-twice.ts'
 import { recogniseSource } from '../../build/recognise.ts'
 import { NspawnError, usageError } from '../../errors.ts'
 import type { SuiteReport } from '../../suites/suite.ts'
@@ -46,6 +47,7 @@ interface BuildVerbOptions {
   readonly fromLock?: string
   readonly reproducible?: boolean
   readonly dontVary?: string[]
+  readonly diffoscope?: boolean
   readonly ifChanged?: boolean
   readonly unusedDependencies?: boolean
   readonly autopkgtest?: boolean
@@ -110,6 +112,10 @@ export const define: VerbModule['define'] = (command, run) => {
       '--unused-dependencies',
       'say which of what the source asks for its build has not opened a file of',
     )
+    .option(
+      '--diffoscope',
+      "of two builds that differ, have diffoscope of the tree's distribution tell how",
+    )
     .option('--keep', 'leave the throw-away directories behind')
     .option('--shell-before', 'open a shell where the build is about to begin')
     .option('--shell-on-failure', 'open a shell where the build failed')
@@ -144,14 +150,17 @@ export const define: VerbModule['define'] = (command, run) => {
           return family.read(common, source, words, command.opts())
         }
         refuseWithIfChanged(options)
-        if (options.dontVary !== undefined && options.reproducible !== true)
-          throw usageError('--dont-vary is for --reproducible')
+        if (
+          (options.dontVary !== undefined || options.diffoscope === true) &&
+          options.reproducible !== true
+        )
+          throw usageError('--dont-vary and --diffoscope are for --reproducible')
         if (options.dryRun === true && (options.lock ?? options.fromLock) !== undefined)
           throw usageError('give --dry-run or a lock, not both')
         if (options.autopkgtest === true) refuseWithTests(options, others)
         if (others.length > 0) {
           const sources = given.map((source) => ({ source, buildable: read(source) }))
-          const second = options.reproducible === true ? varied(options) : undefined
+          const second = options.reproducible === true ? twiceWishes(options) : undefined
           return buildSeveral(sources, options, second, context)
         }
         refuseChainOptions(options)
@@ -162,7 +171,7 @@ export const define: VerbModule['define'] = (command, run) => {
           return 0
         }
         if (options.reproducible === true)
-          return compareTwoBuilds(buildable, varied(options), context)
+          return compareTwoBuilds(buildable, twiceWishes(options), context)
         const result = await buildable.build()
         if (options.autopkgtest !== true) {
           context.result(result, describe(result))
@@ -215,23 +224,23 @@ function refuseWithIfChanged({
   if (other !== undefined) throw usageError(`give --if-changed or ${other[0]}, not both`)
 }
 
-function varied({ dontVary = [] }: BuildVerbOptions): Varied {
+function twiceWishes({ dontVary = [], diffoscope = false }: BuildVerbOptions): TwiceWishes {
   const unknown = dontVary.find((name) => !circumstances.some((one) => one === name))
   if (unknown !== undefined)
     throw usageError(
       `--dont-vary=${unknown} is nothing that is varied`,
       `there are ${circumstances.join(', ')}`,
     )
-  return new Set(circumstances.filter((name) => !dontVary.includes(name)))
+  return { varied: new Set(circumstances.filter((name) => !dontVary.includes(name))), diffoscope }
 }
 
 async function compareTwoBuilds(
   buildable: Buildable,
-  circumstancesOfSecond: Varied,
+  twice: TwiceWishes,
   context: CliContext,
 ): Promise<number> {
   const { buildTwice, notReproducible } = await import('../../build/reproducible/build-twice.ts')
-  const built = await buildTwice(buildable, circumstancesOfSecond)
+  const built = await buildTwice(buildable, twice)
   const { first, differences } = built
   const verdict = differences.length === 0 ? 'reproducible' : 'not reproducible'
   const text = `${describe(first)}\n${verdict}: built twice`

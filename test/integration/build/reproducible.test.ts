@@ -67,7 +67,7 @@ describe.skipIf(lacks(...buildNeeds))('build --reproducible', { timeout: 120_000
     }
     const lines = Object.entries(facts).map(([name, line]) => `{ ${line}; } > out/${name}`)
     const tar = 'mkdir d; tar --mtime=@0 --numeric-owner -cf out/x.tar d; id -u > out/number'
-    const { exitCode, stderr } = await build(work.path, [...lines, tar].join('; '))
+    const { exitCode, stderr } = await build(work.path, [...lines, tar].join('; '), '--diffoscope')
     expect(exitCode).toBe(4)
     expect(stderr).toMatch(/source is not reproducible: .* came out otherwise the second time/)
     const report = await readFile(join(work.path, 'out/build.differences.txt'), 'utf8')
@@ -76,6 +76,11 @@ describe.skipIf(lacks(...buildNeeds))('build --reproducible', { timeout: 120_000
       [...Object.keys(facts), 'x.tar'].map((name) => `out/${name}`).toSorted(),
     )
     expect(report).toMatch(/ {2}d\/: mode 0755 and 0775/)
+    const told = await readFile(join(work.path, 'out/build.diffoscope.txt'), 'utf8')
+    const named = told.slice(told.indexOf('second/out/names'), told.indexOf('first/out/path'))
+    expect(named).toContain('+somebody\n')
+    expect(named).toContain('-builder\n')
+    expect(told).not.toContain('Modify:')
     const both = ['out', 'out/second-build'].map((name) => join(work.path, name, 'out/host'))
     expect(await Promise.all(both.map((path) => readFile(path, 'utf8')))).toEqual([
       expect.stringMatching(/^build\n127\.0\.1\.1 +build$/m),
