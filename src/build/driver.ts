@@ -3,7 +3,7 @@
  * results, failures, clean-up) is the engine's, in `run-build.ts`, and the same for all.
  */
 import type { LogSink } from '../log.ts'
-import type { ResourceControl } from '../settings/settings.ts'
+import type { Credential, ResourceControl } from '../settings/settings.ts'
 import type { BaseTree } from './base-tree.ts'
 import type { Installer } from './installers/installer.ts'
 import type { BuildRecord } from './record.ts'
@@ -43,6 +43,8 @@ export interface BuildRequest {
   readonly shellBefore?: boolean | undefined
   /** Opens a shell on the caller's terminal where a step failed. */
   readonly shellOnFailure?: boolean | undefined
+  /** Files that the build command finds in `$CREDENTIALS_DIRECTORY`; they are in no record. */
+  readonly credentials?: readonly Credential[] | undefined
   /** The caller's proxy variables, for the steps with a network. */
   readonly proxy?: Readonly<Record<string, string>> | undefined
   readonly signal?: AbortSignal | undefined

@@ -146,7 +146,7 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
     const moved = this.moved(step)
     const shellBefore = this.shellIsDue && this.recorder.current === 'build'
     if (shellBefore) this.shellIsDue = false
-    await runStep(this.watched(moved), { ...this.context(subject), shellBefore })
+    await runStep(this.watched(this.trusted(moved)), { ...this.context(subject), shellBefore })
   }
 
   /**
@@ -253,6 +253,14 @@ export class BuildSession<Request extends BuildRequest = BuildRequest> {
   private moved(step: Step): Step {
     if (this.varied?.has('path') !== true || this.buildPath === undefined) return step
     return { ...step, settings: withOtherPath(step.settings, this.buildPath) }
+  }
+
+  /** With the secrets of the request, which the build command alone is given. */
+  private trusted(step: Step): Step {
+    const { credentials = [] } = this.request
+    if (credentials.length === 0 || this.recorder.current !== 'build') return step
+    const settings = { ...step.settings, credentials, credentialReaders: 'everybody' } as const
+    return { ...step, settings }
   }
 
   /** Has the files written down that it opens, when the build user runs it and somebody wants to know. */

@@ -291,7 +291,7 @@ function hostDirectorySteps(
 
 /** systemd-nspawn(1), `--load-credential=`: a payload that cannot gain root any more may read them itself. */
 function credentialSteps(settings: Settings, user: string | undefined): Step[] {
-  const { credentials, noNewPrivileges, startMode } = settings
+  const { credentials, credentialReaders, noNewPrivileges, startMode } = settings
   if (credentials.length === 0) return []
   const neverRoot = user !== undefined && noNewPrivileges && startMode === 'command'
   return [
@@ -299,7 +299,7 @@ function credentialSteps(settings: Settings, user: string | undefined): Step[] {
       kind: 'credentials',
       path: CREDENTIALS_DIRECTORY,
       names: credentials.map(({ name }) => name),
-      readers: neverRoot ? 'everybody' : 'root',
+      readers: neverRoot ? 'everybody' : (credentialReaders ?? 'root'),
     },
   ]
 }

@@ -200,6 +200,8 @@ export interface Settings {
   }
   /** Each name once. */
   readonly credentials: readonly Credential[]
+  /** Only through the library: whoever runs in the container may read them; default as systemd-nspawn decides. */
+  readonly credentialReaders?: 'everybody' | undefined
   readonly console: ConsoleMode | undefined
   /** Of the terminal while the container runs: parameters of SGR, such as `44`. */
   readonly background: string | undefined

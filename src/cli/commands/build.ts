@@ -1,5 +1,6 @@
 /** `build NAME SOURCE`: finds out whose source it is, and lets that family build it. */
 import { Option, type Command } from 'commander'
+import { statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { Buildable } from '../../build/buildable.ts'
@@ -17,6 +18,8 @@ import { buildSeveral, refuseChainOptions } from '../build/chain.ts'
 import { planText } from '../build/plan-text.ts'
 import { readyPackages } from '../build/ready-packages.ts'
 import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/family.ts'
+import type { Credential } from '../../settings/settings.ts'
+import { parseLoadCredential } from '../../settings/values/credential.ts'
 import type { CliContext, VerbModule } from '../context.ts'
 import { collect, list, sizeInBytes, spanMs, wholeNumber } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
@@ -35,6 +38,7 @@ interface BuildVerbOptions {
   readonly addRepository?: string[]
   readonly network?: boolean
   readonly setenv?: string[]
+  readonly loadCredential?: string[]
   readonly timeout?: string
   readonly silence?: string
   readonly memory?: string
@@ -89,6 +93,11 @@ export const define: VerbModule['define'] = (command, run) => {
       'leave the network to the build; otherwise it has a loopback interface only',
     )
     .option('-E, --setenv <NAME=VALUE>', 'a variable for the build; may be repeated', collect)
+    .option(
+      '--load-credential <id:path>',
+      'a secret that the build finds as $CREDENTIALS_DIRECTORY/ID; may be repeated',
+      collect,
+    )
     .option('--timeout <span>', 'end the build after so long: 90, 30min, 2h')
     .option('--silence <span>', 'end a step that prints nothing for so long')
     .option('--memory <size>', 'what the processes of the build may use together: 4G')
@@ -212,9 +221,11 @@ function refuseWithIfChanged({
   network,
   reproducible,
   dryRun,
+  loadCredential,
 }: BuildVerbOptions): void {
   if (ifChanged !== true) return
   const others = {
+    '--load-credential': loadCredential !== undefined,
     '--fresh': fresh,
     '--network': network,
     '--reproducible': reproducible,
@@ -310,12 +321,26 @@ function commonRequest(name: string, options: BuildVerbOptions, context: CliCont
     lock: lockRequest(options),
     ifChanged: options.ifChanged,
     unopened: options.unusedDependencies,
+    credentials: credentials(options.loadCredential ?? []),
     shellBefore: options.shellBefore,
     shellOnFailure: options.shellOnFailure,
     proxy: proxyVariables(),
     signal: context.signal,
     log: context.log,
   }
+}
+
+/** As systemd-nspawn(1) has them. They are read when the build begins, and looked for now. */
+function credentials(words: readonly string[]): readonly Credential[] {
+  const caller = { cwd: process.cwd(), env: process.env }
+  const read = words.map((text) => parseLoadCredential(text, caller))
+  const twin = read.find(({ name }, index) => read.findIndex((one) => one.name === name) < index)
+  if (twin !== undefined) throw usageError(`there are two credentials "${twin.name}"`)
+  for (const { name, source } of read) {
+    if (source.kind === 'file' && statSync(source.path, { throwIfNoEntry: false }) === undefined)
+      throw usageError(`there is no file ${source.path} for the credential "${name}"`)
+  }
+  return read
 }
 
 function limits({ silence, memory, tasks, cpus, disk }: BuildVerbOptions): BuildLimits {

@@ -137,6 +137,28 @@ describe.skipIf(lacks(...buildNeeds))('a command build', () => {
     expect(packages.map(({ name }) => name)).toEqual(['hello', 'sed', 'tar'])
   })
 
+  test('finds its secrets in a directory of their own, and nothing else has them', async () => {
+    await using work = await temporaryDirectory()
+    const path = join(work.path, 'token')
+    const secret = 'hush-8f2c'
+    await writeFile(path, secret)
+    const credentials = [{ name: 'token', source: { kind: 'file', path } }] as const
+    const lines = ['id -un', 'cd "$CREDENTIALS_DIRECTORY"; ls', 'wc -c <token']
+    const { record } = await build(
+      work.path,
+      [`{ ${lines.join('; ')}; } >out`],
+      ['out'],
+      {},
+      {
+        credentials,
+      },
+    )
+    expect(await result(work.path, 'out')).toBe('builder\ntoken\n9\n')
+    const { stdout } = await execa('grep', ['-rl', secret, work.path], { reject: false })
+    expect(stdout).toBe(path)
+    expect(JSON.stringify(record)).not.toContain(path)
+  })
+
   describe('that goes too far', () => {
     const ended = async (
       line: string,

@@ -74,6 +74,7 @@ describe('credentials', () => {
     expect(step({ user: 'www', noNewPrivileges: true })).toMatchObject({ readers: 'everybody' })
     const stub = { user: 'www', noNewPrivileges: true, startMode: 'stub-init' } as const
     expect(step(stub)).toMatchObject({ readers: 'root' })
+    expect(step({ credentialReaders: 'everybody' })).toMatchObject({ readers: 'everybody' })
   })
 })
 
