@@ -66,5 +66,5 @@ async function dropLayers(
   if (!existsSync(directory)) return []
   await using cleanup = new CleanupStack()
   const store = await LayerStore.open(directory, cleanup, log)
-  return store.trim(budget)
+  return await store.trim(budget)
 }

@@ -106,7 +106,9 @@ async function readMark(upper: string, file: string): Promise<string | undefined
   if (directory === undefined) return undefined
   await using place = directory
   const name = basename(file)
-  return (await place.names()).includes(name) ? place.readText(name, markLimitBytes) : undefined
+  return (await place.names()).includes(name)
+    ? await place.readText(name, markLimitBytes)
+    : undefined
 }
 
 class System {

@@ -123,7 +123,16 @@ export async function makeKeyring(
 ): Promise<void> {
   const { keyring, distributionKeys } = plan.archive
   const pacmanKey = (...words: readonly string[]) =>
-    run.tools.run(['pacman-key', '--config', configuration, '--gpgdir', directory, ...words])
+    run.tools.run([
+      'sh',
+      '-c',
+      shortly,
+      'pacman-key',
+      directory,
+      '--config',
+      configuration,
+      ...words,
+    ])
   await mkdir(directory, { mode: 0o755 })
   const fingerprints = keyring === undefined ? [] : await usableFingerprints(keyring)
   const kept = await keptKeyring(plan.archive, run)
@@ -143,6 +152,14 @@ export async function makeKeyring(
 }
 
 const lonely = 'disable-dirmngr'
+
+/** The path of a socket may have no more than 107 bytes, unix(7), and GnuPG's agent wants its own in the keyring. */
+const shortly = [
+  'short=$(mktemp -d /tmp/keys.XXXXXX) || exit',
+  'ln -s "$1" "$short/k" || exit',
+  'shift',
+  'exec pacman-key --gpgdir "$short/k" "$@"',
+].join('\n')
 
 /** Gives the tree the same keys. */
 export async function giveKeyring(directory: string, files: TreeFiles): Promise<void> {

@@ -116,7 +116,7 @@ export async function collectSourcePackage(
   const [file] = found
   if (file === undefined) throw bad('there is no source package', base)
   if (found.length > 1) throw bad('there is more than one source package', base)
-  return directory.copy(file, join(destination, file), signal)
+  return await directory.copy(file, join(destination, file), signal)
 }
 
 /** Copies the logs of the PKGBUILD's functions; none when there are none. */

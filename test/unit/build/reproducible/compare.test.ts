@@ -39,7 +39,7 @@ async function tarball(content: string, options: readonly string[]): Promise<Buf
   await writeFile(join(work.path, 'file'), content)
   const fixed = ['--mtime=@0', '--owner=0', '--group=0']
   await execa('tar', ['-czf', 'x.tar.gz', ...fixed, ...options, 'file'], { cwd: work.path })
-  return readFile(join(work.path, 'x.tar.gz'))
+  return await readFile(join(work.path, 'x.tar.gz'))
 }
 
 /** A Debian package with one file. */
@@ -51,7 +51,7 @@ async function deb(content: string): Promise<Buffer> {
   await writeFile(join(work.path, 'x/file'), content)
   const env = { SOURCE_DATE_EPOCH: '0' }
   await execa('dpkg-deb', ['--root-owner-group', '--build', 'x', 'x.deb'], { cwd: work.path, env })
-  return readFile(join(work.path, 'x.deb'))
+  return await readFile(join(work.path, 'x.deb'))
 }
 
 describe('the results of two builds', () => {
