@@ -213,8 +213,8 @@ export async function createTree(plan: TreePlan, context: CreateContext): Promis
   }
 }
 
-/** What is left when a program has just failed to write. */
-const exhaustedBytes = 4_000_000
+/** What can be left when a program has just failed to write: files of packages are as large. */
+const exhaustedBytes = 16_000_000
 
 /** What a tree was filled with. */
 interface FilledBy {

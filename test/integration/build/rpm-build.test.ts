@@ -276,7 +276,7 @@ describe.skipIf(missing).each(['dnf', 'zypper'] as const)(
       // One that was damaged meanwhile, or put there by somebody, is not taken.
       const [name] = await poolFiles(join(stateDirectory, 'cache/rpm'), 'greeting-2.0.noarch.rpm')
       const bytes = await readFile(name!)
-      await writeFile(name!, bytes.fill(0, bytes.length / 2))
+      await writeFile(name!, bytes.fill(0, bytes.length >> 1))
       expect(await fetched()).toEqual(['/greeting-2.0.noarch.rpm'])
       expect(await fetched()).toEqual([])
     })
