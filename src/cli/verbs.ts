@@ -84,6 +84,21 @@ export const verbs: readonly Verb[] = [
     load: () => import('./commands/show-image.ts'),
   },
   {
+    name: 'dissect',
+    summary: 'show what is in a disk image',
+    load: () => import('./commands/dissect.ts'),
+  },
+  {
+    name: 'mount',
+    summary: 'mount a disk image',
+    load: () => import('./commands/mount.ts'),
+  },
+  {
+    name: 'umount',
+    summary: 'unmount a disk image',
+    load: () => import('./commands/umount.ts'),
+  },
+  {
     name: 'clone',
     summary: 'make a second image of a first',
     load: () => import('./commands/clone.ts'),

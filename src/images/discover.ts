@@ -168,6 +168,11 @@ function typeOf(path: string, file: string, facts: Stats): ImageType | undefined
   return facts.isBlockDevice() ? 'block' : undefined
 }
 
+/** Whether it holds file systems rather than being part of one. */
+export function isDisk(type: ImageType): boolean {
+  return type === 'raw' || type === 'block'
+}
+
 /** What kind of image `path` is, whatever it is called; undefined when it is none. */
 export function imageTypeAt(path: string): ImageType | undefined {
   return typeOf(path, '.raw', statSync(path))

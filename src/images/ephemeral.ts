@@ -76,11 +76,57 @@ export async function prepareEphemeral(
     type === BTRFS_SUPER_MAGIC ? await trySnapshot(lower, reasons, log, cleanup) : undefined
   if (snapshot !== undefined) return snapshot
 
-  const places = placesFor(lower, options.stateDirectory)
+  const places = placesFor(dirname(lower), options.stateDirectory)
+  const below = { lower, type, name: basename(lower) }
+  const overlay = overlayInOneOf(places, below, { reasons, log }, cleanup)
+  return overlay ?? copy(lower, places, reasons.join('; '), options, cleanup)
+}
+
+/**
+ * Directories for an overlay above a tree that lies in the disk image `image` and can be seen at `lower`.
+ *
+ * @returns undefined where no overlay can work
+ */
+export function prepareImageOverlay(
+  lower: string,
+  image: string,
+  log: LogSink,
+  cleanup: CleanupStack,
+): OverlayRoot | undefined {
+  // What lies among devices would be gone with the host's next start, and its file system is the kernel's.
+  const beside = image.startsWith('/dev/') ? [] : [dirname(image)]
+  const places = [...beside, ...placesFor(dirname(image), undefined).slice(1)]
+  const below = { lower, type: statfsSync(lower).type, name: basename(image) }
+  return overlayInOneOf(places, below, { reasons: [], log }, cleanup)
+}
+
+type OverlayRoot = Extract<EphemeralRoot, { kind: 'overlay' }>
+
+interface Below {
+  /** Where the tree can be seen. */
+  readonly lower: string
+  /** Of its file system. */
+  readonly type: number
+  /** What hidden names are made of. */
+  readonly name: string
+}
+
+/** What is said of it, and why it could not be where it should. */
+interface Telling {
+  readonly reasons: string[]
+  readonly log: LogSink
+}
+
+function overlayInOneOf(
+  places: readonly string[],
+  below: Below,
+  { reasons, log }: Telling,
+  cleanup: CleanupStack,
+): OverlayRoot | undefined {
   for (const place of places) {
-    const overlay = tryOverlay(lower, type, place, place !== places[0], reasons, log)
+    const overlay = tryOverlay(below, place, place !== places[0], { reasons, log })
     if (overlay === undefined) continue
-    cleanup.defer(`throw-away copy of ${tree}`, overlay.hidden.remove)
+    cleanup.defer(`throw-away copy of ${below.name}`, overlay.hidden.remove)
     if (place !== places[0])
       log({
         kind: 'notice',
@@ -88,13 +134,13 @@ export async function prepareEphemeral(
       })
     return overlay.root
   }
-  return copy(lower, places, reasons.join('; '), options, cleanup)
+  return undefined
 }
 
 /** Where the throw-away parts may lie, best first. */
-function placesFor(lower: string, state: string | undefined): string[] {
+function placesFor(beside: string, state: string | undefined): string[] {
   const ours = [state ?? stateDirectory(), runtimeDirectory()]
-  return [dirname(lower), ...ours.map((directory) => join(directory, 'ephemeral'))]
+  return [beside, ...ours.map((directory) => join(directory, 'ephemeral'))]
 }
 
 /**
@@ -115,7 +161,7 @@ export async function foreseeEphemeral(
     if (isSubvolume(lower) && statfsSync(beside).type === BTRFS_SUPER_MAGIC)
       return { kind: 'directory', path: hidden(beside) }
   }
-  const places = placesFor(lower, undefined)
+  const places = placesFor(dirname(lower), undefined)
   const place: string = places.find(canHoldUpper) ?? (places[0] as string)
   const directory = hidden(place)
   return {
@@ -202,13 +248,11 @@ async function trySnapshot(
 }
 
 function tryOverlay(
-  lower: string,
-  lowerType: number,
+  { lower, type: lowerType, name }: Below,
   place: string,
   ours: boolean,
-  reasons: string[],
-  log: LogSink,
-): { root: EphemeralRoot; hidden: HiddenTree } | undefined {
+  { reasons, log }: Telling,
+): { root: OverlayRoot; hidden: HiddenTree } | undefined {
   let hidden: HiddenTree
   let sure: boolean
   try {
@@ -221,7 +265,7 @@ function tryOverlay(
       return undefined
     }
     removeStaleHiddenTrees(place, log)
-    hidden = claimHiddenTree(place, basename(lower))
+    hidden = claimHiddenTree(place, name)
   } catch (error) {
     if (!refusals.has(codeOf(error))) throw error
     reasons.push(`${place} cannot be written to (${codeOf(error)})`)

@@ -18,11 +18,20 @@ export interface ImageMetadata {
 /** More than any of these files has; what is longer is not read. */
 const FILE_MAX = 1 << 16
 
-/** Reads the tree at `root`, which may be in use. */
-export function readImageMetadata(root: string): ImageMetadata {
+const osReleasePaths = ['/etc/os-release', '/usr/lib/os-release']
+
+/**
+ * Reads the tree at `root`, which may be in use.
+ *
+ * @param paths where os-release can be, first hit first
+ */
+export function readImageMetadata(
+  root: string,
+  paths: readonly string[] = osReleasePaths,
+): ImageMetadata {
   const fd = openSync(root, constants.O_RDONLY | O_DIRECTORY)
   try {
-    const osRelease = textIn(fd, '/etc/os-release') ?? textIn(fd, '/usr/lib/os-release')
+    const osRelease = paths.map((path) => textIn(fd, path)).find((text) => text !== undefined)
     return {
       hostname: firstHostname(textIn(fd, '/etc/hostname') ?? ''),
       machineId: machineId(textIn(fd, '/etc/machine-id') ?? ''),

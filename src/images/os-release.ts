@@ -68,33 +68,39 @@ export function readOsRelease(root: string): OsRelease | undefined {
  * Refuses what cannot be a root directory. To run a command in it a tree needs `usr/`; to boot it
  * needs an os-release file.
  *
+ * @param name what people know it by
  * @throws NspawnError, `ENOENT` or `ENOTDIR` when it is no directory, `NOT_AN_OS_TREE` when it does
  *   not look like an operating system
  */
-export function checkTree(root: string, purpose: 'command' | 'boot'): void {
+export function checkTree(root: string, purpose: 'command' | 'boot', name: string = root): void {
   const facts = statSync(root, { throwIfNoEntry: false })
   if (facts === undefined) {
-    throw new NspawnError(`there is no directory ${root}`, {
+    throw new NspawnError(`there is no directory ${name}`, {
       code: 'ENOENT',
       operation: 'open root',
-      subject: root,
+      subject: name,
     })
   }
   if (!facts.isDirectory()) {
-    throw new NspawnError(`${root} is not a directory`, {
+    throw new NspawnError(`${name} is not a directory`, {
       code: 'ENOTDIR',
       operation: 'open root',
-      subject: root,
+      subject: name,
       hint: 'disk images are given with --image=',
     })
   }
   const needed = purpose === 'boot' ? osReleasePaths : ['/usr']
   if (needed.some((path) => resolveIfThere(root, path) !== undefined)) return
+  throw notATree(purpose, name)
+}
+
+/** For a tree that lacks what `purpose` needs. */
+export function notATree(purpose: 'command' | 'boot', name: string): NspawnError {
   const lacks = purpose === 'boot' ? 'it has no os-release file' : 'it has no usr/ directory'
-  throw new NspawnError(`directory ${root} does not look like an operating system tree: ${lacks}`, {
+  return new NspawnError(`${name} does not look like an operating system tree: ${lacks}`, {
     code: 'NOT_AN_OS_TREE',
     operation: 'check root',
-    subject: root,
+    subject: name,
     hint: 'make a tree with "tsnspawn-build create", or name another one with --directory=',
   })
 }

@@ -22,6 +22,7 @@ import {
   type RegistrationPlan,
   type RootPlan,
   type Step,
+  type ImagePlan,
   type UsersPlan,
 } from './plan.ts'
 import { assembleSeccomp } from './seccomp/assemble.ts'
@@ -30,6 +31,8 @@ import { assembleSeccomp } from './seccomp/assemble.ts'
 export interface PreparedContainer {
   readonly machine: string
   readonly root: RootPlan
+  /** Undefined for a tree. */
+  readonly image?: ImagePlan | undefined
   /** Of the tree itself: a read-only image or subvolume makes it so. */
   readonly rootAccess: 'read-write' | 'read-only'
   /** Undefined without `--private-users`. */
@@ -78,6 +81,7 @@ export function makePlan(
     hostname: settings.hostname ?? prepared.machine,
     fallbackUuid: settings.uuid ?? prepared.fallbackUuid,
     root: prepared.root,
+    ...(prepared.image === undefined ? {} : { image: prepared.image }),
     rootAccess: prepared.rootAccess,
     pivotRoot: pivotedRoot(settings),
     users: prepared.users,
@@ -92,7 +96,7 @@ export function makePlan(
       ...hostDirectorySteps(settings, prepared, payload.user),
       ...custom.filter((mount) => !belongsToInner(mount)).map(step),
       ...identitySteps(settings, facts, prepared.rootAccess),
-      ...journalSteps(settings, facts, prepared.root),
+      ...journalSteps(settings, facts, prepared),
     ]),
     receiveOnly: prepared.propagateDirectory === undefined ? [] : ['/run/host/incoming'],
     inner: innerMounts(settings),
@@ -326,10 +330,21 @@ function identitySteps(
 }
 
 /** systemd-nspawn(1), `--link-journal=`. What is thrown away with its tree leaves no journal. */
-function journalSteps(settings: Settings, facts: HostFacts, root: RootPlan): Step[] {
+function journalSteps(
+  settings: Settings,
+  facts: HostFacts,
+  { root, image }: PreparedContainer,
+): Step[] {
   const { linkJournal } = settings
   if (linkJournal === 'no' || settings.ephemeral || settings.root.kind === 'layers') return []
   const mode = linkJournal.replace('try-', '') as 'auto' | 'guest' | 'host'
+  if (image !== undefined && mode !== 'host') {
+    if (linkJournal !== 'guest') return []
+    throw usageError(
+      '--link-journal=guest needs a tree: nobody sees the journal in a disk image from outside',
+      'use --link-journal=host',
+    )
+  }
   return [
     {
       kind: 'link-journal',

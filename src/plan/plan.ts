@@ -143,6 +143,33 @@ export type RootPlan =
   /** A tmpfs with only /usr of the tree, read-only. */
   | { readonly kind: 'usr-only'; readonly hostPath: string }
 
+/** One file system of a disk image. */
+export interface PlannedImageMount {
+  /** What it holds, by the name of the Discoverable Partitions Specification. */
+  readonly designator: 'root' | 'usr' | 'home' | 'srv' | 'var' | 'tmp' | 'xbootldr' | 'esp'
+  /** A block device. */
+  readonly source: string
+  readonly fileSystem: string
+  readonly readOnly: boolean
+  /** Of the file system: `name=value`, or a name. */
+  readonly options: readonly string[]
+}
+
+/**
+ * The disk image that the tree lies in. Its root and /usr are mounted first, at the place that `root` names, and
+ * make the tree; the rest goes into the container's root.
+ */
+export interface ImagePlan {
+  /** Absolute, of the image. */
+  readonly path: string
+  readonly mounts: readonly PlannedImageMount[]
+}
+
+/** What people know the tree of a container by: the image that it lies in, or the tree itself. */
+export function sourceOf({ root, image }: Pick<ContainerPlan, 'root' | 'image'>): string {
+  return image?.path ?? treeOfRoot(root)
+}
+
 /** The tree on the host that a root is made of; the lowest layer of an overlay. */
 export function treeOfRoot(root: RootPlan): string {
   return root.kind === 'overlay' ? (root.layers[0] as string) : root.hostPath
@@ -223,6 +250,7 @@ export interface ContainerPlan {
   /** Used when the tree has no machine ID: 32 hexadecimal digits. */
   readonly fallbackUuid: string
   readonly root: RootPlan
+  readonly image?: ImagePlan | undefined
   readonly rootAccess: 'read-write' | 'read-only'
   /** Directories of the tree that become the root and hold the rest. */
   readonly pivotRoot: PivotRoot | undefined

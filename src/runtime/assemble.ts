@@ -26,7 +26,9 @@ import { containerHierarchies } from './cgroup-layout.ts'
 import { KMSG_FIFO } from './host-files.ts'
 import { send, type SupervisorDescriptor } from './messages.ts'
 import { pivotTree } from './pivot-root.ts'
-import { mountRoot } from './root.ts'
+import { imagePlace } from './image-place.ts'
+import { mountImageRest, mountImageTree } from './mount-image.ts'
+import { closeOwners, mountRoot } from './root.ts'
 import type { ContainerSecrets } from './secrets.ts'
 import type { StepContext } from './step-context.ts'
 import { executeSteps } from './steps.ts'
@@ -62,8 +64,7 @@ export function assembleTree(
   secrets: ContainerSecrets,
 ): AssembledTree {
   unshare(namespaces, 'cannot make a mount namespace')
-  const tree = mountRoot(plan.root, plan.users, place, plan.selinuxApifsContext)
-  const root = plan.pivotRoot === undefined ? tree : pivotTree(plan.pivotRoot, tree, place)
+  const root = mountTree(plan, place)
   const owner = plan.users?.base ?? 0
   const uuid = readMachineId(root) ?? plan.fallbackUuid
   const containerUuid = uuid.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
@@ -87,6 +88,20 @@ export function assembleTree(
   setPropagation('/', MS_SHARED | MS_REC)
   for (const target of plan.receiveOnly) setPropagation(target, MS_SLAVE)
   return { containerUuid, hierarchies, held }
+}
+
+/** @returns O_PATH descriptor of the container's root */
+function mountTree(plan: ContainerPlan, place: string): number {
+  const { image } = plan
+  if (image !== undefined) {
+    setPropagation('/', MS_SLAVE | MS_REC)
+    mountImageTree(image, imagePlace())
+  }
+  const { root: tree, owners } = mountRoot(plan.root, plan.users, place, plan.selinuxApifsContext)
+  const root = plan.pivotRoot === undefined ? tree : pivotTree(plan.pivotRoot, tree, place)
+  if (image !== undefined) mountImageRest(image, plan.root, root, owners)
+  closeOwners(owners)
+  return root
 }
 
 /** A tree's own machine ID; undefined when it has none yet (machine-id(5)). */

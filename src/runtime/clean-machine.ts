@@ -9,15 +9,16 @@ import { removeStaleLimits } from './resource-control.ts'
 import { requireRoot, type ContainerContext } from './container.ts'
 import { gatherHostFacts } from './host.ts'
 import { TEMPORARY_DIRECTORY } from './made-host-changes.ts'
-import { namedHostChanges } from './named-host-changes.ts'
-import { findTree } from './prepare.ts'
+import { locateTree } from './locate-tree.ts'
+import { requireThere } from './prepare.ts'
 import { removeStalePropagateDirectories } from './propagate.ts'
 
 /** @throws NspawnError `EBUSY` while the tree is in use */
 export async function cleanMachine(settings: Settings, context: ContainerContext): Promise<void> {
   requireRoot()
-  const { path } = await findTree(settings, context, namedHostChanges())
-  const machine = settings.machine ?? machineNameForRoot(path, 'directory')
+  const { path, kind } = locateTree(settings, context.machinesDirectory)
+  requireThere(path, path)
+  const machine = settings.machine ?? machineNameForRoot(path, kind)
   const lock = settings.tuning.lockImages ? lockImage(path, 'exclusive') : undefined
   try {
     removeStalePropagateDirectories(machine)

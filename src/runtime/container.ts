@@ -9,7 +9,7 @@ import { NspawnError } from '../errors.ts'
 import type { LogSink } from '../log.ts'
 import { runtimeDirectory } from '../paths.ts'
 import type { PlanResult } from '../plan/make-plan.ts'
-import { treeOfRoot, type ContainerPlan } from '../plan/plan.ts'
+import { sourceOf, type ContainerPlan } from '../plan/plan.ts'
 import type { Settings } from '../settings/settings.ts'
 import { judge, type Verdict } from './exit-status.ts'
 import { madeHostChanges } from './made-host-changes.ts'
@@ -126,7 +126,7 @@ export function requireRoot(): void {
 
 export function announce(plan: ContainerPlan, settings: Settings, log: LogSink): void {
   if (settings.quiet) return
-  log({ kind: 'notice', text: `Spawning container ${plan.machine} on ${treeOfRoot(plan.root)}.` })
+  log({ kind: 'notice', text: `Spawning container ${plan.machine} on ${sourceOf(plan)}.` })
   if (plan.console === 'interactive') {
     log({ kind: 'notice', text: 'Press ^] three times within 1s to kill container.' })
   }

@@ -2,6 +2,7 @@
  * What a start makes on the host before it forks, behind one door: a run makes it (`made-host-changes.ts`), the
  * printing of a plan only says how it would be called (`named-host-changes.ts`).
  */
+import type { AttachedImage, ImageRequest } from './attach-image.ts'
 import type { IdRange } from '../images/id-range.ts'
 import type { LockMode } from '../images/lock.ts'
 import type { TemporaryDirectories } from '../plan/custom-mounts.ts'
@@ -31,6 +32,8 @@ export interface HostChanges {
   ): Promise<string>
   lock(path: string, mode: LockMode): void
   throwAwayCopy(tree: string): Promise<ThrowAwayTree>
+  /** The file systems of a disk image, and what a throw-away copy of it takes. */
+  attachImage(request: ImageRequest): Promise<AttachedImage>
   /** An unused range; `owner` is the uid of the top directory of the tree. */
   idRange(machine: string, owner: number): Promise<IdRange>
   temporaryDirectories(users: UsersPlan | undefined): TemporaryDirectories

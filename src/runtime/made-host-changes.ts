@@ -13,6 +13,7 @@ import type { LogSink } from '../log.ts'
 import type { TemporaryDirectories } from '../plan/custom-mounts.ts'
 import type { ContainerPlan, UsersPlan } from '../plan/plan.ts'
 import type { HostChanges } from './host-changes.ts'
+import { imagePlace } from './image-place.ts'
 import { makePropagateDirectory } from './propagate.ts'
 
 /** Where a bind without source comes from; systemd-nspawn(1), `--bind=`. */
@@ -31,6 +32,12 @@ export function madeHostChanges(log: LogSink, cleanup: CleanupStack): HostChange
     throwAwayCopy: async (tree) => {
       const copy = await prepareEphemeral(tree, { log }, cleanup)
       return copy.kind === 'overlay' ? copy : { kind: 'directory', path: copy.path }
+    },
+    attachImage: async (request) => {
+      const { attachDiskImage } = await import('./attach-image.ts')
+      const attached = await attachDiskImage(request, log, cleanup)
+      mkdirSync(imagePlace(), { recursive: true, mode: 0o755 })
+      return attached
     },
     idRange: async (machine, owner) => {
       const range = await pickIdRange(machine, owner)

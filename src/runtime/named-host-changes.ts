@@ -27,6 +27,10 @@ export function namedHostChanges(): HostChanges {
     },
     lock: () => {},
     throwAwayCopy: async (tree) => foreseeEphemeral(tree),
+    attachImage: async (request) => {
+      const { foreseeDiskImage } = await import('./attach-image.ts')
+      return foreseeDiskImage(request)
+    },
     idRange: foreseeIdRange,
     temporaryDirectories: () => {
       let count = 0

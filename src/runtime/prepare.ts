@@ -8,13 +8,13 @@ import { checkTree } from '../images/os-release.ts'
 import { resolveInRoot } from '../images/resolve-in-root.ts'
 import type { LogSink } from '../log.ts'
 import { makePlan, type PlanResult } from '../plan/make-plan.ts'
-import type { RootPlan, UsersPlan } from '../plan/plan.ts'
+import type { ImagePlan, RootPlan, UsersPlan } from '../plan/plan.ts'
 import type { Settings } from '../settings/settings.ts'
 import { hasUserNamespaces } from '../sys/namespaces.ts'
 import type { HostChanges } from './host-changes.ts'
 import { findHostUsers } from './host-users.ts'
 import { gatherHostFacts } from './host.ts'
-import { locateTree } from './locate-tree.ts'
+import { locateTree, type LocatedTree } from './locate-tree.ts'
 
 export interface ContainerContext {
   readonly log: LogSink
@@ -37,6 +37,7 @@ export async function prepareContainer(
   const result = makePlan(settings, gatherHostFacts(context), {
     machine: tree.machine,
     root: tree.root,
+    image: tree.image,
     rootAccess: tree.access,
     users,
     hostUsers,
@@ -52,6 +53,7 @@ interface PreparedTree {
   readonly machine: string
   readonly root: RootPlan
   readonly access: 'read-write' | 'read-only'
+  readonly image?: ImagePlan
   /** A directory whose owner tells the tree's id range. */
   readonly top: string
 }
@@ -62,7 +64,12 @@ async function prepareTree(
   changes: HostChanges,
 ): Promise<PreparedTree> {
   if (settings.root.kind === 'layers') return layeredTree(settings, settings.root)
-  const found = await findTree(settings, context, changes)
+  const located = locateTree(settings, context.machinesDirectory)
+  if (located.kind === 'image') {
+    const { prepareImage } = await import('./prepare-image.ts')
+    return await prepareImage(settings, located, changes)
+  }
+  const found = await findTree(settings, located, changes)
   const { path, lookAt } = found
   const throwAway = settings.ephemeral || settings.volatile !== 'no'
   const access =
@@ -151,26 +158,29 @@ interface FoundTree {
   readonly access: Image['access']
 }
 
-export async function findTree(
+async function findTree(
   settings: Settings,
-  context: ContainerContext,
+  { path, access }: LocatedTree,
   changes: HostChanges,
 ): Promise<FoundTree> {
-  const { path, access } = locateTree(settings, context.machinesDirectory)
   const { template } = settings
   const lookAt =
     template === undefined
       ? path
       : await changes.populate(template, path, settings.access, settings.quiet)
-  if (statSync(lookAt, { throwIfNoEntry: false }) === undefined) {
-    throw new NspawnError('the root directory does not exist', {
-      code: 'ENOENT',
-      operation: 'stat',
-      subject: path,
-      hint: 'name a directory with an OS tree in it; "tsnspawn-build create debian" makes one',
-    })
-  }
+  requireThere(lookAt, path)
   return { path, lookAt, access }
+}
+
+/** @throws NspawnError `ENOENT` */
+export function requireThere(lookAt: string, path: string): void {
+  if (statSync(lookAt, { throwIfNoEntry: false }) !== undefined) return
+  throw new NspawnError('the root directory does not exist', {
+    code: 'ENOENT',
+    operation: 'stat',
+    subject: path,
+    hint: 'name a directory with an OS tree in it; "tsnspawn-build create debian" makes one',
+  })
 }
 
 async function prepareUsers(

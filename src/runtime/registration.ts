@@ -4,7 +4,7 @@ import type { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
 import { parseOsRelease } from '../images/os-release.ts'
 import type { LogSink } from '../log.ts'
-import { treeOfRoot, type ContainerPlan } from '../plan/plan.ts'
+import { sourceOf, type ContainerPlan } from '../plan/plan.ts'
 import { close, open, O_DIRECTORY, O_NONBLOCK, O_PATH } from '../sys/fd.ts'
 import { openInRoot } from '../sys/openat2.ts'
 import {
@@ -158,7 +158,7 @@ function newRecord(plan: ContainerPlan): MachineRecord {
     hidden: plan.registration.mode === 'hidden',
     class: 'container',
     service: plan.registration.service,
-    rootDirectory: treeOfRoot(plan.root),
+    rootDirectory: sourceOf(plan),
     supervisor: ownerOf('self') ?? { pid: process.pid, startTime: 0 },
     leader: null,
     state: 'opening',

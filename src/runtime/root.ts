@@ -39,32 +39,58 @@ interface Tmpfs {
   readonly label: string | undefined
 }
 
-/**
- * Mounts the root at `place`, an existing directory. Call it in a fresh mount namespace.
- *
- * @returns an O_PATH descriptor of the mounted root
- */
+/** What was done with the owners of a tree, for what else is mounted into it. */
+export type TreeOwners =
+  | { readonly kind: 'as they are'; readonly base: number }
+  /** By a user namespace, which is open until it is closed. */
+  | { readonly kind: 'mapped'; readonly base: number; readonly namespace: number }
+  | { readonly kind: 'changed'; readonly base: number; readonly range: UsersPlan }
+
+export interface MountedRoot {
+  /** O_PATH descriptor. */
+  readonly root: number
+  readonly owners: TreeOwners
+}
+
+/** Mounts the root at `place`, an existing directory. Call it in a fresh mount namespace. */
 export function mountRoot(
   plan: RootPlan,
   users: UsersPlan | undefined,
   place: string,
   selinuxLabel: string | undefined,
-): number {
+): MountedRoot {
   setPropagation('/', MS_SLAVE | MS_REC)
   const tmpfs = { owner: users?.base ?? 0, label: selinuxLabel }
   const mapping = users === undefined || users.ownership === 'off' ? undefined : users
-  const mapped =
-    mapping !== undefined &&
-    mapping.ownership !== 'chown' &&
-    mountMapped(plan, mapping, tmpfs, place)
-  if (!mapped) mountPlain(plan, tmpfs, place)
+  const namespace =
+    mapping === undefined || mapping.ownership === 'chown'
+      ? undefined
+      : mountMapped(plan, mapping, tmpfs, place)
+  if (namespace === undefined) mountPlain(plan, tmpfs, place)
   setPropagation(place, MS_PRIVATE | MS_REC)
-  if (mapping !== undefined && !mapped) patchOwnership(place, mapping)
-  return open(place, O_PATH | O_DIRECTORY)
+  if (mapping !== undefined && namespace === undefined) patchOwnership(place, mapping)
+  const root = open(place, O_PATH | O_DIRECTORY)
+  const base = users?.base ?? 0
+  if (mapping === undefined) return { root, owners: { kind: 'as they are', base } }
+  if (namespace === undefined) return { root, owners: { kind: 'changed', base, range: mapping } }
+  return { root, owners: { kind: 'mapped', base, namespace } }
 }
 
-/** @returns false when owners have to be changed on disk, which only `auto` allows */
-function mountMapped(plan: RootPlan, users: UsersPlan, tmpfs: Tmpfs, place: string): boolean {
+/** Lets go of what is needed only as long as something is mounted. */
+export function closeOwners(owners: TreeOwners): void {
+  if (owners.kind === 'mapped') closeSync(owners.namespace)
+}
+
+/**
+ * @returns the user namespace that it is mapped by; undefined when owners have to be changed on disk, which only
+ *   `auto` allows
+ */
+function mountMapped(
+  plan: RootPlan,
+  users: UsersPlan,
+  tmpfs: Tmpfs,
+  place: string,
+): number | undefined {
   const tree = treeOfRoot(plan)
   const owner = statSync(tree).uid
   const fromForeign = users.ownership !== 'map' && isForeign(owner)
@@ -76,7 +102,7 @@ function mountMapped(plan: RootPlan, users: UsersPlan, tmpfs: Tmpfs, place: stri
     })
   }
   if (owner !== 0 && owner - (owner % 65536) === users.base) {
-    if (users.ownership === 'auto') return false
+    if (users.ownership === 'auto') return undefined
     throw new NspawnError(
       'the tree already belongs to the id range, so it cannot be mapped into it',
       {
@@ -89,13 +115,12 @@ function mountMapped(plan: RootPlan, users: UsersPlan, tmpfs: Tmpfs, place: stri
   const namespace = openIdMapNamespace(idMapLines(users, fromForeign ? FOREIGN_BASE : 0))
   try {
     mountWith(plan, tmpfs, place, (path) => cloneMapped(path, namespace))
-    return true
+    return namespace
   } catch (error) {
-    const unsupported = error instanceof NspawnError && error.operation === 'mount_setattr'
-    if (unsupported && users.ownership === 'auto') return false
-    throw error
-  } finally {
     closeSync(namespace)
+    const unsupported = error instanceof NspawnError && error.operation === 'mount_setattr'
+    if (unsupported && users.ownership === 'auto') return undefined
+    throw error
   }
 }
 

@@ -13,7 +13,7 @@ export function settleWithFile(line: ReadCommandLine): SettledCommandLine {
 }
 
 function settingsFileOf({ tree, program, caller }: ReadCommandLine): SettingsFile | undefined {
-  const { path } = locateTree(tree, program.machinesDirectory)
-  const found = findSettingsFile(tree.machine ?? machineNameForRoot(path, 'directory'), path)
+  const { path, kind } = locateTree(tree, program.machinesDirectory)
+  const found = findSettingsFile(tree.machine ?? machineNameForRoot(path, kind), path)
   return found === undefined ? undefined : parseSettingsFile(found, caller)
 }

@@ -40,8 +40,9 @@ const isRootMount = (mount: { readonly destination: string }) => mount.destinati
 /** What the command line says about the tree. */
 export type TreeChoice = Pick<Settings, 'root' | 'template' | 'machine'>
 
-export function chosenTree({ directory, settings }: Draft): TreeChoice {
+export function chosenTree({ directory, image, settings }: Draft): TreeChoice {
   const { ephemeral, machine, template } = settings
+  if (image !== undefined) return { root: { kind: 'image', path: image }, template, machine }
   // A throw-away copy of a template is a throw-away copy of a tree, whatever it is called.
   if (ephemeral && template !== undefined && directory === undefined)
     return { root: { kind: 'directory', path: template }, template: undefined, machine }
@@ -51,16 +52,22 @@ export function chosenTree({ directory, settings }: Draft): TreeChoice {
   return { root: { kind: 'current-directory' }, template, machine }
 }
 
-function settleCleanUp({ directory, settings }: Draft): void {
+function settleCleanUp({ directory, image, settings }: Draft): void {
   if (settings.ephemeral) throw usageError('--cleanup and --ephemeral may not be combined')
-  if (directory === undefined && settings.machine === undefined) {
-    throw usageError('--cleanup needs --directory= or --machine=')
+  if (directory === undefined && image === undefined && settings.machine === undefined) {
+    throw usageError('--cleanup needs --directory=, --image= or --machine=')
   }
   settings.template = undefined
 }
 
 function settleRoot(draft: Draft, cwd: string): void {
   const { settings } = draft
+  if (draft.image !== undefined) {
+    if (draft.directory !== undefined)
+      throw usageError('--directory= and --image= may not be combined')
+    if (settings.template !== undefined)
+      throw usageError('--template= and --image= may not be combined', 'copy the image instead')
+  }
   const { root, template } = chosenTree(draft)
   settings.root = root
   settings.template = template

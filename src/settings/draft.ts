@@ -40,6 +40,8 @@ export interface Draft {
   readonly settings: Writable<Settings>
   /** `--directory=`, absolute. */
   directory: string | undefined
+  /** `--image=`, absolute. */
+  image: string | undefined
   /** Undefined until the option says so; then the mode of private users decides. */
   ownership: Ownership | undefined
   /** Undefined until the option says so; then the environment decides. */
@@ -65,6 +67,7 @@ export function emptyDraft(): Draft {
   return {
     settings: defaultSettings(),
     directory: undefined,
+    image: undefined,
     ownership: undefined,
     suppressSync: undefined,
     processors: undefined,

@@ -3,11 +3,16 @@
  * are merged into it, and after that nobody looks at strings again. Builds and tests make the same value directly (`defaultSettings()` and a spread).
  */
 
+import type { ImagePolicy } from './values/image-policy.ts'
+import type { RootHashSignature } from './values/root-hash.ts'
+
 /** Where the root tree comes from; `images/` turns it into a path that exists. */
 export type RootSource =
   | { readonly kind: 'current-directory' }
   /** `--directory=`, absolute. */
   | { readonly kind: 'directory'; readonly path: string }
+  /** `--image=`: a disk image or a block device, absolute. */
+  | { readonly kind: 'image'; readonly path: string }
   /** `--machine=` alone: searched for in the machines directories. */
   | { readonly kind: 'machine'; readonly name: string }
   /**
@@ -25,6 +30,21 @@ export type RootSource =
       readonly workDirectory: string
       readonly keep: boolean
     }
+
+/** How a disk image is used; of no effect for trees. */
+export interface ImageSettings {
+  /** Undefined: systemd-nspawn's. */
+  readonly policy: ImagePolicy | undefined
+  /** Lower-case hexadecimal digits. */
+  readonly rootHash: string | undefined
+  readonly rootHashSignature: RootHashSignature | undefined
+  /** A file with the hashes, absolute. */
+  readonly verityData: string | undefined
+  /** Of an encrypted partition, absolute. */
+  readonly keyFile: string | undefined
+  /** Whether a person may be asked for a passphrase. */
+  readonly askPassphrase: boolean
+}
 
 export type VolatileMode = 'no' | 'yes' | 'state' | 'overlay'
 export type Ownership = 'off' | 'chown' | 'map' | 'auto' | 'foreign'
@@ -139,6 +159,7 @@ export interface Settings {
   readonly root: RootSource
   /** `--template=`: the tree that `root` is copied from when it does not exist yet. */
   readonly template: string | undefined
+  readonly image: ImageSettings
   readonly ephemeral: boolean
   readonly access: 'read-write' | 'read-only'
   readonly volatile: VolatileMode
@@ -220,6 +241,14 @@ export function defaultSettings(): Settings {
   return {
     root: { kind: 'current-directory' },
     template: undefined,
+    image: {
+      policy: undefined,
+      rootHash: undefined,
+      rootHashSignature: undefined,
+      verityData: undefined,
+      keyFile: undefined,
+      askPassphrase: true,
+    },
     ephemeral: false,
     access: 'read-write',
     volatile: 'no',

@@ -1,4 +1,5 @@
 /** Mounting, the old way and by descriptor. mount(2), pivot_root(2), open_tree(2), move_mount(2), mount_setattr(2) */
+import { close } from './fd.ts'
 import { lazyFunction } from './lazy-function.ts'
 import { fail, lastErrno } from './libc.ts'
 
@@ -21,6 +22,7 @@ const MOUNT_ATTR_NOSUID = 0x2
 const MOUNT_ATTR_NODEV = 0x4
 const MOUNT_ATTR_NOEXEC = 0x8
 const MOUNT_ATTR_IDMAP = 0x100000
+const MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 
 const AT_FDCWD = -100
 const AT_EMPTY_PATH = 0x1000
@@ -31,9 +33,14 @@ const MOVE_MOUNT_F_EMPTY_PATH = 0x04
 const MOVE_MOUNT_T_SYMLINKS = 0x10
 const MOVE_MOUNT_T_EMPTY_PATH = 0x40
 
+const ENODEV = 19
+
 const SYS_pivot_root = process.arch === 'x64' ? 155 : 41
 const SYS_open_tree = 428
 const SYS_move_mount = 429
+const SYS_fsopen = 430
+const SYS_fsconfig = 431
+const SYS_fsmount = 432
 const SYS_mount_setattr = 442
 
 const nativeMount = lazyFunction(
@@ -49,6 +56,13 @@ const nativeMoveMount = lazyFunction(
 )
 const mountSetattr = lazyFunction(
   'long syscall(long nr, int dirfd, const char *path, unsigned int flags, const uint8_t *attr, unsigned long size)',
+)
+const fsopen = lazyFunction('long syscall(long nr, const char *fstype, unsigned int flags)')
+const fsconfig = lazyFunction(
+  'long syscall(long nr, int fd, unsigned int command, const char *key, const char *value, int aux)',
+)
+const fsmount = lazyFunction(
+  'long syscall(long nr, int fd, unsigned int flags, unsigned int attrs)',
 )
 const fchdir = lazyFunction('int fchdir(int fd)')
 const nativeChroot = lazyFunction('int chroot(const char *path)')
@@ -171,22 +185,75 @@ export interface MountAttributes {
   readonly noSuid?: boolean
   readonly noDev?: boolean
   readonly noExec?: boolean
+  readonly noSymlinkFollow?: boolean
   /** Descriptor of the user namespace to id-map by; only for a mount that is not attached yet. */
   readonly idMap?: number
 }
 
-/** struct mount_attr: attr_set, attr_clr, propagation, userns_fd. */
-function mountAttr(attributes: MountAttributes): Buffer {
-  const set =
+/** As bits of the kernel's. */
+function attributeBits(attributes: Omit<MountAttributes, 'idMap'>): number {
+  return (
     (attributes.readOnly === true ? MOUNT_ATTR_RDONLY : 0) |
     (attributes.noSuid === true ? MOUNT_ATTR_NOSUID : 0) |
     (attributes.noDev === true ? MOUNT_ATTR_NODEV : 0) |
     (attributes.noExec === true ? MOUNT_ATTR_NOEXEC : 0) |
-    (attributes.idMap === undefined ? 0 : MOUNT_ATTR_IDMAP)
+    (attributes.noSymlinkFollow === true ? MOUNT_ATTR_NOSYMFOLLOW : 0)
+  )
+}
+
+/** struct mount_attr: attr_set, attr_clr, propagation, userns_fd. */
+function mountAttr(attributes: MountAttributes): Buffer {
+  const set = attributeBits(attributes) | (attributes.idMap === undefined ? 0 : MOUNT_ATTR_IDMAP)
   const attr = Buffer.alloc(32)
   attr.writeBigUInt64LE(BigInt(set), 0)
   attr.writeBigUInt64LE(BigInt(attributes.idMap ?? 0), 24)
   return attr
+}
+
+export interface FileSystemRequest {
+  readonly source: string
+  readonly fstype: string
+  /** Of the file system itself; the mount has `attributes`. */
+  readonly readOnly: boolean
+  /** `name=value`, or a name alone. */
+  readonly options: readonly string[]
+  readonly attributes: Omit<MountAttributes, 'idMap'>
+}
+
+const FSOPEN_CLOEXEC = 1
+const FSMOUNT_CLOEXEC = 1
+const FSCONFIG_SET_FLAG = 0
+const FSCONFIG_SET_STRING = 1
+const FSCONFIG_CMD_CREATE = 6
+
+/** Mounts a file system nowhere yet (fsopen(2), fsconfig(2), fsmount(2)). @returns a descriptor, close-on-exec */
+export function mountDetached(request: FileSystemRequest): number {
+  const { source, fstype, readOnly, options, attributes } = request
+  const context = { step: `cannot mount ${fstype}`, path: source }
+  const fd = Number(fsopen(SYS_fsopen, fstype, FSOPEN_CLOEXEC))
+  if (fd < 0) {
+    const hint = 'this kernel does not know that file system; a module of it may be missing'
+    fail('fsopen', lastErrno() === ENODEV ? { ...context, hint } : context)
+  }
+  try {
+    const configure = (command: number, key: string | null, value: string | null) => {
+      if (Number(fsconfig(SYS_fsconfig, fd, command, key, value, 0)) < 0)
+        fail(key === null ? 'fsconfig' : `fsconfig(${key})`, context)
+    }
+    configure(FSCONFIG_SET_STRING, 'source', source)
+    if (readOnly) configure(FSCONFIG_SET_FLAG, 'ro', null)
+    for (const option of options) {
+      const equals = option.indexOf('=')
+      if (equals < 0) configure(FSCONFIG_SET_FLAG, option, null)
+      else configure(FSCONFIG_SET_STRING, option.slice(0, equals), option.slice(equals + 1))
+    }
+    configure(FSCONFIG_CMD_CREATE, null, null)
+    const mounted = Number(fsmount(SYS_fsmount, fd, FSMOUNT_CLOEXEC, attributeBits(attributes)))
+    if (mounted < 0) fail('fsmount', context)
+    return mounted
+  } finally {
+    close(fd)
+  }
 }
 
 /** mount_setattr(2) on the mount that `fd` is the root of. */

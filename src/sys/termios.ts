@@ -8,6 +8,7 @@ import { fail } from './libc.ts'
 const TIOCGWINSZ = 0x5413
 const TIOCSWINSZ = 0x5414
 const TCSANOW = 0
+const ECHO = 0o10
 
 /** `struct termios` of glibc and musl: four flag words, the line discipline, 32 control characters, speeds. */
 const TERMIOS_BYTES = 60
@@ -64,6 +65,13 @@ export function rawSettings(
     settings.copy(raw, LFLAG, LFLAG, LFLAG + 4)
   }
   return raw
+}
+
+/** Settings with which lines are edited as before, and not shown. */
+export function withoutEcho(settings: TerminalSettings): TerminalSettings {
+  const silent = Buffer.from(settings)
+  silent.writeUInt32LE((silent.readUInt32LE(LFLAG) & ~ECHO) >>> 0, LFLAG)
+  return silent
 }
 
 export interface WindowSize {

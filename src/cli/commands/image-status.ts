@@ -1,8 +1,10 @@
 /** `image-status [NAME...]`: what an image is, for people; without a name, the place where images live. */
-import { requireImageOrHost, type Image } from '../../images/discover.ts'
+import { NspawnError } from '../../errors.ts'
+import { isDisk, requireImageOrHost, type Image } from '../../images/discover.ts'
 import { readImageMetadata, type ImageMetadata } from '../../images/metadata.ts'
 import { spaceOf, spaceOfPool, type Space } from '../../images/space.ts'
 import { measureUsage } from '../../images/usage.ts'
+import { defaultSettings } from '../../settings/settings.ts'
 import type { VerbModule } from '../context.ts'
 import { formatLabels, printable, type LabelledLine } from '../labels.ts'
 import { formatBytes } from '../size.ts'
@@ -36,19 +38,29 @@ export const define: VerbModule['define'] = (command, run) => {
 interface ImageDescription {
   readonly image: Image
   readonly space: Space
-  /** Undefined for disk images: they are not opened for this. */
+  /** Undefined for disk images that cannot be looked into, or need somebody who knows a passphrase. */
   readonly inside: ImageMetadata | undefined
 }
 
 async function describe(image: Image, measure: boolean): Promise<ImageDescription> {
-  const isTree = image.type === 'directory' || image.type === 'subvolume'
   const space = spaceOf(image)
   // Nobody wants to wait until the whole host has been counted.
   const walk = measure && image.path !== '/' && space.usageBytes === undefined
   return {
     image,
     space: walk ? { ...space, usageBytes: await measureUsage(image.path) } : space,
-    inside: isTree ? readImageMetadata(image.path) : undefined,
+    inside: isDisk(image.type) ? await insideDisk(image.path) : readImageMetadata(image.path),
+  }
+}
+
+/** Nothing is asked for, and nothing is written. */
+async function insideDisk(path: string): Promise<ImageMetadata | undefined> {
+  const { readInside } = await import('../../runtime/inspect-image.ts')
+  try {
+    return await readInside(path, { ...defaultSettings().image, askPassphrase: false })
+  } catch (error) {
+    if (error instanceof NspawnError) return undefined
+    throw error
   }
 }
 

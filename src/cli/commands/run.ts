@@ -1,6 +1,6 @@
 /** `run NAME [-- COMMAND...]`: a command in a throw-away copy of an image. */
 import { usageError } from '../../errors.ts'
-import { requireImage } from '../../images/discover.ts'
+import { isDisk, requireImage, type Image } from '../../images/discover.ts'
 import { runContainer } from '../../runtime/client.ts'
 import { settleWithFile } from '../../runtime/settle.ts'
 import { readCommandLine } from '../../settings/argv.ts'
@@ -40,10 +40,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .action((name: string, words: string[], options: RunOptions) =>
       run(async (context) => {
         const image = requireImage(name, context.machinesOverride)
-        if (image.type === 'raw' || image.type === 'block') {
-          throw usageError(`image ${name} is a disk image, and only trees can be run`)
-        }
-        const settings = runSettings(image.path, words, options, context)
+        const settings = runSettings(image, words, options, context)
         const outcome = await runContainer({ settings, stdio: 'inherit', signal: context.signal })
         return outcome.status
       }),
@@ -51,14 +48,14 @@ export const define: VerbModule['define'] = (command, run) => {
 }
 
 function runSettings(
-  root: string,
+  { path, type }: Image,
   words: readonly string[],
   options: RunOptions,
   context: CliContext,
 ): Settings {
   const throwsAway = words.some((word) => word.startsWith('--volatile'))
   const argv = [
-    `--directory=${root}`,
+    `--${isDisk(type) ? 'image' : 'directory'}=${path}`,
     '--quiet',
     ...(options.persist === true || throwsAway ? [] : ['--ephemeral']),
     ...(options.network ? [] : ['--private-network']),

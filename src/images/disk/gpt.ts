@@ -193,6 +193,17 @@ export function readGpt(read: ReadAt, sizeBytes: number): PartitionTable | undef
   return undefined
 }
 
+/** What makes a table that is whole unfit for use: partitions that share sectors. */
+export function tableTrouble({ partitions }: PartitionTable): string | undefined {
+  const sorted = partitions.toSorted((a, b) => a.firstSector - b.firstSector)
+  for (const [i, { number, firstSector }] of sorted.entries()) {
+    const before = sorted[i - 1]
+    if (before !== undefined && before.lastSector >= firstSector)
+      return `partitions ${before.number} and ${number} overlap`
+  }
+  return undefined
+}
+
 interface Disk {
   readonly read: ReadAt
   readonly sectorBytes: number

@@ -43,8 +43,10 @@ export const generalOptions: readonly Option[] = [
     name: 'no-ask-password',
     value: 'none',
     section: 'General',
-    help: 'Accepted; nothing asks for passwords',
-    read: () => {},
+    help: 'Ask nobody for the passphrase of a disk image',
+    read: ({ settings }) => {
+      settings.image = { ...settings.image, askPassphrase: false }
+    },
   },
   {
     name: 'settings',

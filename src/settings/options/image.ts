@@ -2,11 +2,12 @@
 import type { Option } from '../option.ts'
 import type { VolatileMode } from '../settings.ts'
 import { parseChoice } from '../values/choice.ts'
+import { parseImagePolicy } from '../values/image-policy.ts'
 import { absolutePath } from '../values/path.ts'
 import { parsePivotRoot } from '../values/pivot-root.ts'
+import { parseRootHash, parseRootHashSignature } from '../values/root-hash.ts'
 
 const volatileModes: readonly VolatileMode[] = ['no', 'yes', 'state', 'overlay']
-const unpack = 'use --directory= with a tree'
 
 export const imageOptions: readonly Option[] = [
   {
@@ -59,7 +60,14 @@ export const imageOptions: readonly Option[] = [
     section: 'Image',
     group: 'directory',
     help: 'Disk image or block device to run',
-    instead: unpack,
+    fallback: 'none',
+    details:
+      'A partition table (GPT or MBR) whose types say what is what, or one file system; docs/disk-images.md tells what is mounted where. An empty value unsets it. Not with `--directory=` or `--template=`.',
+    differs:
+      'Needs no udev, and works in every network namespace. File systems are not grown to the size of their partitions.',
+    read: (draft, text, { cwd }) => {
+      draft.image = text === '' ? undefined : absolutePath(text, cwd)
+    },
   },
   {
     name: 'image-policy',
@@ -67,7 +75,13 @@ export const imageOptions: readonly Option[] = [
     placeholder: 'POLICY',
     section: 'Image',
     help: 'Which partitions of the disk image may be used',
-    instead: unpack,
+    fallback:
+      '`root=verity+signed+encrypted+unprotected+absent`, the same for `usr`, `encrypted+unprotected+absent` for `home`, `srv`, `tmp` and `var`, `unprotected+absent` for `esp` and `xbootldr`; all others are ignored',
+    details:
+      '`PARTITION=FLAG+FLAG…`, more behind colons; no name before `=` for all others; `*`, `-` or `~` alone allow, ignore or forbid everything. Flags: `unprotected`, `verity`, `signed`, `encrypted`, `unused`, `absent`, `open`, `ignore`, `read-only-on`, `read-only-off`, `growfs-on`, `growfs-off`.',
+    read: ({ settings }, text) => {
+      settings.image = { ...settings.image, policy: parseImagePolicy(text) }
+    },
   },
   {
     name: 'oci-bundle',
@@ -118,7 +132,11 @@ export const imageOptions: readonly Option[] = [
     placeholder: 'HASH',
     section: 'Image',
     help: 'Verity root hash of the disk image',
-    instead: unpack,
+    fallback:
+      'the attribute `user.verity.roothash` of the image, else the file beside it that ends in `.roothash` instead of `.raw`, else what a signature in the image says',
+    read: ({ settings }, text) => {
+      settings.image = { ...settings.image, rootHash: parseRootHash(text) }
+    },
   },
   {
     name: 'root-hash-sig',
@@ -126,7 +144,13 @@ export const imageOptions: readonly Option[] = [
     placeholder: 'SIGNATURE',
     section: 'Image',
     help: 'Signature of the verity root hash',
-    instead: unpack,
+    fallback: 'the file beside the image that ends in `.roothash.p7s`, else the signature in it',
+    details:
+      'A file with a detached signature (PKCS#7, DER), or `base64:` and the signature itself. It has to be of somebody with a certificate in `/etc/verity.d` (or the same directory below `/run`, `/usr/local/lib`, `/usr/lib`), or whom the kernel trusts.',
+    read: ({ settings }, text, { cwd }) => {
+      const rootHashSignature = parseRootHashSignature(text, cwd)
+      settings.image = { ...settings.image, rootHashSignature }
+    },
   },
   {
     name: 'verity-data',
@@ -134,7 +158,11 @@ export const imageOptions: readonly Option[] = [
     placeholder: 'PATH',
     section: 'Image',
     help: 'Verity data of the disk image',
-    instead: unpack,
+    fallback: 'the file beside the image that ends in `.verity`, else a partition of it',
+    details: 'For an image that is one file system, without a partition table.',
+    read: ({ settings }, text, { cwd }) => {
+      settings.image = { ...settings.image, verityData: absolutePath(text, cwd) }
+    },
   },
   {
     name: 'pivot-root',

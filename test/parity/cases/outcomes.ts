@@ -344,6 +344,9 @@ const refusals: ParityCase[] = [
     /empty.*usr/s,
   ),
   refusal('-D, --directory=', 'a file', ({ files }) => ['-D', `${files}/file`], /file/),
+  refusal('-i, --image=', 'beside a directory', ['-i', '/x.raw'], /--image=/),
+  refusal('--root-hash=', 'too short', ['--root-hash=abc'], /--root-hash=abc/),
+  refusal('--root-hash-sig=', 'no base64', ['--root-hash-sig=base64:!'], /--root-hash-sig=/),
   refusal('-D, --directory=', 'the root directory', ['-D', '/'], /root directory/),
   refusal(
     '-D, --directory=',

@@ -8,8 +8,8 @@ import {
   GROW_FILE_SYSTEM,
   partitionType,
   READ_ONLY,
-  type Designator,
 } from '../../../../src/images/disk/partition-types.ts'
+import type { SystemDesignator } from '../../../../src/images/disk/system-types.ts'
 import type { Architecture } from '../../../../src/recipe.ts'
 import { lacks } from '../../../fixtures/requires.ts'
 import { temporaryDirectory } from '../../../fixtures/temporary.ts'
@@ -110,15 +110,17 @@ describe.skipIf(lacks('program:sfdisk', 'program:sgdisk'))(
 
     test('fdisk has the same names for the types', () => {
       const list = execFileSync('sfdisk', ['--label', 'gpt', '--list-types'], { encoding: 'utf8' })
-      const words: Readonly<Record<Designator, string>> = {
+      const words: Readonly<Record<SystemDesignator, string>> = {
         root: 'root',
         usr: '/usr',
         'root-verity': 'root verity',
         'usr-verity': '/usr verity',
+        'root-verity-sig': 'root verity sign.',
+        'usr-verity-sig': '/usr verity sign.',
       }
       for (const [architecture, theirs] of Object.entries(architectures)) {
         for (const [designator, word] of Object.entries(words)) {
-          const type = partitionType(designator as Designator, architecture as Architecture)
+          const type = partitionType(designator as SystemDesignator, architecture as Architecture)
           expect(list).toContain(`${type.toUpperCase()}  Linux ${word} (${theirs})\n`)
         }
       }
