@@ -99,12 +99,12 @@ export function ownArchitectures(): readonly DiskArchitecture[] {
   return process.arch === 'arm64' ? ['arm64', 'arm'] : ['x86-64', 'x86']
 }
 
-/** With the very same access as the container's mount: the kernel has one super block for both. */
+/** With the very same options as the container's mount: the kernel has one super block for both. */
 function mountForUs(
   { source, fileSystem, readOnly, options }: ImageMount,
   cleanup: CleanupStack,
 ): string {
-  const attributes = { readOnly: true, noDev: true, noSuid: true, noExec: true }
+  const attributes = { readOnly, noDev: true, noSuid: true, noExec: true }
   const fd = mountDetached({ source, fstype: fileSystem, readOnly, options, attributes })
   cleanup.defer(`look into ${source}`, () => close(fd))
   return descriptorPath(fd)

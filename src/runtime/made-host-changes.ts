@@ -20,6 +20,7 @@ import { makePropagateDirectory } from './propagate.ts'
 export const TEMPORARY_DIRECTORY = '/var/tmp'
 
 export function madeHostChanges(log: LogSink, cleanup: CleanupStack): HostChanges {
+  let imageRoot: string | undefined
   return {
     populate: async (template, target, access, quiet) => {
       await populate(template, target, access, quiet, log)
@@ -36,6 +37,7 @@ export function madeHostChanges(log: LogSink, cleanup: CleanupStack): HostChange
     attachImage: async (request) => {
       const { attachDiskImage } = await import('./attach-image.ts')
       const attached = await attachDiskImage(request, log, cleanup)
+      imageRoot = attached.root
       mkdirSync(imagePlace(), { recursive: true, mode: 0o755 })
       return attached
     },
@@ -45,7 +47,7 @@ export function madeHostChanges(log: LogSink, cleanup: CleanupStack): HostChange
       return { base: range.base, length: range.length }
     },
     temporaryDirectories: (users) => temporaryDirectories(users, log, cleanup),
-    overlayWork: (plan) => registerOverlayWork(plan, cleanup),
+    overlayWork: (plan) => registerOverlayWork(plan, imageRoot, cleanup),
     propagateDirectory: (machine) => makePropagateDirectory(machine, cleanup),
     suffix: randomSuffix,
     uuid: randomUuid,
@@ -93,7 +95,14 @@ function temporaryDirectories(
 }
 
 /** They lie beside the upper, on the host or in the tree. */
-function registerOverlayWork(plan: ContainerPlan, cleanup: CleanupStack): void {
+function registerOverlayWork(
+  plan: ContainerPlan,
+  imageRoot: string | undefined,
+  cleanup: CleanupStack,
+): void {
+  const { root } = plan
+  // Where the tree of an image is mounted nobody but the container can look.
+  const tree = plan.image === undefined && root.kind === 'directory' ? root.hostPath : imageRoot
   for (const step of plan.outer) {
     if (step.kind !== 'overlay' || step.upper === undefined) continue
     const { source, workName } = step.upper
@@ -101,9 +110,9 @@ function registerOverlayWork(plan: ContainerPlan, cleanup: CleanupStack): void {
       const parent =
         source.kind === 'host'
           ? join(source.hostPath, '..')
-          : plan.root.kind === 'directory'
-            ? resolveInRoot(plan.root.hostPath, join(source.path, '..'), 'allow')
-            : undefined
+          : tree === undefined
+            ? undefined
+            : resolveInRoot(tree, join(source.path, '..'), 'allow')
       if (parent !== undefined) removeTree(join(parent, workName))
     })
   }

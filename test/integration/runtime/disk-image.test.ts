@@ -133,6 +133,15 @@ describe.skipIf(missing)('a container in a disk image', () => {
       expect(await succeed(image, 'stat -c %u /root/mine')).toBe('0')
     })
 
+    test('keeps nothing of an overlay but what was written to it', async () => {
+      const image = fresh('overlay.raw')
+      await copyFile(parts['root'] as string, image)
+      const overlay = '--overlay=+/usr:+/root:/mnt'
+      expect(await succeed(image, 'touch /mnt/new; ls /root', overlay)).toBe('new')
+      expect(await succeed(image, 'ls -A / /root')).toMatch(/^\/root:\nnew$/m)
+      expect(await succeed(image, 'ls -A /')).not.toContain('.#')
+    })
+
     test('is locked while it is written to, and shared by readers', async () => {
       const image = fresh('busy.raw')
       await copyFile(parts['root'] as string, image)
