@@ -17,7 +17,8 @@ export function decideResolvConf(
   tree: TreeAccess,
 ): Exclude<ResolvConfMode, 'auto'> {
   if (settings.resolvConf !== 'auto') return settings.resolvConf
-  if (settings.privateNetwork) return 'off'
+  // Who has a way out through the host resolves names as the host does.
+  if (settings.privateNetwork && settings.network.setup === 'no') return 'off'
   const verb = hasWritableEtc(settings, tree) ? 'copy' : 'bind'
   if (facts.resolvConf.stub) return `${verb}-stub`
   if (facts.resolvConf.host) return `${verb}-host`

@@ -25,6 +25,7 @@ import {
   type ImagePlan,
   type UsersPlan,
 } from './plan.ts'
+import { planNetwork } from './network.ts'
 import { assembleSeccomp } from './seccomp/assemble.ts'
 
 /** What the supervisor found out or acquired before it can plan. */
@@ -103,7 +104,8 @@ export function makePlan(
     innerCustom: label(custom.filter(belongsToInner).map(step)),
     cgroup: planCgroup(settings, facts),
     maskKernelLog: settings.tuning.apiVfs !== 'writable',
-    loopbackUp: settings.privateNetwork,
+    loopbackUp: settings.privateNetwork && settings.network.namespacePath === undefined,
+    ...plannedNetwork(settings, facts, prepared.machine),
     console: decideConsole(settings, facts),
     background: settings.background,
     stubInit: settings.startMode === 'stub-init',
@@ -208,9 +210,24 @@ function plannedNamespaces(settings: Settings, facts: HostFacts): ContainerPlan[
   return [
     ...always,
     ...(settings.privateUsers.mode === 'no' ? [] : (['user'] as const)),
-    ...(settings.privateNetwork ? (['net'] as const) : []),
+    ...(settings.privateNetwork && settings.network.namespacePath === undefined
+      ? (['net'] as const)
+      : []),
     ...(facts.cgroup.namespaces && settings.tuning.cgroupNamespace ? (['cgroup'] as const) : []),
   ]
+}
+
+function plannedNetwork(
+  { network, tuning }: Settings,
+  { machineId }: HostFacts,
+  machine: string,
+): Pick<ContainerPlan, 'network' | 'networkNamespace'> {
+  const { namespacePath } = network
+  const plan = planNetwork(network, { machine, machineId, mac: tuning.networkMac })
+  return {
+    ...(namespacePath === undefined ? {} : { networkNamespace: namespacePath }),
+    ...(plan === undefined ? {} : { network: plan }),
+  }
 }
 
 /** Where a throw-away layer covers the root, the layer begins at the new root already. */

@@ -5,6 +5,7 @@
  * In: `Settings`, `HostFacts`, the root as `images/` prepared it. Out: this. Paths named `target` are the
  * container's own and are resolved beneath its root; paths named `hostPath` are the host's.
  */
+import type { NetworkPlan } from './network.ts'
 import type {
   BindIdMap,
   ConsoleMode,
@@ -269,6 +270,9 @@ export interface ContainerPlan {
   readonly cgroup: CgroupPlan
   readonly maskKernelLog: boolean
   readonly loopbackUp: boolean
+  /** Absolute: a network namespace that is joined instead of a new one. */
+  readonly networkNamespace?: string | undefined
+  readonly network?: NetworkPlan | undefined
   readonly console: Exclude<ConsoleMode, 'autopipe'>
   /** Parameters of SGR. */
   readonly background: string | undefined

@@ -13,13 +13,14 @@ import {
   O_DIRECTORY,
   O_NONBLOCK,
   O_PATH,
+  O_RDONLY,
   O_RDWR,
 } from '../sys/fd.ts'
 import { holdProc } from '../sys/fork.ts'
 import { makeNode } from '../sys/inode.ts'
 import { S_IFIFO } from '../sys/statx.ts'
 import { enterRoot, setPropagation, MS_REC, MS_SHARED, MS_SLAVE } from '../sys/mount.ts'
-import { unshare } from '../sys/namespaces.ts'
+import { joinNamespace, unshare, CLONE_NEWNET } from '../sys/namespaces.ts'
 import { descriptorPath, openInRootIfPresent } from '../sys/openat2.ts'
 import { prctl, setProcessName, setUmask, PR_SET_PDEATHSIG, SIGKILL } from '../sys/process.ts'
 import { containerHierarchies } from './cgroup-layout.ts'
@@ -63,6 +64,8 @@ export function assembleTree(
   namespaces: number,
   secrets: ContainerSecrets,
 ): AssembledTree {
+  // Its path is the host's.
+  if (plan.networkNamespace !== undefined) joinNetwork(plan.networkNamespace)
   unshare(namespaces, 'cannot make a mount namespace')
   const root = mountTree(plan, place)
   const owner = plan.users?.base ?? 0
@@ -88,6 +91,23 @@ export function assembleTree(
   setPropagation('/', MS_SHARED | MS_REC)
   for (const target of plan.receiveOnly) setPropagation(target, MS_SLAVE)
   return { containerUuid, hierarchies, held }
+}
+
+function joinNetwork(path: string): void {
+  const fd = open(path, O_RDONLY)
+  try {
+    joinNamespace(fd, CLONE_NEWNET)
+  } catch (error) {
+    throw new NspawnError(`${path} is no network namespace`, {
+      code: 'EINVAL',
+      operation: 'setns',
+      subject: path,
+      hint: 'name a file below /run/netns, or /proc/PID/ns/net',
+      cause: error,
+    })
+  } finally {
+    close(fd)
+  }
 }
 
 /** @returns O_PATH descriptor of the container's root */

@@ -37,6 +37,8 @@ export interface HostChanges {
   /** An unused range; `owner` is the uid of the top directory of the tree. */
   idRange(machine: string, owner: number): Promise<IdRange>
   temporaryDirectories(users: UsersPlan | undefined): TemporaryDirectories
+  /** Looks whether the interfaces are there that links need, and the names free that they get. */
+  checkNetwork(plan: ContainerPlan): void
   /** Overlays' work directories are made by the outer child; they have to go with the container. */
   overlayWork(plan: ContainerPlan): void
   /** The directory that mounts are handed in through. */

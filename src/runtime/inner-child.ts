@@ -5,6 +5,7 @@
  */
 import { unlinkSync, writeFileSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
+import type { NetworkPlan } from '../plan/network.ts'
 import type { CgroupHierarchy, ContainerPlan } from '../plan/plan.ts'
 import {
   close,
@@ -25,6 +26,7 @@ import {
   MS_REC,
   MS_SHARED,
 } from '../sys/mount.ts'
+import { openAddressMonitor } from '../sys/netlink.ts'
 import { setHostname, unshare, CLONE_NEWCGROUP, CLONE_NEWNET } from '../sys/namespaces.ts'
 import {
   createSession,
@@ -98,6 +100,7 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
     close(outer)
   }
   awaitSupervisor(supervisor, 'go')
+  if (plan.network !== undefined) awaitLinks(plan.network, supervisor)
 
   if (plan.namespaces.includes('cgroup')) {
     unshare(CLONE_NEWCGROUP, 'cannot make a cgroup namespace')
@@ -144,10 +147,27 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   return exitProcess(1)
 }
 
+/** What the supervisor has said already: that the outer child has ended may come before that the links are made. */
+const heard = new Set<SupervisorMessage['kind']>()
+
 /** Waits for the supervisor's word; without a supervisor there is nothing to go on for. */
 function awaitSupervisor(socket: number, kind: SupervisorMessage['kind']): void {
-  const received = receive<SupervisorMessage>(socket)
-  if (received?.message.kind !== kind) exitProcess(1)
+  while (!heard.delete(kind)) {
+    const received = receive<SupervisorMessage>(socket)
+    if (received === undefined) exitProcess(1)
+    heard.add(received.message.kind)
+  }
+}
+
+/** The supervisor makes the links, for it has the host's privileges. */
+function awaitLinks({ ports }: NetworkPlan, supervisor: number): void {
+  const monitor = ports.length === 0 ? undefined : openAddressMonitor()
+  if (monitor === undefined) send(supervisor, { kind: 'network', fds: [] })
+  else {
+    send(supervisor, { kind: 'network', fds: ['addresses'] }, [monitor])
+    close(monitor)
+  }
+  awaitSupervisor(supervisor, 'connected')
 }
 
 /** A fresh boot id, and nothing of the host's kernel log. */

@@ -14,6 +14,7 @@ import type { TemporaryDirectories } from '../plan/custom-mounts.ts'
 import type { ContainerPlan, UsersPlan } from '../plan/plan.ts'
 import type { HostChanges } from './host-changes.ts'
 import { imagePlace } from './image-place.ts'
+import { checkLinks } from './network/links.ts'
 import { makePropagateDirectory } from './propagate.ts'
 
 /** Where a bind without source comes from; systemd-nspawn(1), `--bind=`. */
@@ -47,6 +48,9 @@ export function madeHostChanges(log: LogSink, cleanup: CleanupStack): HostChange
       return { base: range.base, length: range.length }
     },
     temporaryDirectories: (users) => temporaryDirectories(users, log, cleanup),
+    checkNetwork: ({ network }) => {
+      if (network !== undefined) checkLinks(network.links)
+    },
     overlayWork: (plan) => registerOverlayWork(plan, imageRoot, cleanup),
     propagateDirectory: (machine) => makePropagateDirectory(machine, cleanup),
     suffix: randomSuffix,

@@ -12,6 +12,11 @@ export type ChildMessage =
       readonly leader: number | undefined
       readonly fds: readonly SupervisorDescriptor[]
     }
+  /**
+   * From the inner child, in its network namespace, which it waits in to be connected. Descriptor: a monitor of addresses,
+   * where somebody wants to know of them.
+   */
+  | { readonly kind: 'network'; readonly fds: readonly 'addresses'[] }
   /** From the inner child, right before it execs. Descriptor: the pty's master, unless the console is a pipe. */
   | { readonly kind: 'started'; readonly fds: readonly 'console'[] }
   | { readonly kind: 'warning'; readonly text: string }
@@ -19,10 +24,10 @@ export type ChildMessage =
 
 /**
  * To the inner child. `go`: its cgroup is final. `adopted`: the outer child has ended, so that the supervisor is its
- * parent now, whose death it shall not survive.
+ * parent now, whose death it shall not survive. `connected`: its network has all its links.
  */
 export interface SupervisorMessage {
-  readonly kind: 'go' | 'adopted'
+  readonly kind: 'go' | 'adopted' | 'connected'
 }
 
 export interface Received<T> {

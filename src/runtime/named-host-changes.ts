@@ -42,6 +42,7 @@ export function namedHostChanges(): HostChanges {
         workName: (upper) => `.#${basename(upper)}${ZERO_SUFFIX}`,
       }
     },
+    checkNetwork: () => {},
     overlayWork: () => {},
     propagateDirectory: sharedPropagateDirectory,
     suffix: () => ZERO_SUFFIX,

@@ -45,6 +45,7 @@ export async function prepareContainer(
     temporary: changes.temporaryDirectories(users),
     propagateDirectory: changes.propagateDirectory(tree.machine),
   })
+  changes.checkNetwork(result.plan)
   changes.overlayWork(result.plan)
   return result
 }

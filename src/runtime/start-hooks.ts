@@ -3,6 +3,7 @@ import type { CleanupStack } from '../cleanup.ts'
 import type { LogSink } from '../log.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
 import { placeLeader } from './cgroup.ts'
+import { NetworkConnection } from './network/connect.ts'
 import type { Registration } from './registration.ts'
 import { recordOpenedFiles } from './opened-files.ts'
 import { ScopeController } from './scope-controller.ts'
@@ -24,7 +25,7 @@ export function startHooks(
   { registration, manager, log, cleanup }: StartContext,
 ): Pick<
   SupervisorOptions,
-  'serviceManager' | 'onLeader' | 'onStarted' | 'alsoWatched' | 'limitHits'
+  'serviceManager' | 'onLeader' | 'onNetwork' | 'onStarted' | 'alsoWatched' | 'limitHits'
 > {
   const bus = new ScopeController(log)
   cleanup.defer('connection to the bus', () => bus.close())
@@ -32,6 +33,7 @@ export function startHooks(
   const controller = () => (plan.killSignal === undefined ? undefined : bus.connect())
   const opened =
     plan.openedFiles === undefined ? undefined : recordOpenedFiles(plan.openedFiles, cleanup)
+  const network = plan.network === undefined ? undefined : new NetworkConnection(plan, cleanup, log)
   let groups: readonly string[] = []
   return {
     serviceManager: (...fields) => {
@@ -46,10 +48,12 @@ export function startHooks(
       ]
       opened?.begin(pid)
     },
+    onNetwork: (pid, monitor) => network?.connect(pid, monitor),
     limitHits: () => limitHits(groups),
     onStarted: () => registration?.started(),
     alsoWatched: [
       ...(opened === undefined ? [] : [opened.watched]),
+      ...(network === undefined ? [] : [network.watched]),
       {
         get fd() {
           return bus.fd

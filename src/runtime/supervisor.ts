@@ -57,6 +57,8 @@ export interface SupervisorOptions {
   readonly onLeader: (pid: number) => void
   /** Which limits of its control group were hit so far; called when the leader has ended. */
   readonly limitHits: () => readonly LimitHit[]
+  /** Called with the leader while it waits for its links, and with a monitor of addresses for forwarded ports. */
+  readonly onNetwork: (pid: number, monitor: number | undefined) => void
   /** Called when the payload takes over. */
   readonly onStarted: () => void
   /** What else to wait for meanwhile: who asked for the container may have something to say. */
@@ -251,6 +253,9 @@ export class Supervisor {
         if (message.leader !== undefined) this.adoptLeader(message.leader)
         this.holdDescriptors(message.fds, fds)
         return
+      case 'network':
+        this.connect(fds[0])
+        return
       case 'started':
         this.started = true
         this.options.onStarted()
@@ -266,6 +271,17 @@ export class Supervisor {
         return
       case 'failed':
         this.failure ??= reviveError(message.error)
+    }
+  }
+
+  /** Gives the leader, which waits for that, its links. */
+  private connect(monitor: number | undefined): void {
+    try {
+      this.options.onNetwork(this.leader?.pid as number, monitor)
+      sendIfAlive(this.control as number, { kind: 'connected' })
+    } catch (error) {
+      this.failure ??= error as Error
+      this.killLeader(SIGKILL)
     }
   }
 

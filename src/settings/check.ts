@@ -27,6 +27,7 @@ export function settle(draft: Draft, environment: EnvironmentSettings, cwd: stri
   settings.suppressSync = draft.suppressSync ?? environment.suppressSync
   settings.tuning = environment.tuning
   if (draft.shareSystem) settings.tuning = { ...settings.tuning, shared: ['ipc', 'pid', 'uts'] }
+  settleNetwork(settings)
   settleNamespaces(settings)
   settleBoot(settings)
   checkAmbientCapabilities(settings)
@@ -115,6 +116,28 @@ function settleOwnership(draft: Draft): Ownership {
     }
   }
   return ownership
+}
+
+function settleNetwork(settings: Draft['settings']): void {
+  const { network } = settings
+  const { namespacePath, bridge, zone, ports, setup } = network
+  if (bridge !== undefined && zone !== undefined)
+    throw usageError('--network-bridge= and --network-zone= may not be combined')
+  const links = [network.interfaces, network.macvlans, network.ipvlans, network.extraVeths]
+  const cable = network.veth || bridge !== undefined || zone !== undefined
+  const linked = cable || links.some((some) => some.length > 0)
+  // Whatever a file says of privacy: who has links has a network of its own.
+  if (linked) settings.privateNetwork = true
+  if (namespacePath !== undefined && linked)
+    throw usageError('--network-namespace-path= cannot be combined with other network options')
+  if (ports.length > 0 && !settings.privateNetwork)
+    throw usageError('cannot use --port= without private networking', 'add --network-veth')
+  if (setup === 'auto' && !network.veth && zone === undefined) {
+    throw usageError(
+      '--network-setup=auto needs a virtual cable to the host',
+      'add --network-veth or --network-zone=',
+    )
+  }
 }
 
 function settleNamespaces(settings: Draft['settings']): void {

@@ -47,6 +47,7 @@ export function readEnvironment(env: Environment): EnvironmentSettings {
         service === undefined || service === '' ? defaults.containerService : service,
       lockImages: lenient('SYSTEMD_NSPAWN_LOCK') ?? defaults.lockImages,
       checkOsTree: lenient('SYSTEMD_NSPAWN_CHECK_OS_RELEASE') ?? defaults.checkOsTree,
+      ...networkMac(env),
       seccomp: lenient('SYSTEMD_SECCOMP') === false ? 'off' : logsRefusals ? 'log' : 'on',
     },
     events,
@@ -59,6 +60,14 @@ function strict(env: Environment, name: string): boolean | undefined {
   const truth = booleanWord(value)
   if (truth !== undefined) return truth
   throw usageError(`cannot read $${name}: "${value}" is neither yes nor no`)
+}
+
+function networkMac(env: Environment): Pick<Tuning, 'networkMac'> {
+  const name = 'SYSTEMD_NSPAWN_NETWORK_MAC'
+  const value = env[name]
+  if (value === undefined) return {}
+  if (/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(value)) return { networkMac: value.toLowerCase() }
+  throw usageError(`cannot read $${name}: "${value}" is no hardware address`)
 }
 
 function apiVfs(env: Environment): Tuning['apiVfs'] | undefined {

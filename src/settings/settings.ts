@@ -4,6 +4,7 @@
  */
 
 import type { ImagePolicy } from './values/image-policy.ts'
+import type { ForwardedPort, LinkNames } from './values/network.ts'
 import type { RootHashSignature } from './values/root-hash.ts'
 
 /** Where the root tree comes from; `images/` turns it into a path that exists. */
@@ -141,8 +142,29 @@ export interface Tuning {
   readonly lockImages: boolean
   /** `SYSTEMD_NSPAWN_CHECK_OS_RELEASE=0` turns the check of the tree off. */
   readonly checkOsTree: boolean
+  /** `SYSTEMD_NSPAWN_NETWORK_MAC`: of the container's side of its virtual cable. */
+  readonly networkMac?: string | undefined
   /** `SYSTEMD_SECCOMP=0`: no filters at all. `SYSTEMD_LOG_SECCOMP=1`: refusals are logged by the kernel. */
   readonly seccomp: 'on' | 'log' | 'off'
+}
+
+/** Links of a network of its own. */
+export interface NetworkSettings {
+  /** Absolute: an existing network namespace, instead of a new one. */
+  readonly namespacePath: string | undefined
+  readonly interfaces: readonly LinkNames[]
+  readonly macvlans: readonly LinkNames[]
+  readonly ipvlans: readonly LinkNames[]
+  /** A virtual cable to the host; also with a bridge or a zone. */
+  readonly veth: boolean
+  readonly extraVeths: readonly LinkNames[]
+  /** An interface of the host. */
+  readonly bridge: string | undefined
+  /** The bridge of a zone, with its prefix. */
+  readonly zone: string | undefined
+  readonly ports: readonly ForwardedPort[]
+  /** `auto`: addresses, routes and masquerading where nobody else takes care of the cable. */
+  readonly setup: 'no' | 'auto'
 }
 
 /** Limits that all processes of a container share (systemd.resource-control(5)). */
@@ -188,6 +210,7 @@ export interface Settings {
   readonly privateUsers: PrivateUsers
   readonly ownership: Ownership
   readonly privateNetwork: boolean
+  readonly network: NetworkSettings
   /** Capability names as the kernel headers write them (`CAP_NET_ADMIN`). */
   readonly capabilities: {
     readonly add: readonly string[]
@@ -272,6 +295,18 @@ export function defaultSettings(): Settings {
     privateUsers: { mode: 'no' },
     ownership: 'off',
     privateNetwork: false,
+    network: {
+      namespacePath: undefined,
+      interfaces: [],
+      macvlans: [],
+      ipvlans: [],
+      veth: false,
+      extraVeths: [],
+      bridge: undefined,
+      zone: undefined,
+      ports: [],
+      setup: 'no',
+    },
     capabilities: { add: [], drop: [], ambient: [] },
     noNewPrivileges: false,
     systemCallFilter: { allow: [], deny: [] },

@@ -13,6 +13,7 @@ export const notCompared: ReadonlyMap<string, string> = new Map([
   ['bind-user-group', 'not in 252; came with 259'],
   ['print-plan', 'an addition of tsnspawn'],
   ['machines-dir', 'an addition of tsnspawn'],
+  ['network-setup', 'an addition of tsnspawn'],
   ['image-key-file', 'an addition of tsnspawn'],
   ['debug', 'an addition of tsnspawn'],
   ['verity-data', 'needs an image, and the original opens one only beside udev'],

@@ -1,7 +1,10 @@
 /** The few options that systemd-nspawn does not have. */
 import { usageError } from '../../errors.ts'
 import type { Option } from '../option.ts'
+import { parseChoice } from '../values/choice.ts'
 import { absolutePath } from '../values/path.ts'
+
+const networkSetups = ['no', 'auto'] as const
 
 export const additionalOptions: readonly Option[] = [
   {
@@ -25,6 +28,22 @@ export const additionalOptions: readonly Option[] = [
     read: (draft, text, { cwd }) => {
       if (text === '') throw usageError('the machines directory may not be empty')
       draft.program.machinesDirectory = absolutePath(text, cwd)
+    },
+  },
+  {
+    name: 'network-setup',
+    value: 'required',
+    placeholder: 'MODE',
+    section: 'Additions of tsnspawn',
+    group: 'network',
+    help: 'Give virtual cables addresses where networkd does not: auto, no',
+    fallback: '`no`',
+    details:
+      'With `auto`, host and container get addresses on the cable of `--network-veth` or in the zone, the container a default route, the host forwards and masquerades, and names are resolved as on the host. See [networking](networking.md).',
+    list: () => networkSetups,
+    read: ({ settings }, text) => {
+      const setup = parseChoice(text, networkSetups)
+      settings.network = { ...settings.network, setup }
     },
   },
   {

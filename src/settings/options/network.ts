@@ -1,7 +1,31 @@
 /** Networking options. */
+import type { Draft } from '../draft.ts'
 import type { Option } from '../option.ts'
+import type { NetworkSettings } from '../settings.ts'
+import {
+  addPort,
+  parseExtraVeth,
+  parseInterfaceName,
+  parseLinks,
+  parsePort,
+  parseZone,
+  type LinkNames,
+} from '../values/network.ts'
+import { absolutePath } from '../values/path.ts'
 
-const instead = 'use --private-network, or none of them to share the network of the host'
+/** All links are in a network of the container's own. */
+function link({ settings }: Draft, more: Partial<NetworkSettings>): void {
+  settings.privateNetwork = true
+  settings.network = { ...settings.network, ...more }
+}
+
+function addLinks(
+  draft: Draft,
+  kind: 'interfaces' | 'macvlans' | 'ipvlans' | 'extraVeths',
+  links: readonly LinkNames[],
+): void {
+  link(draft, { [kind]: [...draft.settings.network[kind], ...links] })
+}
 
 export const networkOptions: readonly Option[] = [
   {
@@ -24,7 +48,10 @@ export const networkOptions: readonly Option[] = [
     group: 'network',
     keys: [['Network', 'Interface']],
     help: 'Move an interface of the host into the container',
-    instead,
+    details:
+      'An existing interface, by its name or an alternative one, and what it is called inside; more of them behind blanks. It comes back with its old name when the container has ended.',
+    differs: 'Needs no udev.',
+    read: (draft, text) => addLinks(draft, 'interfaces', parseLinks(text)),
   },
   {
     name: 'network-macvlan',
@@ -34,7 +61,9 @@ export const networkOptions: readonly Option[] = [
     group: 'network',
     keys: [['Network', 'MACVLAN']],
     help: 'Put a macvlan interface into the container',
-    instead,
+    details:
+      'Above an interface of the host, in bridge mode; called `mv-HOST` unless a name is given. More of them behind blanks.',
+    read: (draft, text) => addLinks(draft, 'macvlans', parseLinks(text)),
   },
   {
     name: 'network-ipvlan',
@@ -44,7 +73,9 @@ export const networkOptions: readonly Option[] = [
     group: 'network',
     keys: [['Network', 'IPVLAN']],
     help: 'Put an ipvlan interface into the container',
-    instead,
+    details:
+      'Above an interface of the host, in L2 mode; called `iv-HOST` unless a name is given. More of them behind blanks.',
+    read: (draft, text) => addLinks(draft, 'ipvlans', parseLinks(text)),
   },
   {
     name: 'network-veth',
@@ -54,7 +85,9 @@ export const networkOptions: readonly Option[] = [
     group: 'network',
     keys: [['Network', 'VirtualEthernet']],
     help: 'Connect host and container by a virtual cable',
-    instead,
+    details:
+      'The end outside is called `ve-MACHINE`, cut to 15 characters with a hash where it is longer, the end inside `host0`. On the host networkd gives it addresses; without networkd see `--network-setup=`.',
+    read: (draft) => link(draft, { veth: true }),
   },
   {
     name: 'network-veth-extra',
@@ -64,7 +97,8 @@ export const networkOptions: readonly Option[] = [
     group: 'network',
     keys: [['Network', 'VirtualEthernetExtra']],
     help: 'Connect host and container by one more virtual cable',
-    instead,
+    details: 'With names of your choice; without a second one it has the same on both sides.',
+    read: (draft, text) => addLinks(draft, 'extraVeths', [parseExtraVeth(text)]),
   },
   {
     name: 'network-bridge',
@@ -74,7 +108,8 @@ export const networkOptions: readonly Option[] = [
     group: 'network',
     keys: [['Network', 'Bridge']],
     help: 'Connect the container to a bridge of the host',
-    instead,
+    details: 'A virtual cable as with `--network-veth`, whose end outside is called `vb-MACHINE`.',
+    read: (draft, text) => link(draft, { bridge: parseInterfaceName(text) }),
   },
   {
     name: 'network-zone',
@@ -84,7 +119,9 @@ export const networkOptions: readonly Option[] = [
     group: 'network',
     keys: [['Network', 'Zone']],
     help: 'Connect the container to a bridge shared by the zone',
-    instead,
+    details:
+      'A virtual cable as with `--network-veth`, whose end outside is called `vb-MACHINE`, in the bridge `vz-NAME`. That is made with the first container of the zone and goes with the last.',
+    read: (draft, text) => link(draft, { zone: parseZone(text) }),
   },
   {
     name: 'network-namespace-path',
@@ -93,7 +130,11 @@ export const networkOptions: readonly Option[] = [
     section: 'Networking',
     group: 'network',
     help: 'Join an existing network namespace',
-    instead,
+    details:
+      'A file that stands for it, as /run/netns/NAME or /proc/PID/ns/net. Not with other links.',
+    read: ({ settings }, text, { cwd }) => {
+      settings.network = { ...settings.network, namespacePath: absolutePath(text, cwd) }
+    },
   },
   {
     name: 'port',
@@ -104,6 +145,13 @@ export const networkOptions: readonly Option[] = [
     group: 'ports',
     keys: [['Network', 'Port']],
     help: 'Forward a port of the host to the container',
-    instead,
+    details:
+      '`tcp:` or `udp:` and a port of the host, and one of the container if that is another. It is forwarded (nftables, a table of its own) to the first address that the container has, of IPv4 and IPv6, wherever that changes to; from the host itself by every address but the loopback ones. Needs a network of its own.',
+    read: ({ settings }, text) => {
+      settings.network = {
+        ...settings.network,
+        ports: addPort(settings.network.ports, parsePort(text)),
+      }
+    },
   },
 ]

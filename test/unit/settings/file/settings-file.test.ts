@@ -224,14 +224,16 @@ describe('values', () => {
     expect(refusal(text)).toMatch(message)
   })
 
-  test.each([
-    [network('Bridge=br0'), /^\S+m\.nspawn:2: Bridge=br0: this setting is not supported/],
-    [network('VirtualEthernet=yes'), /VirtualEthernet=yes: this setting is not supported/],
-    [network('Interface=a b'), /Interface=a: this setting is not supported/],
-    [network('Port=80'), /Port=80: this setting is not supported/],
-  ])('%j is refused by name, with something to do instead', (text, message) => {
-    expect(refusal(text)).toMatch(message)
-    expect(refusal(text)).toContain('\n  hint: ')
+  test('links are of a network of its own, whatever is said of that', () => {
+    const text = network('Private=no', 'Interface=a b:c', 'Zone=z', 'Port=80', 'VirtualEthernet=no')
+    const { settings } = merged(text)
+    expect(settings.privateNetwork).toBe(true)
+    expect(settings.network).toMatchObject({
+      interfaces: [{ host: 'a' }, { host: 'b', container: 'c' }],
+      ...{ zone: 'vz-z', veth: false, ports: [{ protocol: 'tcp', hostPort: 80 }] },
+    })
+    expect(merged(network('VirtualEthernet=yes')).settings.network.veth).toBe(true)
+    expect(merged(network('Private=no', 'Bridge=br0')).settings.privateNetwork).toBe(true)
   })
 
   test('of Boot= and ProcessTwo= the first one holds', () => {
@@ -326,8 +328,9 @@ describe('precedence', () => {
     expect(merged(own, ['-U']).settings.privateUsers.mode).toBe('pick')
     expect(merged(own, ['--settings=override', '-U']).settings.privateUsers.mode).toBe('no')
   })
-  test('a setting that is masked may be one that this version has not', () => {
-    expect(merged(network('Bridge=br0'), ['--private-network']).settings.privateNetwork).toBe(true)
+  test('one option for the network masks all of its keys', () => {
+    const { settings } = merged(network('Bridge=br0'), ['--private-network'])
+    expect(settings.network.bridge).toBeUndefined()
   })
   test('what contradicts itself only together is refused', () => {
     const own = exec('PrivateUsers=131072') + files('PrivateUsersOwnership=chown')
