@@ -96,7 +96,8 @@ export function prepareImageOverlay(
   // What lies among devices would be gone with the host's next start, and its file system is the kernel's.
   const beside = image.startsWith('/dev/') ? [] : [dirname(image)]
   const places = [...beside, ...placesFor(dirname(image), undefined).slice(1)]
-  const below = { lower, type: statfsSync(lower).type, name: basename(image) }
+  // Every file system that images have is a good lower; a try with a mount that nobody sees fails on older kernels.
+  const below = { lower, type: EXT4_SUPER_MAGIC, name: basename(image) }
   return overlayInOneOf(places, below, { reasons: [], log }, cleanup)
 }
 

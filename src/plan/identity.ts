@@ -20,6 +20,8 @@ export function decideResolvConf(
   // Who has a way out through the host resolves names as the host does.
   if (settings.privateNetwork && settings.network.setup === 'no') return 'off'
   const verb = hasWritableEtc(settings, tree) ? 'copy' : 'bind'
+  // resolved's stub listens on a loopback address of the host.
+  if (settings.privateNetwork && facts.resolvConf.stub) return `${verb}-uplink`
   if (facts.resolvConf.stub) return `${verb}-stub`
   if (facts.resolvConf.host) return `${verb}-host`
   return hasWritableEtc(settings, tree) ? 'delete' : 'off'

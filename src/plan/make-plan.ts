@@ -217,12 +217,26 @@ function plannedNamespaces(settings: Settings, facts: HostFacts): ContainerPlan[
   ]
 }
 
+function linksOf({
+  interfaces,
+  macvlans,
+  ipvlans,
+  extraVeths,
+  ...rest
+}: Settings['network']): boolean {
+  const { veth, bridge, zone } = rest
+  const listed = [interfaces, macvlans, ipvlans, extraVeths].some((some) => some.length > 0)
+  return listed || veth || bridge !== undefined || zone !== undefined
+}
+
 function plannedNetwork(
-  { network, tuning }: Settings,
+  { network, tuning, privateNetwork }: Settings,
   { machineId }: HostFacts,
   machine: string,
 ): Pick<ContainerPlan, 'network' | 'networkNamespace'> {
   const { namespacePath } = network
+  if (!privateNetwork && (linksOf(network) || network.ports.length > 0))
+    throw usageError('links and forwarded ports need a network of the container’s own')
   const plan = planNetwork(network, { machine, machineId, mac: tuning.networkMac })
   return {
     ...(namespacePath === undefined ? {} : { networkNamespace: namespacePath }),

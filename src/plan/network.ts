@@ -17,7 +17,12 @@ interface Named {
 
 export type PlannedLink =
   /** An interface of the host that is moved in, and back at the end. */
-  | { readonly kind: 'interface'; readonly host: string; readonly container: string }
+  | {
+      readonly kind: 'interface'
+      readonly host: string
+      /** Undefined: as outside. */
+      readonly container: string | undefined
+    }
   | ({
       readonly kind: 'macvlan' | 'ipvlan'
       /** Of the host. */
@@ -75,9 +80,7 @@ export function planNetwork(
 function plannedLinks(settings: NetworkSettings, facts: NetworkFacts): readonly PlannedLink[] {
   const { interfaces, macvlans, ipvlans, extraVeths, veth, bridge, zone } = settings
   const mac = (use: keyof typeof keys, index = 0) => hardwareAddress(use, facts, index)
-  const links: PlannedLink[] = interfaces.map(({ host, container = host }) => {
-    return { kind: 'interface', host, container }
-  })
+  const links: PlannedLink[] = interfaces.map((names) => ({ kind: 'interface', ...names }))
   const joined = zone ?? bridge
   if (veth || joined !== undefined) {
     const prefix = joined === undefined ? 've-' : 'vb-'

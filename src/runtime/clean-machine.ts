@@ -1,7 +1,6 @@
 /** What a killed run of one machine left on the host is taken away, and nothing is started (`--cleanup`). */
 import { dirname } from 'node:path'
 import { removeStaleEphemerals } from '../images/ephemeral.ts'
-import { findProgram } from '../find-program.ts'
 import { lockImage } from '../images/lock.ts'
 import { machineNameForRoot } from '../images/names.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -12,7 +11,7 @@ import { gatherHostFacts } from './host.ts'
 import { TEMPORARY_DIRECTORY } from './made-host-changes.ts'
 import { locateTree } from './locate-tree.ts'
 import { requireThere } from './prepare.ts'
-import { removeStaleNetworks } from './network/connect.ts'
+import { removeStaleNetworks } from './network/stale.ts'
 import { removeStalePropagateDirectories } from './propagate.ts'
 
 /** @throws NspawnError `EBUSY` while the tree is in use */
@@ -24,7 +23,7 @@ export async function cleanMachine(settings: Settings, context: ContainerContext
   const lock = settings.tuning.lockImages ? lockImage(path, 'exclusive') : undefined
   try {
     removeStalePropagateDirectories(machine)
-    removeStaleNetworks({ rules: findProgram('nft') !== undefined })
+    removeStaleNetworks()
     const { layout, hierarchies } = gatherHostFacts(context).cgroup
     removeStaleGroups(layout)
     removeStaleLimits(hierarchies)

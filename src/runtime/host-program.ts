@@ -10,7 +10,8 @@ import { becomeProgram, NOT_FOUND } from './become-program.ts'
 import { ownerOf } from '../owner.ts'
 
 const DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin']
-const OUTPUT_MAX_BYTES = 64 * 1024
+/** Routes of a large host take some room. */
+const OUTPUT_MAX_BYTES = 4 << 20
 
 /**
  * Runs a program to its end, with an environment of nothing but a PATH.
@@ -63,7 +64,7 @@ function isForked(): boolean {
 
 /** Everything up to the end, without the last line's end; undefined when that does not come in time. */
 function readUntil(fd: number, deadlineMs: number): string | undefined {
-  const buffer = Buffer.alloc(OUTPUT_MAX_BYTES)
+  const buffer = Buffer.allocUnsafe(OUTPUT_MAX_BYTES)
   let length = 0
   for (;;) {
     const leftMs = deadlineMs - performance.now()

@@ -49,7 +49,7 @@ export function madeHostChanges(log: LogSink, cleanup: CleanupStack): HostChange
     },
     temporaryDirectories: (users) => temporaryDirectories(users, log, cleanup),
     checkNetwork: ({ network }) => {
-      if (network !== undefined) checkLinks(network.links)
+      if (network !== undefined) checkLinks(network.links, 'short')
     },
     overlayWork: (plan) => registerOverlayWork(plan, imageRoot, cleanup),
     propagateDirectory: (machine) => makePropagateDirectory(machine, cleanup),

@@ -4,6 +4,7 @@ import type { LogSink } from '../log.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
 import { placeLeader } from './cgroup.ts'
 import { NetworkConnection } from './network/connect.ts'
+import { removeStaleNetworks } from './network/stale.ts'
 import type { Registration } from './registration.ts'
 import { recordOpenedFiles } from './opened-files.ts'
 import { ScopeController } from './scope-controller.ts'
@@ -27,6 +28,7 @@ export function startHooks(
   SupervisorOptions,
   'serviceManager' | 'onLeader' | 'onNetwork' | 'onStarted' | 'alsoWatched' | 'limitHits'
 > {
+  removeStaleNetworks()
   const bus = new ScopeController(log)
   cleanup.defer('connection to the bus', () => bus.close())
   // Without a signal that asks it to end, systemd's own SIGTERM is as good as any.

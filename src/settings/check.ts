@@ -132,7 +132,7 @@ function settleNetwork(settings: Draft['settings']): void {
     throw usageError('--network-namespace-path= cannot be combined with other network options')
   if (ports.length > 0 && !settings.privateNetwork)
     throw usageError('cannot use --port= without private networking', 'add --network-veth')
-  if (setup === 'auto' && !network.veth && zone === undefined) {
+  if (setup === 'auto' && (bridge !== undefined || (!network.veth && zone === undefined))) {
     throw usageError(
       '--network-setup=auto needs a virtual cable to the host',
       'add --network-veth or --network-zone=',

@@ -66,7 +66,10 @@ function networkMac(env: Environment): Pick<Tuning, 'networkMac'> {
   const name = 'SYSTEMD_NSPAWN_NETWORK_MAC'
   const value = env[name]
   if (value === undefined) return {}
-  if (/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(value)) return { networkMac: value.toLowerCase() }
+  const digits = /^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$|^([0-9a-f]{4}\.){2}[0-9a-f]{4}$/i.test(value)
+    ? value.toLowerCase().replaceAll(/[^0-9a-f]/g, '')
+    : undefined
+  if (digits !== undefined) return { networkMac: digits.replaceAll(/(..)(?!$)/g, '$1:') }
   throw usageError(`cannot read $${name}: "${value}" is no hardware address`)
 }
 

@@ -33,7 +33,7 @@ ${[row('what', 'why'), row('---', '---'), ...differences.map(({ title, reason })
 
 ## Options without a row, and why
 
-Those for networks and disk images are not in this version (docs/options.md lists them).
+Links are compared in test/integration/runtime/network.test.ts, in network namespaces of their own; disk images need udev for the original.
 
 ${[row('option', 'why'), row('---', '---'), ...[...notCompared].map(([name, why]) => row(`\`--${name}\``, why))].join('\n')}
 

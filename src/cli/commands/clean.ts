@@ -9,7 +9,6 @@ import { dropOldLogs, oldLogs } from '../../bootstrap/old-logs.ts'
 import { cleanImages, imagesToClean, type CleanedImage } from '../../images/clean-images.ts'
 import { imageSearchPath, standardImagePath } from '../../images/discover.ts'
 import { staleHiddenTrees } from '../../images/hidden-tree.ts'
-import { findProgram } from '../../find-program.ts'
 import { dropBlobs, keptBlobBytes } from '../../transfer/oci/blob-store.ts'
 import { idleParts, removeParts } from '../../transfer/pull/part-file.ts'
 import { classDirectory, imageClasses } from '../../transfer/pull/image-class.ts'
@@ -59,8 +58,8 @@ export const define: VerbModule['define'] = (command, run) => {
         for (const { path } of dropOldLogs(context.stateDirectory))
           context.log({ kind: 'notice', text: `Removed old log '${path}'.` })
         const { stateDirectory, log } = context
-        const { removeStaleNetworks } = await import('../../runtime/network/connect.ts')
-        removeStaleNetworks({ rules: findProgram('nft') !== undefined })
+        const { removeStaleNetworks } = await import('../../runtime/network/stale.ts')
+        removeStaleNetworks()
         for (const path of removeStaleBuilds(stateDirectory, log))
           context.log({ kind: 'notice', text: `Removed left-over '${path}'.` })
         for (const text of describeDropped(await cleanBuilds(stateDirectory, budget, log)))

@@ -141,8 +141,7 @@ async function openProtection(
   const { device, unlocker, readOnly } = opening
   const hold = (mapped: MappedDevice) => {
     cleanup.defer(`device ${mapped.path}`, () => mapped[Symbol.dispose]())
-    using disk = openDisk(mapped.path, 'read')
-    return { source: mapped.path, content: contentOf(disk.read) }
+    return { source: mapped.path, content: contentOfMapped(mapped.path) }
   }
   switch (protection.kind) {
     case 'none':
@@ -151,6 +150,23 @@ async function openProtection(
       return hold(await unlocker.open(device, designator, readOnly ? 'read-only' : 'read-write'))
     case 'verity':
       return hold(await openChecked(protection, opening, cleanup))
+  }
+}
+
+/** With verity a block that is not what the hashes say cannot be read. */
+function contentOfMapped(path: string): Content | undefined {
+  try {
+    using disk = openDisk(path, 'read')
+    return contentOf(disk.read)
+  } catch (error) {
+    if (!(error instanceof NspawnError) || error.code !== 'EIO') throw error
+    throw new NspawnError('the disk image is not what its root hash says', {
+      code: 'IMAGE_ROOT_HASH',
+      operation: 'read',
+      subject: path,
+      hint: 'the root hash is of another image, or somebody has changed this one',
+      cause: error,
+    })
   }
 }
 

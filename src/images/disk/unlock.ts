@@ -28,7 +28,7 @@ export class Unlocker {
 
   /**
    * Tries the key file alone where one is given; else the passphrase that has fitted before, the credential
-   * `dissect.passphrase`, an empty one, and what a person says.
+   * `dissect.passphrase`, and what a person says.
    *
    * @throws NspawnError `IMAGE_PASSPHRASE`
    */
@@ -43,7 +43,7 @@ export class Unlocker {
       if (opened !== undefined) return opened
       throw this.refused(designator, `the key in ${keyFile} does not open it`)
     }
-    for (const passphrase of [this.known, credential(), '']) {
+    for (const passphrase of [this.known, credential()]) {
       if (passphrase === undefined) continue
       const opened = await openEncrypted(device, { passphrase }, access)
       if (opened !== undefined) return opened

@@ -10,9 +10,9 @@ import type { ContainerPlan } from '../../plan/plan.ts'
 import { close } from '../../sys/fd.ts'
 import type { Watched } from '../supervisor.ts'
 import { checkLinks, makeLink } from './links.ts'
-import { checkPorts, PortForwarder, removeStalePorts } from './ports.ts'
-import { removeStaleMasquerading, setUpNetwork } from './setup.ts'
-import { removeStaleZones } from './zone.ts'
+import { note } from './notes.ts'
+import { claimPorts, PortForwarder } from './ports.ts'
+import { setUpNetwork } from './setup.ts'
 
 type ShortenedLink = Exclude<PlannedLink, { kind: 'interface' }>
 
@@ -38,12 +38,12 @@ export class NetworkConnection {
     const { network, users } = this.plan
     if (network === undefined) return
     const { links, ports, setup } = network
-    removeStaleNetworks({ rules: ports.length > 0 || setup !== undefined })
-    checkLinks(links)
-    if (ports.length > 0) checkPorts(ports)
+    checkLinks(links, 'all')
+    if (ports.length > 0 || setup !== undefined) note('rules', [], this.cleanup)
+    if (ports.length > 0) claimPorts(ports, this.cleanup)
     for (const link of links) {
       if ('fullName' in link && link.fullName !== undefined) this.tellOfName(link)
-      makeLink(link, leader, this.cleanup)
+      makeLink(link, leader, { cleanup: this.cleanup, log: this.log })
     }
     if (setup !== undefined) setUpNetwork(setup, leader, users?.base ?? 0, this.cleanup)
     if (monitor === undefined) return
@@ -73,12 +73,4 @@ export class NetworkConnection {
       onEvents: () => this.forwarder?.onNews(this.monitor),
     }
   }
-}
-
-/** @param rules whether to look for those, too, which takes nft(8) */
-export function removeStaleNetworks({ rules }: { readonly rules: boolean }): void {
-  removeStaleZones()
-  if (!rules) return
-  removeStalePorts()
-  removeStaleMasquerading()
 }

@@ -4,14 +4,17 @@
  *
  * @see systemd-nspawn(1), `--port=`; nft(8)
  */
+import type { CleanupStack } from '../../cleanup.ts'
 import { NspawnError } from '../../errors.ts'
-import { isLeftBehind, ownOwner } from '../../owner.ts'
+import { ownOwner } from '../../owner.ts'
 import type { ForwardedPort } from '../../settings/values/network.ts'
+import { readIfThere } from '../../read-if-there.ts'
 import { drainMonitor } from '../../sys/netlink.ts'
-import { ipOf, nft, quietly } from './tools.ts'
+import { note, notes } from './notes.ts'
+import { ipOf, nft, quietly, told as toldBy } from './tools.ts'
+import { withZones } from './zone.ts'
 
-const PREFIX = 'tsnspawn-ports-'
-const tablePattern = /^tsnspawn-ports-(\d+-\d+)$/
+export const PORTS_PREFIX = 'tsnspawn-ports-'
 
 /** First global address of each kind. */
 interface Addresses {
@@ -19,33 +22,53 @@ interface Addresses {
   readonly ipv6: string | undefined
 }
 
-/** @throws NspawnError `PORT_IN_USE` when another container has one of them */
-export function checkPorts(ports: readonly ForwardedPort[]): void {
-  for (const table of ourTables()) {
-    const rules = nft('cannot look at forwarded ports', `list table inet ${table}`)
-    const twin = ports.find(({ protocol, hostPort }) =>
-      new RegExp(`\\b${protocol} dport ${hostPort}\\b`).test(rules),
-    )
-    if (twin === undefined) continue
-    throw new NspawnError(`${twin.protocol} port ${twin.hostPort} is forwarded already`, {
-      code: 'PORT_IN_USE',
-      operation: 'nft',
-      subject: table,
-      hint: 'another container has it; choose another port of the host',
-    })
-  }
+/**
+ * Takes ports for this container, so that no other one of ours gets them while it runs.
+ *
+ * @throws NspawnError `PORT_IN_USE` when another container has one of them, or somebody on the host listens there
+ */
+export function claimPorts(ports: readonly ForwardedPort[], cleanup: CleanupStack): void {
+  withZones(() => {
+    const taken = notes().filter(({ kind, isStale }) => kind === 'port' && !isStale)
+    for (const { protocol, hostPort } of ports) {
+      const words = [protocol, String(hostPort)]
+      if (taken.some((one) => one.words.join() === words.join()))
+        throw inUse(protocol, hostPort, 'another container has it')
+      if (isListenedOn(protocol, hostPort))
+        throw inUse(protocol, hostPort, 'somebody on the host listens there')
+      note('port', words, cleanup)
+    }
+  })
 }
 
-/** Tables that killed containers have left. */
-export function removeStalePorts(): void {
-  for (const table of ourTables()) {
-    if (isLeftBehind(table, tablePattern))
-      quietly(() => nft('cannot remove a table', `delete table inet ${table}`))
-  }
+function inUse(protocol: string, port: number, who: string): NspawnError {
+  return new NspawnError(`${protocol} port ${port} of the host is in use: ${who}`, {
+    code: 'PORT_IN_USE',
+    operation: 'forward port',
+    hint: 'choose another port of the host',
+  })
+}
+
+/** proc(5), /proc/net/tcp: the state of a socket that listens; UDP knows no such state, only one without a peer. */
+const LISTENING = { tcp: '0A', udp: '07' }
+
+/** By an address that is reached from elsewhere; what listens on loopback addresses is in nobody's way. */
+function isListenedOn(protocol: ForwardedPort['protocol'], port: number): boolean {
+  const wanted = port.toString(16).toUpperCase().padStart(4, '0')
+  return [protocol, `${protocol}6`].some((table) =>
+    readIfThere(`/proc/self/net/${table}`)
+      .split('\n')
+      .some((line) => {
+        const [, local = '', , state] = line.trim().split(/\s+/)
+        const [address = '', own] = local.split(':')
+        const loopback = /^(.{6}7F|0{24}01000000)$/.test(address)
+        return own === wanted && state === LISTENING[protocol] && !loopback
+      }),
+  )
 }
 
 export class PortForwarder {
-  private readonly table = PREFIX + ownOwner()
+  private readonly table = PORTS_PREFIX + ownOwner()
   private readonly ports: readonly ForwardedPort[]
   private readonly leader: number
   private forwarded: Addresses = { ipv4: undefined, ipv6: undefined }
@@ -69,8 +92,8 @@ export class PortForwarder {
     const now = addressesOf(this.leader)
     const { ipv4, ipv6 } = this.forwarded
     if (now.ipv4 === ipv4 && now.ipv6 === ipv6) return
-    this.forwarded = now
     nft('cannot forward ports', rulesOf(this.table, this.ports, now))
+    this.forwarded = now
   }
 
   remove(): void {
@@ -117,19 +140,9 @@ interface ToldInterface {
 
 function addressesOf(pid: number): Addresses {
   const told = ipOf(pid, 'cannot look at addresses', '-json', 'address', 'show', 'scope', 'global')
-  const all = (JSON.parse(told === '' ? '[]' : told) as ToldInterface[]).flatMap(
-    ({ addr_info: addresses = [] }) => addresses,
-  )
+  const all = toldBy<ToldInterface>(told).flatMap(({ addr_info: addresses = [] }) => addresses)
   // One that is still being looked for elsewhere is no address yet.
   const first = (family: string) =>
     all.find((one) => one.family === family && one.tentative !== true)?.local
   return { ipv4: first('inet'), ipv6: first('inet6') }
-}
-
-function ourTables(): readonly string[] {
-  const told = nft('cannot look at tables of rules', 'list tables inet')
-  return told
-    .split('\n')
-    .map((line) => line.replace(/^table inet /, ''))
-    .filter((name) => tablePattern.test(name))
 }

@@ -14,6 +14,12 @@ export function ipOf(pid: number, step: string, ...words: readonly string[]): st
   return run(step, ['nsenter', `--net=/proc/${pid}/ns/net`, 'ip', ...words], 'iproute2')
 }
 
+/** What `ip -json` has printed: nothing at all stands for an empty list. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- who asks knows what ip(8) answers
+export function told<T>(text: string): readonly T[] {
+  return text === '' ? [] : (JSON.parse(text) as readonly T[])
+}
+
 /** All of it or nothing. */
 export function nft(step: string, script: string): string {
   return run(step, ['nft', script], 'nftables')

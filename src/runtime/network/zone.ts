@@ -1,24 +1,30 @@
 /**
  * Bridges of zones: made with the first member, and gone with the last. systemd-nspawn's lock and names are used, so that
- * its containers and ours can be in one zone. A note says which bridges are ours to take away after a kill -9.
+ * its containers and ours can be in one zone; notes say which bridges are ours to take away.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import type { CleanupStack } from '../../cleanup.ts'
 import { NspawnError } from '../../errors.ts'
-import { runtimeDirectory } from '../../paths.ts'
-import { interfaceIndex } from '../../sys/netlink.ts'
-import { tryLockFile } from '../../sys/lock.ts'
 import { poll } from '../../sys/fd.ts'
-import { ip, quietly } from './tools.ts'
+import { tryLockFile } from '../../sys/lock.ts'
+import { interfaceIndex } from '../../sys/netlink.ts'
+import { note } from './notes.ts'
+import { ip, quietly, told } from './tools.ts'
 
 const LOCK = '/run/systemd/nspawn-network-zone'
 const PATIENCE_MS = 30_000
 const PAUSE_MS = 20
 
+/** Has the bridge go with its last member; to be called before there is one, so that it is done after that has gone. */
+export function holdZone(bridge: string, cleanup: CleanupStack): void {
+  note('bridge', [bridge], cleanup)
+  cleanup.defer(`bridge ${bridge}`, () => withZones(() => removeIfEmpty(bridge)))
+}
+
 /** Puts an interface of the host into the bridge, which is made where it is missing. */
 export function joinZone(bridge: string, member: string): void {
-  locked(() => {
-    if (interfaceIndex(bridge) === undefined) {
+  withZones(() => {
+    if (interfaceIndex(bridge) === undefined)
       ip(
         `cannot make the bridge of zone ${bridge}`,
         'link',
@@ -28,24 +34,7 @@ export function joinZone(bridge: string, member: string): void {
         'type',
         'bridge',
       )
-      mkdirSync(notes(), { recursive: true, mode: 0o755 })
-      writeFileSync(join(notes(), bridge), '')
-    }
     enslave(bridge, member)
-  })
-}
-
-/** Takes the bridge away if nobody is left in it. */
-export function leaveZone(bridge: string): void {
-  locked(() => removeIfEmpty(bridge))
-}
-
-/** Bridges that killed containers have left. */
-export function removeStaleZones(): void {
-  const left = notedBridges()
-  if (left.length === 0) return
-  locked(() => {
-    for (const bridge of left) removeIfEmpty(bridge)
   })
 }
 
@@ -53,31 +42,16 @@ export function enslave(bridge: string, member: string): void {
   ip(`cannot connect ${member} to ${bridge}`, 'link', 'set', 'dev', member, 'master', bridge, 'up')
 }
 
-function removeIfEmpty(bridge: string): void {
-  if (interfaceIndex(bridge) === undefined) return forget(bridge)
-  const members = ip('cannot look at a bridge', '-json', 'link', 'show', 'master', bridge)
-  if ((JSON.parse(members === '' ? '[]' : members) as unknown[]).length > 0) return
+/** Takes the bridge away if nobody is left in it. */
+export function removeIfEmpty(bridge: string): void {
+  if (interfaceIndex(bridge) === undefined) return
+  const members = told(ip('cannot look at a bridge', '-json', 'link', 'show', 'master', bridge))
+  if (members.length > 0) return
   quietly(() => ip('cannot remove a bridge', 'link', 'delete', 'dev', bridge))
-  forget(bridge)
 }
 
-function forget(bridge: string): void {
-  rmSync(join(notes(), bridge), { force: true })
-}
-
-function notes(): string {
-  return join(runtimeDirectory(), 'zones')
-}
-
-function notedBridges(): readonly string[] {
-  try {
-    return readdirSync(notes())
-  } catch {
-    return []
-  }
-}
-
-function locked(work: () => void): void {
+/** Does it while nobody else changes zones or chooses addresses. */
+export function withZones<T>(work: () => T): T {
   mkdirSync('/run/systemd', { recursive: true, mode: 0o755 })
   const fd = openSync(LOCK, 'a+', 0o600)
   try {
@@ -91,7 +65,7 @@ function locked(work: () => void): void {
       }
       poll([], PAUSE_MS)
     }
-    work()
+    return work()
   } finally {
     closeSync(fd)
   }

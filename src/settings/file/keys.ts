@@ -58,8 +58,6 @@ const capabilities = {
   },
 } as const
 const interfaces = { privileged: true, words: 'plain', empty: 'nothing' } as const
-/** Where only `yes` asks for something. */
-const nothing = () => {}
 
 const manners: Readonly<Record<string, Manner>> = {
   'Exec.Ephemeral': {
@@ -140,7 +138,13 @@ const manners: Readonly<Record<string, Manner>> = {
       settings.privateNetwork = false
     },
   },
-  'Network.VirtualEthernet': { ...privileged, ...resets, off: nothing },
+  'Network.VirtualEthernet': {
+    ...privileged,
+    ...resets,
+    off: ({ settings }) => {
+      settings.network = { ...settings.network, veth: false }
+    },
+  },
   'Network.VirtualEthernetExtra': privileged,
   'Network.Interface': interfaces,
   'Network.MACVLAN': interfaces,

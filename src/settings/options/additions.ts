@@ -52,8 +52,7 @@ export const additionalOptions: readonly Option[] = [
     placeholder: 'PATH',
     section: 'Additions of tsnspawn',
     help: 'File with the key of encrypted partitions of the disk image',
-    fallback:
-      'the credential `dissect.passphrase`, an empty passphrase, then whoever sits at the terminal is asked',
+    fallback: 'the credential `dissect.passphrase`, then whoever sits at the terminal is asked',
     details: 'The whole file is the key, a newline at its end included.',
     read: ({ settings }, text, { cwd }) => {
       settings.image = { ...settings.image, keyFile: absolutePath(text, cwd) }

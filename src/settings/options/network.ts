@@ -133,7 +133,8 @@ export const networkOptions: readonly Option[] = [
     details:
       'A file that stands for it, as /run/netns/NAME or /proc/PID/ns/net. Not with other links.',
     read: ({ settings }, text, { cwd }) => {
-      settings.network = { ...settings.network, namespacePath: absolutePath(text, cwd) }
+      const namespacePath = text === '' ? undefined : absolutePath(text, cwd)
+      settings.network = { ...settings.network, namespacePath }
     },
   },
   {

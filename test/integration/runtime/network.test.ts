@@ -1,7 +1,7 @@
 /** Links of containers, with what goes over them, in network namespaces that the tests make. */
 import { execa } from 'execa'
 import { once } from 'node:events'
-import { mkdir, symlink } from 'node:fs/promises'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeBusyboxTree } from '../../fixtures/disk-image.ts'
@@ -275,7 +275,9 @@ describe.skipIf(missing)('the network of a container', () => {
         .toBe('from inside')
 
       const taken = await net.run(ours(['-n', '-M', 'second', '-p8080:1'], 'true'))
-      expect(taken.stderr).toContain('tcp port 8080 is forwarded already')
+      expect(taken.stderr).toContain(
+        'tcp port 8080 of the host is in use: another container has it',
+      )
       const twin = await net.run(ours(['-n', '-M', 'web'], 'true'))
       expect(twin.stderr).toMatch(/ve-web already|web/)
       await web.end()
@@ -287,6 +289,11 @@ describe.skipIf(missing)('the network of a container', () => {
       await using net = await NetworkNamespace.make()
       const options = (name: string) => ['--network-zone=z', '-M', name, '--network-setup=auto']
       const serve = 'mkdir /tmp/w; echo from one >/tmp/w/x; httpd -p 80 -h /tmp/w'
+      // Their names lead to the same address.
+      const same = await start(net, options('m8'), 'ip addr show host0')
+      const other = await start(net, options('m14'), 'ip addr show host0')
+      expect(address(same.text)).not.toBe(address(other.text))
+      for (const each of [same, other]) await each.end()
       const one = await start(net, options('one'), `${serve}; ip addr show host0`)
       const two = await net.run(
         ours(options('two'), `ip addr show host0; wget -q -O- http://${address(one.text)}/x`),
@@ -306,7 +313,8 @@ describe.skipIf(missing)('the network of a container', () => {
       await killed.end('SIGKILL')
       await expect.poll(() => net.links(), { timeout: 10_000 }).toEqual(['lo', 'vz-z'])
       expect(await net.tables()).toHaveLength(2)
-      expect((await net.run(ours(['-n', '-p', '81', '-M', 'next'], 'true'))).exitCode).toBe(0)
+      // Whatever the next one wants for itself.
+      expect((await net.run(ours(['-M', 'next'], 'true'))).exitCode).toBe(0)
       expect(await net.links()).toEqual(['lo'])
       expect(await net.tables()).toEqual([])
     })
@@ -327,6 +335,46 @@ describe.skipIf(missing)('the network of a container', () => {
     expect(stderr).toContain(words)
     expect(exitCode).toBe(1)
     expect(await net.links()).toEqual(['lo', 'that', 'there'])
+  })
+
+  test('leaves ports to those of the host that listen there', async () => {
+    await using net = await NetworkNamespace.make()
+    const listen = `require('node:net').createServer().listen(8081, '0.0.0.0', () => console.log('up'))`
+    const [program, ...args] = net.within([process.execPath, '-e', listen])
+    const server = execa(program, args, { reject: false, buffer: false })
+    await once(server.stdout, 'data')
+    const { stderr } = await net.run(ours(['-n', '-p', '8081:80'], 'true'))
+    expect(stderr).toContain(
+      'tcp port 8081 of the host is in use: somebody on the host listens there',
+    )
+    expect((await net.run(ours(['-n', '-p', 'udp:8081:80'], 'true'))).exitCode).toBe(0)
+    server.kill()
+    await server
+  })
+
+  test('writes nowhere but into the container', async () => {
+    await using net = await NetworkNamespace.make()
+    const trap = join(work.path, 'trap')
+    const victim = join(work.path, 'victim')
+    await mkdir(trap)
+    await writeFile(victim, 'as it was')
+    await symlink(victim, join(trap, '10-tsnspawn.network'))
+    const bind = `--bind=${trap}:/run/systemd/network`
+    const { exitCode } = await net.run(ours(['-n', '--network-setup=auto', bind], 'true'))
+    expect(exitCode).toBe(0)
+    expect(await readFile(victim, 'utf8')).toBe('as it was')
+  })
+
+  test('finds what was moved in under whatever name it has', async () => {
+    await using net = await NetworkNamespace.make()
+    await net.ip('link', 'add', 'one', 'type', 'veth', 'peer', 'name', 'two')
+    const renamed = await net.run(ours(['--network-interface=one'], 'ip link set one name other'))
+    expect(renamed).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(await net.links()).toEqual(['lo', 'one', 'two'])
+    const taken = await start(net, ['--network-interface=one'], 'true')
+    await net.ip('link', 'add', 'one', 'type', 'bridge')
+    await taken.end()
+    expect(await net.links()).toEqual(['lo', 'one', 'one-1', 'two'])
   })
 
   test('is undone when a link cannot be made', async () => {

@@ -51,7 +51,9 @@ describe('links', () => {
         extraVeths: [{ host: 'c', container: 'd' }],
       },
     })!
-    expect(links.map((link) => [link.kind, 'name' in link ? link.name : link.container])).toEqual([
+    expect(
+      links.map((link) => [link.kind, 'name' in link ? link.name : (link.container ?? link.host)]),
+    ).toEqual([
       ['interface', 'b'],
       ['interface', 'eth0'],
       ['veth', 've-foobar'],
