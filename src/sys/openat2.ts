@@ -10,9 +10,6 @@ import { close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH } from './fd.ts'
 import { errnoName } from './errno.ts'
 import { fail, lastErrno } from './libc.ts'
 
-const openat2 = lazyFunction(
-  'long syscall(long nr, int dirfd, const char *path, const uint8_t *how, unsigned long size)',
-)
 const SYS_openat2 = 437
 const RESOLVE_NO_XDEV = 0x01
 const RESOLVE_NO_MAGICLINKS = 0x02
@@ -23,14 +20,34 @@ const ENOENT = 2
 const EAGAIN = 11
 const EAGAIN_TRIES = 1000
 
-/** struct open_how. */
-function openHow(flags: number, mode: number): Buffer {
-  const how = Buffer.alloc(24)
-  how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0)
-  how.writeBigUInt64LE(BigInt(mode), 8)
-  how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), 16)
-  return how
+const openat2 = lazyFunction(
+  'long syscall(long nr, int dirfd, const void *path, const void *how, unsigned long size)',
+)
+/** struct open_how: flags, mode, resolve. */
+const how = new BigUint64Array(3)
+const howBytes = new Uint8Array(how.buffer)
+
+/** @returns a descriptor, or -1 with errno set */
+function resolve(
+  directory: number,
+  path: Uint8Array,
+  resolution: number,
+  flags: number,
+  mode: number,
+): number {
+  how[0] = BigInt(flags | O_CLOEXEC)
+  how[1] = BigInt(mode)
+  how[2] = BigInt(resolution | RESOLVE_NO_MAGICLINKS)
+  for (let tries = 0; ; tries++) {
+    const fd = Number(openat2(SYS_openat2, directory, path, howBytes, 24))
+    // A rename or a mount anywhere on the host while `..` was followed (openat2(2), EAGAIN).
+    if (fd >= 0 || lastErrno() !== EAGAIN || tries === EAGAIN_TRIES) return fd
+  }
 }
+
+/** Of a path inside: as a C string. */
+const inRoot = (root: number, path: string, flags: number, mode: number) =>
+  resolve(root, Buffer.from(`${path}\0`), RESOLVE_IN_ROOT, flags, mode)
 
 /**
  * Opens `path` as a process rooted at `root` would.
@@ -39,7 +56,7 @@ function openHow(flags: number, mode: number): Buffer {
  * @throws NspawnError, operation `openat2`, subject the path inside
  */
 export function openInRoot(root: number, path: string, flags = O_PATH, mode = 0): number {
-  const fd = Number(openat2(SYS_openat2, root, path, openHow(flags, mode), 24))
+  const fd = inRoot(root, path, flags, mode)
   if (fd < 0) fail('openat2', { step: 'cannot open in the container tree', path })
   return fd
 }
@@ -51,46 +68,34 @@ export function openInRootIfPresent(
   flags = O_PATH,
   mode = 0,
 ): number | undefined {
-  const fd = Number(openat2(SYS_openat2, root, path, openHow(flags, mode), 24))
+  const fd = inRoot(root, path, flags, mode)
   if (fd >= 0) return fd
   if (lastErrno() === ENOENT) return undefined
   return fail('openat2', { step: 'cannot open in the container tree', path })
 }
 
-const openat2Bytes = lazyFunction(
-  'long syscall(long nr, int dirfd, const void *path, const void *how, unsigned long size)',
-)
-const resolution = {
+const resolutions = {
   beneath: RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
   'in root': RESOLVE_IN_ROOT,
 }
-const how = new BigUint64Array(3)
-const howBytes = new Uint8Array(how.buffer)
 
 /**
  * Opens a path of any bytes below `directory`, on the same mount.
  *
  * @param path NUL-terminated
- * @param resolve `beneath`: a symlink anywhere in the path is refused (`ELOOP`); `in root`: symlinks are followed as
+ * @param resolution `beneath`: a symlink anywhere in the path is refused (`ELOOP`); `in root`: symlinks are followed as
  *   by a process rooted at `directory`
  * @returns a descriptor, or the errno name when the kernel refuses
  */
 export function tryOpenBelow(
   directory: number,
   path: Uint8Array,
-  resolve: keyof typeof resolution,
+  resolution: keyof typeof resolutions,
   flags: number,
   mode = 0,
 ): number | string {
-  how[0] = BigInt(flags | O_CLOEXEC)
-  how[1] = BigInt(mode)
-  how[2] = BigInt(resolution[resolve] | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
-  for (let tries = 0; ; tries++) {
-    const fd = Number(openat2Bytes(SYS_openat2, directory, path, howBytes, 24))
-    if (fd >= 0) return fd
-    // A rename anywhere on the host while `..` was followed (openat2(2), EAGAIN).
-    if (lastErrno() !== EAGAIN || tries === EAGAIN_TRIES) return errnoName(lastErrno())
-  }
+  const fd = resolve(directory, path, resolutions[resolution] | RESOLVE_NO_XDEV, flags, mode)
+  return fd >= 0 ? fd : errnoName(lastErrno())
 }
 
 /** The name under which a descriptor can be used as a path, or, with `name`, an entry of that directory. */
