@@ -379,6 +379,8 @@ export class Supervisor {
     if (last === undefined && (this.outer !== undefined || this.leader !== undefined))
       return undefined
     while (this.control !== undefined) this.onMessage()
+    // It may have said that it is ready right before it ended.
+    this.notify?.receive()
     this.console?.drain()
     if (this.failure !== undefined) throw this.failure
     if (this.killed !== undefined) return { kind: 'killed', by: this.killed }

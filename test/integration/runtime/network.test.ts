@@ -70,19 +70,6 @@ describe.skipIf(missing)('the network of a container', () => {
   const upFlags = (flags: unknown) =>
     (flags as readonly string[]).filter((flag) => !/CARRIER|LOWER_UP/.test(flag))
 
-  /** Whether a cable is there, and in its bridge if it is to be in one. */
-  const isUp = async (net: NetworkNamespace) => {
-    const told = JSON.parse(await net.ip('-json', 'link', 'show')) as Record<string, unknown>[]
-    const ends = told.filter(({ ifname }) => /^(v[be]-|ab$|xy$)/.test(ifname as string))
-    return (
-      ends.length > 0 &&
-      ends.every(
-        ({ ifname, master }) => !(ifname as string).startsWith('vb-') || master !== undefined,
-      ) &&
-      ends.length === (ends.some(({ ifname }) => ifname === 'ab') ? 2 : 1)
-    )
-  }
-
   describe('beside systemd-nspawn', () => {
     const inside = 'ip link | grep -v "^ .*lo"'
     test.skipIf(missing || lacks('program:systemd-nspawn')).each([
@@ -111,10 +98,8 @@ describe.skipIf(missing)('the network of a container', () => {
         )
         const [first, ...rest] = net.within([...argv, 'sh', '-c', `${inside}; sleep 3`])
         const running = execa(first, rest, { reject: false, stdin: 'ignore' })
-        let ended = ''
-        void running.then(({ stderr }) => (ended = `ended: ${stderr}`))
-        const state = async () => ((await isUp(net)) ? 'up' : ended)
-        await expect.poll(state, { timeout: 20_000 }).toBe('up')
+        // All links are there before the payload is.
+        await Promise.race([once(running.stdout, 'data'), running])
         const outside = JSON.parse(await net.ip('-json', 'link', 'show')) as Record<
           string,
           unknown
