@@ -55,6 +55,12 @@ function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`
 }
 
+/** The numbers of the caller's terminals shall not depend on who else has some open on this machine. */
+const ownTerminals = `
+mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts /dev/pts
+[ -h /dev/ptmx ] || mount --bind /dev/pts/ptmx /dev/ptmx
+`
+
 export class Stage implements AsyncDisposable {
   readonly place: Place
   private readonly temporary: TemporaryDirectory
@@ -96,6 +102,7 @@ export class Stage implements AsyncDisposable {
     ])
     await execa('cp', ['-a', pristine, place.tree])
     const room = await Room.open(machines)
+    await room.run(['sh', '-ec', ownTerminals])
     await room.run(['mount', '-t', 'tmpfs', 'inner', join(place.mounts, 'inner')])
     await room.run([
       'touch',
