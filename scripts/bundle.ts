@@ -24,8 +24,8 @@ const common = {
 const commonJs = {
   ...common,
   format: 'cjs',
-  // Loaded only when a host program is needed, and then from its package.
-  external: ['execa'],
+  // Loaded only when a host program is needed, or a bundle is read, and then from their packages.
+  external: ['execa', 'zod'],
   // Less to read and to hash at each start; names stay, for stack traces without a source map.
   minifyWhitespace: true,
   minifySyntax: true,

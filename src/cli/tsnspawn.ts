@@ -29,7 +29,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       return 0
     }
     debug = line.program.debug
-    const { settings, program, events } = settleWithFile(line)
+    const { settings, program, events } = await settleWithFile(line)
     const log = (event: LogEvent) => report(event, settings.quiet)
     for (const event of events) log(event)
     const context = {

@@ -2,7 +2,7 @@
  * The API file systems of a container: which are mounted before the user namespace is entered (outer),
  * which within it (inner), and with what. Order matters.
  */
-import type { Settings } from '../settings/settings.ts'
+import type { CustomMount, Settings } from '../settings/settings.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { MountFlag, Step } from './plan.ts'
 
@@ -161,10 +161,23 @@ export function deviceSteps(facts: HostFacts, base: number): Step[] {
 const maskedProc = ['kallsyms', 'kcore', 'keys', 'sysrq-trigger', 'timer_list']
 const readOnlyProc = ['acpi', 'apm', 'asound', 'bus', 'fs', 'irq', 'scsi']
 
-/** Mounts made by the inner child, with all namespaces entered and the tree as root. */
-export function innerMounts(settings: Settings): Step[] {
+/** Whether a bundle asks for what every container has: that a path of /proc is covered, or read-only. */
+export function isSealed(mount: CustomMount, { tuning }: Settings): boolean {
+  if (!('missing' in mount) || mount.missing !== 'ignore' || tuning.apiVfs === 'writable')
+    return false
+  const name = mount.destination.replace(/^\/proc\//, '')
+  return maskedProc.includes(name) || (mount.kind === 'bind' && readOnlyProc.includes(name))
+}
+
+/**
+ * Mounts made by the inner child, with all namespaces entered and the tree as root.
+ *
+ * @param sysctls what is to be done while /proc/sys can be written to
+ */
+export function innerMounts(settings: Settings, sysctls: readonly Step[]): Step[] {
   const { tuning, privateNetwork } = settings
-  const steps: Step[] = [newMount('proc', '/proc', ['nosuid', 'noexec', 'nodev'], undefined)]
+  const proc = newMount('proc', '/proc', ['nosuid', 'noexec', 'nodev'], undefined)
+  const steps: Step[] = [proc, ...sysctls]
   if (tuning.apiVfs !== 'writable') {
     steps.push(bindHere('/proc/sys'))
     if (privateNetwork || tuning.apiVfs === 'network-writable')

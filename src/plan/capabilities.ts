@@ -70,6 +70,14 @@ export function keptCapabilities(
   return { kept: maskOf(bits & host), missing: namesInMask(maskOf(bits & ~host)) }
 }
 
+/** Those of `names` that are not in a set. */
+export function missingCapabilities(
+  names: Iterable<string>,
+  set: CapabilityMask,
+): readonly string[] {
+  return namesInMask(maskOf(bitsOf(capabilityMask(names)) & ~bitsOf(set)))
+}
+
 export interface CapabilitySets {
   readonly bounding: CapabilityMask
   readonly effective: CapabilityMask

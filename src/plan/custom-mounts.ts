@@ -1,6 +1,6 @@
 /** The user's own mounts, ordered as systemd-nspawn does: parents before children, then by kind. */
 import type { CustomMount, MountSource } from '../settings/settings.ts'
-import type { PlannedSource, Step } from './plan.ts'
+import type { OnFailure, PlannedSource, Step } from './plan.ts'
 
 /** Host directories that stand for empty sources and overlay work, in the order they are asked for. */
 export interface TemporaryDirectories {
@@ -10,7 +10,7 @@ export interface TemporaryDirectories {
   workName(upper: string): string
 }
 
-const kindOrder = { bind: 0, tmpfs: 1, overlay: 2, inaccessible: 3 } as const
+const kindOrder = { bind: 0, tmpfs: 1, 'file-system': 1, overlay: 2, inaccessible: 3 } as const
 
 /** Compares component by component, so that `/a/b` comes after `/a` and before `/a-b`. */
 function comparePaths(a: string, b: string): number {
@@ -29,9 +29,18 @@ export function sortCustomMounts(mounts: readonly CustomMount[]): CustomMount[] 
   )
 }
 
-/** Whether the mount has to wait for the inner child, which alone has the container's /proc. */
+/** File systems that show the namespaces of whoever mounts them. */
+const namespaced: readonly string[] = ['proc', 'sysfs', 'mqueue', 'cgroup', 'cgroup2']
+
+/**
+ * Whether the mount has to wait for the inner child, which alone has the container's /proc, and its /sys where the
+ * network is private.
+ */
 export function belongsToInner(mount: CustomMount): boolean {
-  return mount.destination === '/proc' || mount.destination.startsWith('/proc/')
+  const { destination } = mount
+  if (destination === '/proc' || destination.startsWith('/proc/')) return true
+  if (mount.kind === 'file-system') return namespaced.includes(mount.fstype)
+  return 'missing' in mount && mount.missing === 'ignore' && destination.startsWith('/sys/')
 }
 
 function plannedSource(source: MountSource, temporary: TemporaryDirectories): PlannedSource {
@@ -63,10 +72,11 @@ export function customMountStep(
         target: mount.destination,
         depth: mount.recursive ? 'recursive' : 'one',
         access: mount.access === 'read-only' ? 'read-only' : 'as-is',
-        flags: mount.access === 'read-only' ? ['ro'] : [],
+        flags: mount.attributes ?? (mount.access === 'read-only' ? ['ro'] : []),
+        ...(mount.propagation === undefined ? {} : { propagation: mount.propagation }),
         idMap: mount.idMap,
         create: 'as-source',
-        onFailure: 'fail',
+        onFailure: onFailure(mount),
       }
     case 'tmpfs': {
       const owner = base === 0 ? '' : `uid=${base},gid=${base}`
@@ -83,6 +93,18 @@ export function customMountStep(
         onFailure: 'fail',
       }
     }
+    case 'file-system':
+      return {
+        kind: 'mount',
+        fstype: mount.fstype,
+        source: mount.source,
+        target: mount.destination,
+        flags: mount.flags,
+        options: mount.fstype === 'tmpfs' ? ownedTmpfs(mount.options, base) : mount.options,
+        create: 'directory',
+        existing: 'cover',
+        onFailure: 'fail',
+      }
     case 'overlay': {
       const lowers = mount.lowers.map((source) => plannedSource(source, temporary))
       const upper = plannedSource(mount.upper, temporary)
@@ -104,6 +126,24 @@ export function customMountStep(
       }
     }
     case 'inaccessible':
-      return { kind: 'mask', target: mount.destination, onFailure: 'fail' }
+      return { kind: 'mask', target: mount.destination, onFailure: onFailure(mount) }
   }
+}
+
+function onFailure({ missing }: { readonly missing?: 'ignore' | undefined }): OnFailure {
+  return missing === 'ignore' ? 'ignore-missing' : 'fail'
+}
+
+/** Owners in the options are the container's; without any it is its root. */
+function ownedTmpfs(options: string, base: number): string {
+  if (base === 0) return options
+  const said = options.split(',').filter((option) => option !== '')
+  const shifted = said.map((option) =>
+    option.replace(
+      /^([ug]id)=(\d+)$/,
+      (_, name: string, id: string) => `${name}=${base + Number(id)}`,
+    ),
+  )
+  const missing = ['uid', 'gid'].filter((name) => !said.some((one) => one.startsWith(`${name}=`)))
+  return [...shifted, ...missing.map((name) => `${name}=${base}`)].join(',')
 }

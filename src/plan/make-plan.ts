@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import { usageError } from '../errors.ts'
 import type { Settings } from '../settings/settings.ts'
 import { bindUserSteps, type HostUser } from './bind-users.ts'
-import { deviceSteps, innerMounts, outerMounts } from './api-mounts.ts'
+import {
+  bundleCapabilities,
+  bundleDevices,
+  bundleParts,
+  bundleSeccomp,
+  bundleSysctls,
+} from './bundle.ts'
+import { deviceSteps, innerMounts, isSealed, outerMounts } from './api-mounts.ts'
 import { capabilitySets, keptCapabilities } from './capabilities.ts'
 import {
   belongsToInner,
@@ -25,6 +32,7 @@ import {
   type ImagePlan,
   type UsersPlan,
 } from './plan.ts'
+import { limitProperties } from './limit-properties.ts'
 import { planNetwork } from './network.ts'
 import { assembleSeccomp } from './seccomp/assemble.ts'
 
@@ -71,9 +79,14 @@ export function makePlan(
       `not in the current bounding set, so the container does not get them: ${asked.join(' ')}`,
     )
   }
-  const custom = sortCustomMounts(settings.mounts)
+  const custom = sortCustomMounts(settings.mounts.filter((mount) => !isSealed(mount, settings)))
   const step = (mount: (typeof custom)[number]) => customMountStep(mount, base, prepared.temporary)
   const payload = planPayload(settings, facts)
+  const { bundle } = settings
+  const explicit = bundle && bundleCapabilities(bundle, facts, prepared.users !== undefined)
+  const seccomp = bundleSeccomp(settings, facts)
+  const last = seccomp !== undefined && settings.noNewPrivileges
+  warnings.push(...unheldDevices(settings, facts))
   checkSelinux(settings, facts)
   checkScope(settings, facts)
   const label = (steps: readonly Step[]) => labelMounts(steps, settings.selinux.apifsContext)
@@ -90,41 +103,47 @@ export function makePlan(
     outer: label([
       ...volatileSteps(settings, base),
       { kind: 'base-filesystem' },
-      ...rootAccessSteps(settings, prepared),
+      ...(bundle === undefined ? rootAccessSteps(settings, prepared) : []),
       ...outerMounts(settings, facts, base),
       ...hostCgroupSteps(settings, facts),
       ...deviceSteps(facts, base),
+      ...bundleDevices(settings, facts),
       ...hostDirectorySteps(settings, prepared, payload.user),
       ...custom.filter((mount) => !belongsToInner(mount)).map(step),
       ...identitySteps(settings, facts, prepared.rootAccess),
       ...journalSteps(settings, facts, prepared),
+      // The tree of a bundle often lacks the places to mount at.
+      ...(bundle === undefined ? [] : rootAccessSteps(settings, prepared, 'one')),
     ]),
     receiveOnly: prepared.propagateDirectory === undefined ? [] : ['/run/host/incoming'],
-    inner: innerMounts(settings),
+    inner: innerMounts(settings, bundleSysctls(settings)),
     innerCustom: label(custom.filter(belongsToInner).map(step)),
     cgroup: planCgroup(settings, facts),
     maskKernelLog: settings.tuning.apiVfs !== 'writable',
     loopbackUp: settings.privateNetwork && settings.network.namespacePath === undefined,
     ...plannedNetwork(settings, facts, prepared.machine),
     console: decideConsole(settings, facts),
+    ...bundleParts(settings),
     background: settings.background,
     stubInit: settings.startMode === 'stub-init',
     payload,
-    capabilities: capabilitySets(
-      kept,
-      settings.capabilities.ambient,
-      payload.user === undefined ? 'root' : 'other-user',
-    ),
+    capabilities:
+      explicit ??
+      capabilitySets(kept, settings.capabilities.ambient, isRoot(payload) ? 'root' : 'other-user'),
     noNewPrivileges: settings.noNewPrivileges,
     selinuxContext: settings.selinux.context,
     selinuxApifsContext: settings.selinux.apifsContext,
-    seccomp: assembleSeccomp({
-      architecture: facts.architecture,
-      capabilities: kept,
-      filter: settings.systemCallFilter,
-      suppressSync: settings.suppressSync,
-      mode: facts.seccomp ? settings.tuning.seccomp : 'off',
-    }),
+    seccomp: last
+      ? []
+      : (seccomp ??
+        assembleSeccomp({
+          architecture: facts.architecture,
+          capabilities: explicit?.bounding ?? kept,
+          filter: settings.systemCallFilter,
+          suppressSync: settings.suppressSync,
+          mode: facts.seccomp ? settings.tuning.seccomp : 'off',
+        })),
+    ...(last ? { lastSeccomp: seccomp } : {}),
     limits: planLimits(settings.resourceLimits, facts),
     oomScoreAdjust: settings.oomScoreAdjust,
     cpuAffinity: settings.cpuAffinity,
@@ -139,6 +158,9 @@ export function makePlan(
   }
   return { plan, warnings }
 }
+
+const isRoot = ({ user, ids }: ContainerPlan['payload']): boolean =>
+  ids === undefined ? user === undefined : ids.uid === 0
 
 function planRegistration(settings: Settings, facts: HostFacts): RegistrationPlan {
   const limits = limitsBySystemd(settings, facts)
@@ -157,12 +179,17 @@ function planRegistration(settings: Settings, facts: HostFacts): RegistrationPla
 /** Where systemd owns the only hierarchy, limits are properties of a scope (systemd.resource-control(5)). */
 function limitsBySystemd({ resourceControl }: Settings, facts: HostFacts): readonly string[] {
   if (resourceControl === undefined || !systemdLimits(facts)) return []
-  const { memoryBytes, tasks, cpus } = resourceControl
-  return [
-    ...(memoryBytes === undefined ? [] : [`MemoryMax=${memoryBytes}`, 'MemorySwapMax=0']),
-    ...(tasks === undefined ? [] : [`TasksMax=${tasks}`]),
-    ...(cpus === undefined ? [] : [`CPUQuota=${Math.round(cpus * 100)}%`]),
-  ]
+  return limitProperties(resourceControl)
+}
+
+/** Nothing but a scope of systemd or a hierarchy of version 1 holds a container to a list of devices. */
+function unheldDevices({ resourceControl }: Settings, { cgroup, systemd }: HostFacts): string[] {
+  const held =
+    resourceControl?.devices === undefined ||
+    systemd ||
+    cgroup.hierarchies.some(({ controllers }) => controllers.includes('devices'))
+  if (held) return []
+  return ['nothing on this host holds the container to its list of devices; leave out CAP_MKNOD']
 }
 
 const systemdLimits = ({ systemd, cgroup }: HostFacts) => systemd && cgroup.layout === 'unified'
@@ -287,9 +314,12 @@ function hostCgroupSteps(settings: Settings, facts: HostFacts): Step[] {
 }
 
 /** With a read-only root the tmpfs of `--volatile=state` stays writable: it is a mount of its own. */
-function rootAccessSteps(settings: Settings, prepared: PreparedContainer): Step[] {
+function rootAccessSteps(
+  settings: Settings,
+  prepared: PreparedContainer,
+  depth: 'one' | 'recursive' = settings.volatile === 'state' ? 'one' : 'recursive',
+): Step[] {
   if (prepared.rootAccess === 'read-write' || prepared.root.kind !== 'directory') return []
-  const depth = settings.volatile === 'state' ? 'one' : 'recursive'
   return [{ kind: 'remount', target: '/', flags: ['ro'], depth, onFailure: 'fail' }]
 }
 
@@ -425,7 +455,8 @@ function decideConsole(settings: Settings, facts: HostFacts): ContainerPlan['con
 function plannedPersonality(settings: Settings, facts: HostFacts): number | undefined {
   const { personality } = settings
   if (personality === undefined) return undefined
-  if (personality === facts.architecture) return 0
+  if (personality === facts.architecture || personality === 'host') return 0
+  if (personality === 'host-32-bit') return 8
   if (personality === (facts.architecture === 'arm64' ? 'arm' : 'x86')) return 8
   throw usageError(`this host cannot give the personality ${personality}`)
 }

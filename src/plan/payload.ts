@@ -72,5 +72,14 @@ export function planPayload(settings: Settings, facts: HostFacts): PayloadPlan {
     environment: baseEnvironment(settings, facts),
     overrides: settings.environment.map(({ name, value }) => `${name}=${value}`),
     user: isRoot ? undefined : settings.user,
+    ...bundlePayload(settings),
+  }
+}
+
+/** `--user=` masks the ids of a bundle. */
+function bundlePayload({ bundle }: Settings): Pick<PayloadPlan, 'ids' | 'umask'> {
+  return {
+    ...(bundle?.user === undefined ? {} : { ids: bundle.user }),
+    ...(bundle?.umask === undefined ? {} : { umask: bundle.umask }),
   }
 }

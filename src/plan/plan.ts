@@ -8,7 +8,9 @@
 import type { NetworkPlan } from './network.ts'
 import type {
   BindIdMap,
+  BundleHooks,
   ConsoleMode,
+  FileSystemFlag,
   Ownership,
   PivotRoot,
   ResolvConfMode,
@@ -25,13 +27,18 @@ export type PlannedSource =
   | { readonly kind: 'container'; readonly path: string }
 
 /** Mount flags by name, as mount(8) says them. */
-export type MountFlag = 'ro' | 'nosuid' | 'nodev' | 'noexec' | 'strictatime'
+export type MountFlag = FileSystemFlag
+
+/** `ignore-missing`: that the target or source is not there. */
+export type OnFailure = 'fail' | 'ignore' | 'ignore-missing'
 
 export type Step =
   /** A new file system. Skipped when the target already is a mount point, unless it must `cover`. */
   | {
       readonly kind: 'mount'
       readonly fstype: string
+      /** Undefined: the type says it all. */
+      readonly source?: string
       readonly target: string
       readonly flags: readonly MountFlag[]
       readonly options: string | undefined
@@ -45,11 +52,12 @@ export type Step =
       readonly target: string
       readonly depth: 'recursive' | 'one'
       readonly access: 'as-is' | 'read-only'
-      /** Set when the mount is made read-only. */
+      /** Set on the mount; read-only among them when it is. */
       readonly flags: readonly MountFlag[]
+      readonly propagation?: 'private'
       readonly idMap: BindIdMap
       readonly create: 'as-source' | 'no'
-      readonly onFailure: 'fail' | 'ignore'
+      readonly onFailure: OnFailure
     }
   | {
       readonly kind: 'remount'
@@ -67,7 +75,7 @@ export type Step =
       readonly target: string
     }
   /** An empty inode of the same type that nobody may use, over an existing one. */
-  | { readonly kind: 'mask'; readonly target: string; readonly onFailure: 'fail' | 'ignore' }
+  | { readonly kind: 'mask'; readonly target: string; readonly onFailure: OnFailure }
   | { readonly kind: 'directory'; readonly path: string; readonly mode: number }
   | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
   | {
@@ -87,7 +95,17 @@ export type Step =
       readonly major: number
       readonly minor: number
       readonly mode: number
+      /** In the container; undefined: its root. */
+      readonly owner?: { readonly uid: number; readonly gid: number }
     }
+  | {
+      readonly kind: 'fifo'
+      readonly path: string
+      readonly mode: number
+      readonly owner: { readonly uid: number; readonly gid: number }
+    }
+  /** A kernel parameter of a namespace of the container's own; dots in the name. */
+  | { readonly kind: 'sysctl'; readonly name: string; readonly value: string }
   /** The directories and links every root needs (file-hierarchy(7)); what exists is left alone. */
   | { readonly kind: 'base-filesystem' }
   /** /run/host/inaccessible and its six nodes. */
@@ -206,6 +224,20 @@ export interface PayloadPlan {
   readonly overrides: readonly string[]
   /** Undefined: root. */
   readonly user: string | undefined
+  /** Instead of a user that the tree knows. */
+  readonly ids?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
+  /** 0022 when undefined. */
+  readonly umask?: number
+}
+
+/** What is run beside the payload, and what it is told. */
+export interface HooksPlan {
+  readonly hooks: BundleHooks
+  /** Of the OCI runtime specification. */
+  readonly version: string
+  /** Directory of the bundle. */
+  readonly bundle: string
+  readonly annotations: Readonly<Record<string, string>>
 }
 
 export interface CgroupHierarchy {
@@ -274,6 +306,8 @@ export interface ContainerPlan {
   readonly networkNamespace?: string | undefined
   readonly network?: NetworkPlan | undefined
   readonly console: Exclude<ConsoleMode, 'autopipe'>
+  /** In characters; undefined: that of the caller's terminal. */
+  readonly consoleSize?: { readonly rows: number; readonly columns: number }
   /** Parameters of SGR. */
   readonly background: string | undefined
   readonly stubInit: boolean
@@ -285,6 +319,9 @@ export interface ContainerPlan {
   /** Of the file systems in memory that the root is made of. */
   readonly selinuxApifsContext: string | undefined
   readonly seccomp: readonly SeccompProgram[]
+  /** Programs that are loaded last, where nobody may gain privileges any more: they need not allow what comes before. */
+  readonly lastSeccomp?: readonly SeccompProgram[]
+  readonly hooks?: HooksPlan
   readonly limits: readonly PlannedLimit[]
   readonly oomScoreAdjust: number | undefined
   readonly cpuAffinity: readonly number[] | undefined
@@ -322,6 +359,10 @@ export function describeStep(step: Step): string {
       return `give ${step.path} to the container's root`
     case 'device':
       return `make device node ${step.path}`
+    case 'fifo':
+      return `make fifo ${step.path}`
+    case 'sysctl':
+      return `set the kernel parameter ${step.name}`
     case 'base-filesystem':
       return 'make the base directories'
     case 'inaccessible-nodes':

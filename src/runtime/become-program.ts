@@ -10,6 +10,8 @@ export interface AnsweringProgram {
   readonly paths: readonly string[]
   readonly argv: readonly string[]
   readonly environment: readonly string[]
+  /** Descriptor that it reads; undefined: there is nothing to read. */
+  readonly input?: number
   /** Descriptor for what it writes. */
   readonly output: number
   readonly errors: 'with the output' | 'nowhere'
@@ -19,10 +21,10 @@ export interface AnsweringProgram {
 
 /** Executes the program, or ends this process with `NOT_FOUND`. */
 export function becomeProgram(program: AnsweringProgram): never {
-  const { paths, argv, environment, output, errors, prepare } = program
+  const { paths, argv, environment, input, output, errors, prepare } = program
   try {
     const none = open('/dev/null', O_RDWR)
-    duplicateTo(none, 0)
+    duplicateTo(input ?? none, 0)
     duplicateTo(output, 1)
     duplicateTo(errors === 'nowhere' ? none : output, 2)
     closeOnExecAllBut([])

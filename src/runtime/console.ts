@@ -37,6 +37,8 @@ import { EscapeDetector, type EscapeAction } from './escape-detector.ts'
 export interface ConsolePlan {
   /** `read-only` and `passive` show output and take no input; `pipe` has no pseudoterminal at all. */
   readonly console: 'interactive' | 'read-only' | 'passive' | 'pipe'
+  /** It has this size, whatever the caller's terminal has. */
+  readonly consoleSize?: { readonly rows: number; readonly columns: number }
   /** Without it, a newline is added when the last output did not end a line. */
   readonly quiet: boolean
   /** Background of the user's terminal meanwhile, as parameters of SGR; undefined leaves it. */
@@ -145,9 +147,10 @@ export class ConsoleForwarder {
     }
   }
 
-  /** Gives the container's terminal the size of the user's; without one, $LINES and $COLUMNS, else 24 by 80. */
+  /** Gives the container's terminal the size that is planned, else of the user's; without one, $LINES and $COLUMNS, else 24 by 80. */
   copyWindowSize(): void {
     if (this.#output === undefined || this.#released) return
+    if (this.#plan.consoleSize !== undefined) return
     const { rows, columns, width, height } = isTerminal(this.#output)
       ? windowSize(this.#output)
       : sizeOfEnvironment()

@@ -3,6 +3,7 @@ import { symlinkSync } from 'node:fs'
 import type { ContainerPlan } from '../plan/plan.ts'
 import { close, duplicateTo } from '../sys/fd.ts'
 import { makeControllingTerminal, openPty, openPtyPeer } from '../sys/pty.ts'
+import { setWindowSize } from '../sys/termios.ts'
 
 /**
  * Opens the pty within the container's devpts and makes it stdin, stdout and stderr.
@@ -18,6 +19,8 @@ export function takeConsole(plan: ContainerPlan): number | undefined {
   const pty = openPty('/dev/pts')
   symlinkSync(`pts/${pty.number}`, '/dev/console')
   const slave = openPtyPeer(pty, '/dev/pts')
+  if (plan.consoleSize !== undefined)
+    setWindowSize(slave, { ...plan.consoleSize, width: 0, height: 0 })
   for (const target of [0, 1, 2]) duplicateTo(slave, target)
   if (slave > 2) close(slave)
   return pty.master

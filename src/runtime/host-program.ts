@@ -1,12 +1,12 @@
 /**
- * A program of the host, run by a supervisor while nothing else happens: its event loop stands still, or it has none at
- * all, and it reaps every child that it finds.
+ * A program that is run to its end while nothing else happens: by a supervisor, whose event loop stands still, or which
+ * has none at all, and which reaps every child that it finds; or by a process of the container.
  */
 import { NspawnError } from '../errors.ts'
-import { close, pipe, poll, read, POLLIN } from '../sys/fd.ts'
+import { close, fileInMemory, pipe, poll, read, POLLIN } from '../sys/fd.ts'
 import { forkChildWithHeap, forkWithHeap } from '../sys/fork.ts'
 import { kill, waitForChild, SIGKILL } from '../sys/process.ts'
-import { becomeProgram, NOT_FOUND } from './become-program.ts'
+import { becomeProgram, NOT_FOUND, type AnsweringProgram } from './become-program.ts'
 import { ownerOf } from '../owner.ts'
 
 const DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin']
@@ -25,19 +25,52 @@ export function runHostProgram(
   argv: readonly [string, ...string[]],
   timeoutMs: number,
 ): string {
-  const [operation] = argv
-  const [output, input] = pipe()
+  const [name] = argv
+  return runProgram({
+    step,
+    name,
+    paths: DIRECTORIES.map((directory) => `${directory}/${name}`),
+    argv,
+    environment: [`PATH=${DIRECTORIES.join(':')}`, 'LC_ALL=C.UTF-8'],
+    timeoutMs,
+  })
+}
+
+export interface Program extends Pick<
+  AnsweringProgram,
+  'paths' | 'argv' | 'environment' | 'prepare'
+> {
+  /** What it is run for, in words. */
+  readonly step: string
+  /** What messages call it. */
+  readonly name: string
+  /** What it finds on stdin; undefined: nothing. */
+  readonly input?: string
+  /** After which it is killed; undefined: it may take what it takes. */
+  readonly timeoutMs: number | undefined
+}
+
+/**
+ * Runs a program to its end.
+ *
+ * @returns what it wrote
+ * @throws NspawnError with the program as operation, and what it wrote; `TIMED_OUT`, `PROGRAM_NOT_FOUND`
+ */
+export function runProgram(program: Program): string {
+  const { step, name: operation, input, timeoutMs = Infinity, ...rest } = program
+  const [output, theirs] = pipe()
+  const told = input === undefined ? undefined : fileInMemory(operation, input)
   const pid = isForked() ? forkChildWithHeap() : forkWithHeap()
   if (pid === 0) {
     becomeProgram({
-      paths: DIRECTORIES.map((directory) => `${directory}/${operation}`),
-      argv,
-      environment: [`PATH=${DIRECTORIES.join(':')}`, 'LC_ALL=C.UTF-8'],
-      output: input,
+      ...rest,
+      ...(told === undefined ? {} : { input: told }),
+      output: theirs,
       errors: 'with the output',
     })
   }
-  close(input)
+  close(theirs)
+  if (told !== undefined) close(told)
   const text = readUntil(output, performance.now() + timeoutMs)
   close(output)
   if (text === undefined) kill(pid, SIGKILL)
@@ -69,7 +102,8 @@ function readUntil(fd: number, deadlineMs: number): string | undefined {
   for (;;) {
     const leftMs = deadlineMs - performance.now()
     if (leftMs <= 0) return undefined
-    if (poll([{ fd, events: POLLIN }], Math.ceil(leftMs))[0] === 0) continue
+    const waitMs = leftMs === Infinity ? -1 : Math.ceil(leftMs)
+    if (poll([{ fd, events: POLLIN }], waitMs)[0] === 0) continue
     const count = read(fd, buffer.subarray(length)) ?? 0
     length += count
     if (count === 0 || length === buffer.length) return buffer.toString('utf8', 0, length).trimEnd()

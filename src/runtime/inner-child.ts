@@ -43,9 +43,11 @@ import {
   PR_SET_PDEATHSIG,
   SIGKILL,
 } from '../sys/process.ts'
+import { loadSeccompProgram } from '../sys/seccomp.ts'
 import { mountCgroups } from './cgroup-mounts.ts'
 import { takeConsole, takeControllingTerminal } from './container-console.ts'
 import { receive, send, sendFailure, type SupervisorMessage } from './messages.ts'
+import { runStartHooks, waitsForHooks } from './hooks.ts'
 import { BOOT_ID_FILE, KMSG_FIFO } from './host-files.ts'
 import { executePayload, payloadEnvironment, prepareUser } from './payload.ts'
 import { dropPrivileges } from './privileges.ts'
@@ -101,6 +103,10 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   }
   awaitSupervisor(supervisor, 'go')
   if (plan.network !== undefined) awaitLinks(plan.network, supervisor)
+  if (waitsForHooks(plan)) {
+    send(supervisor, { kind: 'created' })
+    awaitSupervisor(supervisor, 'hooked')
+  }
 
   if (plan.namespaces.includes('cgroup')) {
     unshare(CLONE_NEWCGROUP, 'cannot make a cgroup namespace')
@@ -118,10 +124,12 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
   if (plan.personality !== undefined) setPersonality(plan.personality)
   applyLimits(plan)
   const asRoot = { uid: 0, gid: 0, groups: [] }
-  const user = prepareUser(plan, () => dropPrivileges(plan, asRoot))
+  const confine = () => dropPrivileges(plan, asRoot)
+  const user = prepareUser(plan, confine)
+  runStartHooks(plan, confine)
   dropPrivileges(plan, user)
   const environment = payloadEnvironment(plan, user, channels.containerUuid)
-  setUmask(0o022)
+  setUmask(plan.payload.umask ?? 0o022)
   send(
     supervisor,
     { kind: 'started', fds: console === undefined ? [] : ['console'] },
@@ -137,6 +145,7 @@ function becomeContainer(plan: ContainerPlan, channels: InnerChannels): never {
     // Node marked what it inherited close-on-exec.
     for (const fd of passed) duplicateTo(fd, fd)
     closeOnExecAllBut(passed)
+    for (const program of plan.lastSeccomp ?? []) loadSeccompProgram(program)
     executePayload(plan.payload, user, environment)
   }
   if (outer !== undefined) awaitSupervisor(supervisor, 'adopted')

@@ -17,6 +17,8 @@ export type ChildMessage =
    * where somebody wants to know of them.
    */
   | { readonly kind: 'network'; readonly fds: readonly 'addresses'[] }
+  /** From the inner child, with all of its mounts but its own, which waits for the hooks of a bundle. */
+  | { readonly kind: 'created' }
   /** From the inner child, right before it execs. Descriptor: the pty's master, unless the console is a pipe. */
   | { readonly kind: 'started'; readonly fds: readonly 'console'[] }
   | { readonly kind: 'warning'; readonly text: string }
@@ -24,10 +26,11 @@ export type ChildMessage =
 
 /**
  * To the inner child. `go`: its cgroup is final. `adopted`: the outer child has ended, so that the supervisor is its
- * parent now, whose death it shall not survive. `connected`: its network has all its links.
+ * parent now, whose death it shall not survive. `connected`: its network has all its links. `hooked`: what is run
+ * before the payload has been.
  */
 export interface SupervisorMessage {
-  readonly kind: 'go' | 'adopted' | 'connected'
+  readonly kind: 'go' | 'adopted' | 'connected' | 'hooked'
 }
 
 export interface Received<T> {

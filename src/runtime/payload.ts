@@ -21,8 +21,8 @@ export interface PayloadUser {
   readonly gid: number
   readonly groups: readonly number[]
   readonly home: string
-  /** As the user wrote it: USER and LOGNAME. */
-  readonly name: string
+  /** As the user wrote it: USER and LOGNAME; undefined: by number alone, and neither is set, nor HOME. */
+  readonly name: string | undefined
 }
 
 /** A user as the tree's databases describe it. */
@@ -41,7 +41,8 @@ const root: PayloadUser = { uid: 0, gid: 0, groups: [], home: '/root', name: 'ro
  * @param confine as for `findUser()`
  */
 export function prepareUser(plan: ContainerPlan, confine: () => void): PayloadUser {
-  const { user: name } = plan.payload
+  const { user: name, ids } = plan.payload
+  if (ids !== undefined) return prepareIds(plan, ids)
   if (name === undefined) return root
   const entry = findUser(name, confine)
   if (entry === undefined) {
@@ -53,9 +54,23 @@ export function prepareUser(plan: ContainerPlan, confine: () => void): PayloadUs
     })
   }
   makeHome(entry)
-  if (plan.console !== 'pipe') for (const fd of [0, 1, 2]) tryChangeOwner(fd, entry.uid, entry.gid)
+  handConsoleOver(plan, entry)
   const { uid, gid, groups, home } = entry
   return { uid, gid, groups, home, name }
+}
+
+/** Numbers that are looked up nowhere. */
+function prepareIds(plan: ContainerPlan, ids: NonNullable<PayloadPlan['ids']>): PayloadUser {
+  if (ids.uid === 0) return { ...root, ...ids }
+  handConsoleOver(plan, ids)
+  return { ...ids, home: '/', name: undefined }
+}
+
+function handConsoleOver(
+  plan: ContainerPlan,
+  { uid, gid }: { readonly uid: number; readonly gid: number },
+): void {
+  if (plan.console !== 'pipe') for (const fd of [0, 1, 2]) tryChangeOwner(fd, uid, gid)
 }
 
 /**
@@ -156,9 +171,9 @@ export function payloadEnvironment(
   const variables = new Map<string, string>()
   for (const assignment of [
     ...plan.payload.environment,
-    `HOME=${user.home}`,
-    `USER=${user.name}`,
-    `LOGNAME=${user.name}`,
+    ...(user.name === undefined
+      ? []
+      : [`HOME=${user.home}`, `USER=${user.name}`, `LOGNAME=${user.name}`]),
     `container_uuid=${containerUuid}`,
     ...plan.payload.overrides,
   ]) {

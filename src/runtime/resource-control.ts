@@ -1,5 +1,5 @@
 /**
- * Limits that the processes of a container share: memory, tasks, processor time. They are set on a control group
+ * Limits that the processes of a container share: memory, tasks, processor time, devices. They are set on a control group
  * above the container's own, where no one inside can lift them, and which tells at the end whether they were hit.
  *
  * @see cgroups(7), Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst of the kernel
@@ -12,81 +12,11 @@ import { ownOwner } from '../owner.ts'
 import type { CgroupHierarchy, ContainerPlan } from '../plan/plan.ts'
 import { readIfThere } from '../read-if-there.ts'
 import type { ResourceControl } from '../settings/settings.ts'
+import { legacyFiles, limitedControllers, unifiedFiles, type GroupFile } from './limit-files.ts'
 import { removeGroup, removeStaleBelow } from './cgroup-tree.ts'
 
 /** A limit at which the kernel ended a process, or refused to make one. */
 export type LimitHit = 'memory' | 'tasks'
-
-/** What a limit is called in the files of a control group, and its value there. */
-interface GroupFile {
-  readonly controller: 'memory' | 'pids' | 'cpu'
-  readonly name: string
-  readonly value: string
-  /** A kernel without swap accounting has no such file. */
-  readonly optional?: boolean
-}
-
-const cpuPeriodMicroseconds = 100_000
-
-/** The files of version 2, which systemd's scopes have as well. */
-export function unifiedFiles({ memoryBytes, tasks, cpus }: ResourceControl): GroupFile[] {
-  const quota = cpus === undefined ? undefined : Math.round(cpus * cpuPeriodMicroseconds)
-  return [
-    ...(memoryBytes === undefined
-      ? []
-      : [
-          { controller: 'memory', name: 'memory.max', value: String(memoryBytes) } as const,
-          { controller: 'memory', name: 'memory.swap.max', value: '0', optional: true } as const,
-        ]),
-    ...(tasks === undefined
-      ? []
-      : [{ controller: 'pids', name: 'pids.max', value: String(tasks) } as const]),
-    ...(quota === undefined
-      ? []
-      : [
-          {
-            controller: 'cpu',
-            name: 'cpu.max',
-            value: `${quota} ${cpuPeriodMicroseconds}`,
-          } as const,
-        ]),
-  ]
-}
-
-/** The files of version 1. */
-export function legacyFiles({ memoryBytes, tasks, cpus }: ResourceControl): GroupFile[] {
-  const quota = cpus === undefined ? undefined : Math.round(cpus * cpuPeriodMicroseconds)
-  return [
-    ...(memoryBytes === undefined
-      ? []
-      : [
-          {
-            controller: 'memory',
-            name: 'memory.limit_in_bytes',
-            value: String(memoryBytes),
-          } as const,
-          {
-            controller: 'memory',
-            name: 'memory.memsw.limit_in_bytes',
-            value: String(memoryBytes),
-            optional: true,
-          } as const,
-        ]),
-    ...(tasks === undefined
-      ? []
-      : [{ controller: 'pids', name: 'pids.max', value: String(tasks) } as const]),
-    ...(quota === undefined
-      ? []
-      : [
-          {
-            controller: 'cpu',
-            name: 'cpu.cfs_period_us',
-            value: String(cpuPeriodMicroseconds),
-          } as const,
-          { controller: 'cpu', name: 'cpu.cfs_quota_us', value: String(quota) } as const,
-        ]),
-  ]
-}
 
 /**
  * Puts the leader below its limits, where the hierarchies of the controllers are apart (version 1). In a unified
@@ -123,7 +53,8 @@ export function limitLeader(
     watched.push(group, payload)
   }
   const [missing] = files.filter(
-    ({ controller }) =>
+    ({ controller, optional }) =>
+      optional !== true &&
       !plan.cgroup.hierarchies.some((one) => one.controllers.includes(controller)),
   )
   if (missing !== undefined) throw notSupported(missing.controller, '/sys/fs/cgroup')
@@ -150,11 +81,8 @@ export function limitGroup(group: string, limits: ResourceControl): void {
 
 /** Removes what dead runs have left of groups with limits. */
 export function removeStaleLimits(hierarchies: readonly CgroupHierarchy[]): void {
-  const limited = legacyFiles({ memoryBytes: 0, tasks: 0, cpus: 0 }).map(
-    ({ controller }) => controller,
-  )
   for (const { name, controllers } of hierarchies) {
-    if (controllers.some((one) => limited.some((controller) => controller === one)))
+    if (controllers.some((one) => limitedControllers.some((controller) => controller === one)))
       removeStaleBelow(ownGroup(name))
   }
 }

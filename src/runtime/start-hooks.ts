@@ -3,6 +3,7 @@ import type { CleanupStack } from '../cleanup.ts'
 import type { LogSink } from '../log.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
 import { placeLeader } from './cgroup.ts'
+import { runCreationHooks, runStartedHooks, runStoppedHooks } from './hooks.ts'
 import { NetworkConnection } from './network/connect.ts'
 import { removeStaleNetworks } from './network/stale.ts'
 import type { Registration } from './registration.ts'
@@ -26,9 +27,17 @@ export function startHooks(
   { registration, manager, log, cleanup }: StartContext,
 ): Pick<
   SupervisorOptions,
-  'serviceManager' | 'onLeader' | 'onNetwork' | 'onStarted' | 'alsoWatched' | 'limitHits'
+  | 'serviceManager'
+  | 'onLeader'
+  | 'onNetwork'
+  | 'onCreated'
+  | 'onStarted'
+  | 'alsoWatched'
+  | 'limitHits'
 > {
   removeStaleNetworks()
+  // Deferred first: nothing is left of the container by then.
+  cleanup.defer('hooks of the bundle', () => runStoppedHooks(plan, log))
   const bus = new ScopeController(log)
   cleanup.defer('connection to the bus', () => bus.close())
   // Without a signal that asks it to end, systemd's own SIGTERM is as good as any.
@@ -52,7 +61,11 @@ export function startHooks(
     },
     onNetwork: (pid, monitor) => network?.connect(pid, monitor),
     limitHits: () => limitHits(groups),
-    onStarted: () => registration?.started(),
+    onCreated: (pid) => runCreationHooks(plan, pid),
+    onStarted: (pid) => {
+      registration?.started()
+      runStartedHooks(plan, pid, log)
+    },
     alsoWatched: [
       ...(opened === undefined ? [] : [opened.watched]),
       ...(network === undefined ? [] : [network.watched]),

@@ -20,26 +20,42 @@ import {
 } from 'node:fs'
 import { basename } from 'node:path'
 import { NspawnError } from '../errors.ts'
-import { describeStep, type MountFlag, type PlannedSource, type Step } from '../plan/plan.ts'
+import {
+  describeStep,
+  type MountFlag,
+  type OnFailure,
+  type PlannedSource,
+  type Step,
+} from '../plan/plan.ts'
 import { close, open, O_DIRECTORY, O_PATH } from '../sys/fd.ts'
 import { makeNode, tryMakeNode } from '../sys/inode.ts'
 import { makeDevice } from '../sys/device-number.ts'
-import { openIdMapNamespace, type IdMapLine } from '../sys/namespaces.ts'
+import { openIdMapNamespace, setDomainname, type IdMapLine } from '../sys/namespaces.ts'
 import {
   attachMount,
   bindMount,
   cloneMount,
   mount,
   setMountAttributes,
+  setPropagation,
   tryUnmount,
   unmount,
   type MountAttributes,
   MNT_DETACH,
+  MS_DIRSYNC,
+  MS_LAZYTIME,
+  MS_NOATIME,
   MS_NODEV,
+  MS_NODIRATIME,
   MS_NOEXEC,
   MS_NOSUID,
+  MS_NOSYMFOLLOW,
+  MS_PRIVATE,
   MS_RDONLY,
+  MS_REC,
+  MS_RELATIME,
   MS_STRICTATIME,
+  MS_SYNCHRONOUS,
 } from '../sys/mount.ts'
 import {
   descriptorPath,
@@ -76,14 +92,19 @@ export function executeSteps(steps: readonly Step[], context: StepContext): void
     try {
       executeStep(step, context)
     } catch (error) {
-      if ('onFailure' in step && step.onFailure === 'ignore' && error instanceof NspawnError)
-        continue
+      if ('onFailure' in step && isIgnored(step.onFailure, error)) continue
       throw new NspawnError(`cannot ${describeStep(step)}`, {
         code: (error as { code?: string }).code ?? 'BUG',
         cause: error,
       })
     }
   }
+}
+
+function isIgnored(onFailure: OnFailure | 'skip', error: unknown): boolean {
+  if (!(error instanceof NspawnError)) return false
+  const missing = error.code === 'ENOENT' || error.code === 'ENOTDIR'
+  return onFailure === 'ignore' || (onFailure === 'ignore-missing' && missing)
 }
 
 function executeStep(step: Step, context: StepContext): void {
@@ -120,6 +141,13 @@ function executeStep(step: Step, context: StepContext): void {
       return withPathInRoot(root, step.path, (path) => chownSync(path, owner, owner))
     case 'device':
       return makeDeviceNode(step, context)
+    case 'fifo':
+      return inParent(step.path, context, (path) => {
+        makeNode(path, S_IFIFO | 0o600)
+        giveNode(path, step.mode, step.owner, context)
+      })
+    case 'sysctl':
+      return setSysctl(step.name, step.value)
     case 'base-filesystem':
       return makeBaseFilesystem(root, owner)
     case 'inaccessible-nodes':
@@ -160,6 +188,13 @@ function flagBits(flags: readonly MountFlag[]): number {
     nodev: MS_NODEV,
     noexec: MS_NOEXEC,
     strictatime: MS_STRICTATIME,
+    relatime: MS_RELATIME,
+    noatime: MS_NOATIME,
+    nodiratime: MS_NODIRATIME,
+    lazytime: MS_LAZYTIME,
+    sync: MS_SYNCHRONOUS,
+    dirsync: MS_DIRSYNC,
+    nosymfollow: MS_NOSYMFOLLOW,
   }
   return flags.reduce((all, flag) => all | bits[flag], 0)
 }
@@ -200,7 +235,7 @@ function mountNew(step: Extract<Step, { kind: 'mount' }>, context: StepContext):
     // The first mount of the inner child is /proc itself, when no /proc/self/fd exists yet.
     const path = fstype === 'proc' ? target : descriptorPath(fd)
     mount({
-      source: fstype,
+      source: step.source ?? fstype,
       target: path,
       fstype,
       flags: flagBits(step.flags),
@@ -238,10 +273,11 @@ function bind(step: Extract<Step, { kind: 'bind' }>, context: StepContext): void
       const mounted = cloneMount(descriptorPath(source), step.depth)
       try {
         if (step.idMap !== 'noidmap') idMapBind(step, context, mounted, source, target)
-        if (step.access === 'read-only') {
+        if (step.flags.length > 0)
           setMountAttributes(mounted, attributesOf(step.flags), step.depth, step.target)
-        }
         attachMount(mounted, descriptorPath(target), step.target)
+        if (step.propagation === 'private')
+          setPropagation(descriptorPath(mounted), MS_PRIVATE | MS_REC, step.target)
       } finally {
         close(mounted)
       }
@@ -384,9 +420,36 @@ function makeDeviceNode(step: Extract<Step, { kind: 'device' }>, context: StepCo
       bindMount(hostPath, node, 'one', path)
       return
     }
-    chmodSync(node, mode)
-    chownSync(node, context.owner, context.owner)
+    giveNode(node, mode, step.owner, context)
   })
+}
+
+/** Whatever the umask is. */
+function giveNode(
+  node: string,
+  mode: number,
+  { uid, gid } = { uid: 0, gid: 0 },
+  { owner }: Pick<StepContext, 'owner'>,
+): void {
+  chmodSync(node, mode)
+  chownSync(node, owner + uid, owner + gid)
+}
+
+/** Where a call sets a parameter, it needs no user of the host. */
+function setSysctl(name: string, value: string): void {
+  if (name === 'kernel.domainname') return setDomainname(value)
+  const path = `/proc/sys/${name.replaceAll('.', '\0').replaceAll('/', '.').replaceAll('\0', '/')}`
+  try {
+    writeFileSync(path, value)
+  } catch (error) {
+    const { code = 'EIO', syscall } = error as NodeJS.ErrnoException
+    throw new NspawnError(`the kernel does not take ${JSON.stringify(value)}`, {
+      code,
+      operation: syscall,
+      subject: path,
+      hint: code === 'ENOENT' ? 'this kernel has no such parameter' : undefined,
+    })
+  }
 }
 
 function makeInaccessibleNodes(context: StepContext): void {

@@ -23,7 +23,13 @@ import {
   type ResourceUsage,
 } from '../sys/process.ts'
 import { ConsoleForwarder } from './console.ts'
-import { receive, sendIfAlive, type ChildMessage, type SupervisorDescriptor } from './messages.ts'
+import {
+  receive,
+  sendIfAlive,
+  type ChildMessage,
+  type SupervisorDescriptor,
+  type SupervisorMessage,
+} from './messages.ts'
 import { NotifySocket } from './notify.ts'
 import { runOuterChild } from './outer-child.ts'
 import type { ContainerSecrets } from './secrets.ts'
@@ -59,8 +65,10 @@ export interface SupervisorOptions {
   readonly limitHits: () => readonly LimitHit[]
   /** Called with the leader while it waits for its links, and with a monitor of addresses for forwarded ports. */
   readonly onNetwork: (pid: number, monitor: number | undefined) => void
-  /** Called when the payload takes over. */
-  readonly onStarted: () => void
+  /** Called with the leader while it waits with everything of the container but its payload. */
+  readonly onCreated: (pid: number) => void
+  /** Called with the leader when the payload takes over. */
+  readonly onStarted: (pid: number) => void
   /** What else to wait for meanwhile: who asked for the container may have something to say. */
   readonly alsoWatched?: readonly Watched[] | undefined
 }
@@ -254,11 +262,14 @@ export class Supervisor {
         this.holdDescriptors(message.fds, fds)
         return
       case 'network':
-        this.connect(fds[0])
+        this.answer('connected', (leader) => this.options.onNetwork(leader, fds[0]))
+        return
+      case 'created':
+        this.answer('hooked', (leader) => this.options.onCreated(leader))
         return
       case 'started':
         this.started = true
-        this.options.onStarted()
+        this.options.onStarted(this.leader?.pid as number)
         this.options.serviceManager(
           'STATUS=Container running.',
           `X_NSPAWN_LEADER_PID=${this.leader?.pid}`,
@@ -274,11 +285,11 @@ export class Supervisor {
     }
   }
 
-  /** Gives the leader, which waits for that, its links. */
-  private connect(monitor: number | undefined): void {
+  /** Does what the leader waits for, and tells it so. */
+  private answer(kind: SupervisorMessage['kind'], work: (leader: number) => void): void {
     try {
-      this.options.onNetwork(this.leader?.pid as number, monitor)
-      sendIfAlive(this.control as number, { kind: 'connected' })
+      work(this.leader?.pid as number)
+      sendIfAlive(this.control as number, { kind })
     } catch (error) {
       this.failure ??= error as Error
       this.killLeader(SIGKILL)

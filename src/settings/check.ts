@@ -5,7 +5,7 @@
 import { usageError } from '../errors.ts'
 import type { Draft } from './draft.ts'
 import type { EnvironmentSettings } from './environment.ts'
-import type { Ownership, Settings } from './settings.ts'
+import type { Ownership, Settings, Tuning } from './settings.ts'
 import { defaultCapabilities } from './values/capability.ts'
 import { processorNumbers } from './values/cpu-list.ts'
 import { parseSignal } from './values/signal.ts'
@@ -25,15 +25,31 @@ export function settle(draft: Draft, environment: EnvironmentSettings, cwd: stri
   if (settings.console === 'pipe') settings.quiet = true
   settings.cpuAffinity = processorNumbers(draft.processors)
   settings.suppressSync = draft.suppressSync ?? environment.suppressSync
-  settings.tuning = environment.tuning
-  if (draft.shareSystem) settings.tuning = { ...settings.tuning, shared: ['ipc', 'pid', 'uts'] }
+  settings.tuning = settleTuning(draft, environment.tuning)
   settleNetwork(settings)
   settleNamespaces(settings)
+  settleBundle(settings)
   settleBoot(settings)
   checkAmbientCapabilities(settings)
   checkBindUsers(settings)
   noticeIdleProperties(draft)
   return settings
+}
+
+function settleTuning(
+  { settings, shareSystem, unlistedNamespaces }: Draft,
+  tuning: Tuning,
+): Tuning {
+  if (shareSystem) return { ...tuning, shared: ['ipc', 'pid', 'uts'] }
+  if (settings.bundle === undefined) return tuning
+  const unlisted = unlistedNamespaces.filter((name) => name !== 'cgroup')
+  return {
+    ...tuning,
+    shared: [...new Set([...tuning.shared, ...unlisted])],
+    cgroupNamespace: tuning.cgroupNamespace && unlisted.length === unlistedNamespaces.length,
+    // The tree of a bundle may hold one program and nothing else.
+    checkOsTree: false,
+  }
 }
 
 const isRootMount = (mount: { readonly destination: string }) => mount.destination === '/'
@@ -56,7 +72,7 @@ export function chosenTree({ directory, image, settings }: Draft): TreeChoice {
 function settleCleanUp({ directory, image, settings }: Draft): void {
   if (settings.ephemeral) throw usageError('--cleanup and --ephemeral may not be combined')
   if (directory === undefined && image === undefined && settings.machine === undefined) {
-    throw usageError('--cleanup needs --directory=, --image= or --machine=')
+    throw usageError('--cleanup needs --directory=, --image=, --machine= or --oci-bundle=')
   }
   settings.template = undefined
 }
@@ -138,6 +154,24 @@ function settleNetwork(settings: Draft['settings']): void {
       'add --network-veth or --network-zone=',
     )
   }
+}
+
+/** What a bundle says of its own and options take back or cannot go with. */
+function settleBundle(settings: Draft['settings']): void {
+  const { bundle, suppressSync, privateNetwork, tuning } = settings
+  if (bundle === undefined) return
+  if (bundle.seccomp !== undefined && suppressSync) {
+    throw usageError(
+      '--suppress-sync= cannot be combined with a system call filter of the bundle',
+      'leave linux.seccomp out of it',
+    )
+  }
+  const names = Object.keys(bundle.sysctls)
+  const host = names.find((name) => name.startsWith('net.') && !privateNetwork)
+  if (host !== undefined)
+    throw usageError(`${host} of the bundle would change the host`, 'add --private-network')
+  if (names.includes('kernel.domainname') && tuning.shared.includes('uts'))
+    throw usageError('the domain name of the bundle would change the host')
 }
 
 function settleNamespaces(settings: Draft['settings']): void {

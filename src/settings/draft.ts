@@ -14,6 +14,8 @@ export interface ProgramOptions {
   readonly cleanUp: boolean
   /** Where images are searched for and made; undefined leaves it to the environment. */
   readonly machinesDirectory: string | undefined
+  /** `--oci-bundle=`, absolute. */
+  readonly bundle: string | undefined
   /** `--settings=`: whether a `.nspawn` file is read, and who of file and command line counts more. */
   readonly settingsFile: SettingsFileMode
   /** Say what is done, step by step, and show the stack of an internal error. */
@@ -50,6 +52,8 @@ export interface Draft {
   processors: ProcessorSet | undefined
   /** `--share-system` was given. */
   shareSystem: boolean
+  /** Namespaces that an OCI bundle does not list. */
+  unlistedNamespaces: readonly ('ipc' | 'pid' | 'uts' | 'cgroup')[]
   program: Writable<ProgramOptions>
   /** What the user should know although it is no error. */
   events: LogEvent[]
@@ -72,10 +76,12 @@ export function emptyDraft(): Draft {
     suppressSync: undefined,
     processors: undefined,
     shareSystem: false,
+    unlistedNamespaces: [],
     program: {
       printPlan: false,
       cleanUp: false,
       machinesDirectory: undefined,
+      bundle: undefined,
       settingsFile: 'yes',
       debug: false,
     },

@@ -1,5 +1,5 @@
 /**
- * What was asked for: one readonly value, fully checked, plain JSON. Command line and `.nspawn` file
+ * What was asked for: one readonly value, fully checked, plain JSON. Command line and `.nspawn` file or OCI bundle
  * are merged into it, and after that nobody looks at strings again. Builds and tests make the same value directly (`defaultSettings()` and a spread).
  */
 
@@ -83,6 +83,21 @@ export type MountSource =
   /** Empty source: a fresh directory below /var/tmp, deleted at the end. */
   | { readonly kind: 'temporary' }
 
+/** Of a mount, as mount(8) says them. */
+export type MountAttribute = 'ro' | 'nosuid' | 'nodev' | 'noexec'
+
+/** Of a mount of a file system of its own, as mount(8) says them. */
+export type FileSystemFlag =
+  | MountAttribute
+  | 'strictatime'
+  | 'relatime'
+  | 'noatime'
+  | 'nodiratime'
+  | 'lazytime'
+  | 'sync'
+  | 'dirsync'
+  | 'nosymfollow'
+
 export type CustomMount =
   | {
       readonly kind: 'bind'
@@ -91,8 +106,24 @@ export type CustomMount =
       readonly access: 'read-write' | 'read-only'
       readonly recursive: boolean
       readonly idMap: BindIdMap
+      /** Only from a bundle: beyond read-only. */
+      readonly attributes?: readonly MountAttribute[] | undefined
+      /** Only from a bundle: what the host mounts below later does not show. */
+      readonly propagation?: 'private' | undefined
+      /** Only from a bundle: what to do when there is no source. */
+      readonly missing?: 'ignore' | undefined
     }
   | { readonly kind: 'tmpfs'; readonly destination: string; readonly options: string }
+  /** Only from a bundle: a file system of any type. */
+  | {
+      readonly kind: 'file-system'
+      readonly fstype: string
+      readonly source: string
+      readonly destination: string
+      readonly flags: readonly FileSystemFlag[]
+      /** Of the file system itself, as mount(2) takes them. */
+      readonly options: string
+    }
   | {
       readonly kind: 'overlay'
       /** Bottom first, as on the command line. */
@@ -101,7 +132,12 @@ export type CustomMount =
       readonly destination: string
       readonly access: 'read-write' | 'read-only'
     }
-  | { readonly kind: 'inaccessible'; readonly destination: string }
+  | {
+      readonly kind: 'inaccessible'
+      readonly destination: string
+      /** Only from a bundle: what to do when there is no such path. */
+      readonly missing?: 'ignore' | undefined
+    }
 
 /** A secret for the container, by the name of its file in $CREDENTIALS_DIRECTORY. */
 export interface Credential {
@@ -175,6 +211,126 @@ export interface ResourceControl {
   readonly tasks?: number | undefined
   /** Processors' worth of time: `1.5`. */
   readonly cpus?: number | undefined
+  /** Beside the memory: 0 unless said otherwise, `null` for as much as there is. */
+  readonly swapBytes?: number | null | undefined
+  /** Memory that is left to the container as long as others have some to give. */
+  readonly memoryLowBytes?: number | undefined
+  /** Of processor time beside others: 2 to 262144, 1024 is usual. */
+  readonly cpuShares?: number | undefined
+  /** Of block devices beside others: 10 to 1000, 500 is usual. */
+  readonly ioWeight?: number | undefined
+  readonly ioLimits?: readonly IoLimit[] | undefined
+  /** The device nodes that may be used beside those that every container has. */
+  readonly devices?: readonly DeviceRule[] | undefined
+}
+
+/** A limit of one block device. */
+export interface IoLimit {
+  readonly device: { readonly major: number; readonly minor: number }
+  readonly what: 'read-bytes' | 'write-bytes' | 'read-operations' | 'write-operations'
+  readonly perSecond: number
+}
+
+export interface DeviceRule {
+  readonly type: 'character' | 'block'
+  readonly major: number | 'any'
+  readonly minor: number | 'any'
+  /** Of `r`, `w` and `m` (make a node). */
+  readonly access: string
+}
+
+/** What an OCI bundle says beyond what options can (OCI runtime specification, config.md). */
+export interface BundleSettings {
+  /** Its directory, absolute. */
+  readonly path: string
+  /** Of the specification that it follows. */
+  readonly version: string
+  readonly annotations: Readonly<Record<string, string>>
+  readonly hooks: BundleHooks
+  /** Numbers that are looked up nowhere. */
+  readonly user?: { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
+  readonly umask?: number
+  /** Exactly these, whatever is kept by default. */
+  readonly capabilities?: CapabilityNames
+  /** In characters. */
+  readonly consoleSize?: { readonly rows: number; readonly columns: number }
+  readonly devices: readonly DeviceNode[]
+  /** Names with dots. */
+  readonly sysctls: Readonly<Record<string, string>>
+  /** Instead of the filter that containers have. */
+  readonly seccomp?: SeccompProfile
+}
+
+export interface Hook {
+  /** Absolute. */
+  readonly path: string
+  /** With the name of the program. */
+  readonly argv: readonly string[]
+  /** `NAME=VALUE`; all that there is. */
+  readonly environment: readonly string[]
+  /** Undefined: it may take what it takes. */
+  readonly timeoutSeconds: number | undefined
+}
+
+/** Programs at moments of a container's life. */
+export type BundleHooks = Readonly<
+  Record<
+    'prestart' | 'createRuntime' | 'startContainer' | 'poststart' | 'poststop',
+    readonly Hook[]
+  >
+>
+
+/** The five sets, names as the kernel headers write them. */
+export type CapabilityNames = Readonly<
+  Record<'bounding' | 'effective' | 'permitted' | 'inheritable' | 'ambient', readonly string[]>
+>
+
+export interface DeviceNode {
+  /** Absolute, below /dev. */
+  readonly path: string
+  readonly type: 'character' | 'block' | 'fifo'
+  readonly major: number
+  readonly minor: number
+  readonly mode: number
+  readonly uid: number
+  readonly gid: number
+}
+
+/** What a filter does with a system call. `trace` tells a tracer this value. */
+export type SeccompAction =
+  | { readonly kind: 'allow' | 'log' | 'kill-thread' | 'kill-process' | 'trap' }
+  | { readonly kind: 'errno'; readonly errno: number }
+  | { readonly kind: 'trace'; readonly value: number }
+
+/** One argument compared with a number; they have 64 bits, without sign. */
+export type SeccompCondition =
+  | {
+      readonly operator: 'equal' | 'not-equal' | 'less' | 'at-most' | 'at-least' | 'greater'
+      /** 0 to 5. */
+      readonly index: number
+      readonly value: number
+    }
+  /** Of the bits in `mask` those in `value` are set. */
+  | {
+      readonly operator: 'masked'
+      readonly index: number
+      readonly mask: number
+      readonly value: number
+    }
+
+export interface SeccompProfile {
+  readonly defaultAction: SeccompAction
+  /** Beside the host's own. */
+  readonly architectures: readonly ('x86' | 'x32' | 'x86-64' | 'arm' | 'arm64')[]
+  /** Whether the kernel notes what is refused. */
+  readonly log: boolean
+  /** The first that fits decides. Names of calls that nobody knows are passed over. */
+  readonly rules: readonly {
+    readonly names: readonly string[]
+    readonly action: SeccompAction
+    /** All of them hold. */
+    readonly conditions: readonly SeccompCondition[]
+  }[]
 }
 
 export interface Settings {
@@ -222,7 +378,8 @@ export interface Settings {
   readonly resourceLimits: Readonly<Record<string, ResourceLimit>>
   readonly oomScoreAdjust: number | undefined
   readonly cpuAffinity: readonly number[] | undefined
-  readonly personality: 'x86' | 'x86-64' | 'arm' | 'arm64' | undefined
+  /** The last two only from a bundle: the host's own, and what goes with its 32-bit sibling. */
+  readonly personality: 'x86' | 'x86-64' | 'arm' | 'arm64' | 'host' | 'host-32-bit' | undefined
   /** Labels of the payload, and of the file systems in memory that are made for it. */
   readonly selinux: {
     readonly context: string | undefined
@@ -255,6 +412,8 @@ export interface Settings {
    * its first opening, with a NUL behind. An empty one says that some were lost.
    */
   readonly openedFiles?: string | undefined
+  /** Undefined without `--oci-bundle=`. */
+  readonly bundle?: BundleSettings | undefined
   readonly quiet: boolean
   readonly tuning: Tuning
 }

@@ -1,6 +1,6 @@
 /** Descriptors: pipes, socket pairs, passing them on, waiting on them. <fcntl.h>, <sys/socket.h>, <poll.h> */
 import { lazyFunction } from './lazy-function.ts'
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeSync } from 'node:fs'
 import { NspawnError } from '../errors.ts'
 import { errnoName } from './errno.ts'
 import { fail, lastErrno } from './libc.ts'
@@ -69,6 +69,28 @@ export function pipe(): [number, number] {
   const fds = [0, 0]
   if (pipe2(fds, O_CLOEXEC) < 0) fail('pipe2')
   return fds as [number, number]
+}
+
+const memfdCreate = lazyFunction('int memfd_create(const char *name, unsigned int flags)')
+
+/**
+ * A file that is nowhere but here, close-on-exec and at its beginning (memfd_create(2)).
+ *
+ * @param name what /proc shows it as
+ */
+export function fileInMemory(name: string, content: string): number {
+  const MFD_CLOEXEC = 1
+  // The kernel takes 249 bytes.
+  const fd = memfdCreate(Buffer.from(name).toString('latin1', 0, 249), MFD_CLOEXEC)
+  if (fd < 0) fail('memfd_create')
+  try {
+    const bytes = Buffer.from(content)
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at, at)
+    return fd
+  } catch (error) {
+    close(fd)
+    throw error
+  }
 }
 
 /** Lets a pipe hold `bytes`; a limit of the system may keep it smaller. */

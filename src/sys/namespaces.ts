@@ -19,6 +19,9 @@ const nativeSetns = lazyFunction('int setns(int fd, int nstype)')
 const nativeClone = lazyFunction('int clone(void *fn, uint64_t stack, int flags, uint64_t arg)')
 const dlsym = lazyFunction('void *dlsym(void *handle, const char *symbol)')
 const nativeSethostname = lazyFunction('int sethostname(const char *name, unsigned long length)')
+const nativeSetdomainname = lazyFunction(
+  'int setdomainname(const char *name, unsigned long length)',
+)
 
 /** unshare(2). CLONE_NEWUSER needs a single-threaded caller. */
 export function unshare(flags: number, step: string): void {
@@ -32,6 +35,12 @@ export function joinNamespace(fd: number, type = 0): void {
 
 export function setHostname(name: string): boolean {
   return nativeSethostname(name, Buffer.byteLength(name)) >= 0
+}
+
+/** setdomainname(2): the NIS domain of the UTS namespace. */
+export function setDomainname(name: string): void {
+  if (nativeSetdomainname(name, Buffer.byteLength(name)) < 0)
+    fail('setdomainname', { step: 'cannot set the domain name', path: name })
 }
 
 export interface IdMapLine {

@@ -40,19 +40,19 @@ export const define: VerbModule['define'] = (command, run) => {
     .action((name: string, words: string[], options: RunOptions) =>
       run(async (context) => {
         const image = requireImage(name, context.machinesOverride)
-        const settings = runSettings(image, words, options, context)
+        const settings = await runSettings(image, words, options, context)
         const outcome = await runContainer({ settings, stdio: 'inherit', signal: context.signal })
         return outcome.status
       }),
     )
 }
 
-function runSettings(
+async function runSettings(
   { path, type }: Image,
   words: readonly string[],
   options: RunOptions,
   context: CliContext,
-): Settings {
+): Promise<Settings> {
   const throwsAway = words.some((word) => word.startsWith('--volatile'))
   const argv = [
     `--${isDisk(type) ? 'image' : 'directory'}=${path}`,
@@ -63,7 +63,7 @@ function runSettings(
   ]
   const line = readCommandLine(argv, { cwd: process.cwd(), env: process.env, version: '' })
   if (line.kind === 'text') throw usageError('this option is for tsnspawn itself, not for run')
-  const { settings, events } = settleWithFile(line)
+  const { settings, events } = await settleWithFile(line)
   for (const event of events) context.log(event)
   return settings
 }

@@ -5,11 +5,12 @@
  */
 import type { SystemCallFilter } from '../../settings/settings.ts'
 import { hasCapability, type CapabilityMask } from '../capabilities.ts'
-import { abisOf, AUDIT_ARCH, systemCalls, X32_BIT, type Abi } from './abi.ts'
+import { abisOf, AUDIT_ARCH, X32_BIT, type Abi } from './abi.ts'
 import { Assembler, type Label } from './bpf.ts'
 import { groupMembers } from './groups.ts'
 import { allowedCalls, decisiveCapabilities, seemsMissing } from './policy.ts'
 import { PRECOMPILED } from './precompiled.ts'
+import { emitSearch, rangesOf } from './search.ts'
 
 export interface SeccompRequest {
   /** The host's own ABI; see `abiOfNode()`. */
@@ -152,46 +153,12 @@ function makeVerdicts(
   return (name) => special.get(name) ?? byList(name)
 }
 
-interface Range {
-  /** First number; the range ends where the next one begins. */
-  readonly from: number
-  readonly verdict: Verdict
-}
-
 function emitAbi(assembler: Assembler, abi: Abi, verdictOf: (name: string) => Verdict): Label {
-  const tree = emitSearch(assembler, rangesOf(abi, verdictOf))
+  const unknown = refuse(ENOSYS)
+  const ranges = rangesOf(abi, verdictOf, () => unknown)
+  const tree = emitSearch(assembler, ranges, (verdict) => emitVerdict(assembler, verdict))
   // The x32 split has loaded the number already.
   return abi === 'x32' || abi === 'x86-64' ? tree : assembler.load(OFFSET_NR, tree)
-}
-
-function rangesOf(abi: Abi, verdictOf: (name: string) => Verdict): readonly Range[] {
-  const base = abi === 'x32' ? X32_BIT : 0
-  const unknown = refuse(ENOSYS)
-  const ranges: Range[] = [{ from: 0, verdict: unknown }]
-  const append = (from: number, verdict: Verdict): void => {
-    const last = ranges.at(-1) as Range
-    if (last.verdict === verdict) return
-    if (last.from === from) ranges.pop()
-    ranges.push({ from, verdict })
-  }
-  let next = 0
-  for (const [name, number] of systemCalls(abi)) {
-    if (number > next) append(base + next, unknown)
-    append(base + number, verdictOf(name))
-    next = number + 1
-  }
-  append(base + next, unknown)
-  return ranges
-}
-
-/** A balanced search over the ranges: about eight comparisons to any verdict. */
-function emitSearch(assembler: Assembler, ranges: readonly Range[]): Label {
-  const [only] = ranges
-  if (ranges.length === 1) return emitVerdict(assembler, (only as Range).verdict)
-  const middle = ranges.length >> 1
-  const above = emitSearch(assembler, ranges.slice(middle))
-  const below = emitSearch(assembler, ranges.slice(0, middle))
-  return assembler.branch('greater-or-equal', (ranges[middle] as Range).from, above, below)
 }
 
 function emitVerdict(assembler: Assembler, verdict: Verdict): Label {

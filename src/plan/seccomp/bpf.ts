@@ -8,6 +8,7 @@
  */
 
 const LD_W_ABS = 0x20
+const ALU_AND_K = 0x54
 const JMP_JA = 0x05
 const JMP_JEQ_K = 0x15
 const JMP_JGE_K = 0x35
@@ -48,6 +49,12 @@ export class Assembler {
   load(offset: number, next: Label): Label {
     this.#fallThrough(next)
     return this.#emit(LD_W_ABS, 0, 0, offset)
+  }
+
+  /** Keeps the bits of the loaded word that are in `k`, then goes on at `next`. */
+  and(k: number, next: Label): Label {
+    this.#fallThrough(next)
+    return this.#emit(ALU_AND_K, 0, 0, k)
   }
 
   /** Compares the loaded word with `k`. */

@@ -89,7 +89,14 @@ export const imageOptions: readonly Option[] = [
     placeholder: 'PATH',
     section: 'Image',
     help: 'OCI runtime bundle to run',
-    instead: "use --directory= with the bundle's rootfs",
+    fallback: 'none',
+    details:
+      'The directory of a bundle: its `config.json` says what a `.nspawn` file could, and more; none of those is read then. What stands on the command line counts more, group by group. [OCI bundles](oci.md) has every field.',
+    differs:
+      'Every version 1 of the specification is taken, not 1.0.0 alone; hooks are run; what is not supported is refused, never passed over.',
+    read: (draft, text, { cwd }) => {
+      draft.program.bundle = text === '' ? undefined : absolutePath(text, cwd)
+    },
   },
   {
     name: 'mstack',

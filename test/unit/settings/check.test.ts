@@ -88,7 +88,7 @@ test.each<[string, Record<string, string>, string]>([
   ],
   ['-x --link-journal=host', {}, '--ephemeral and --link-journal=host may not be combined'],
   ['-x --link-journal=guest', {}, '--ephemeral and --link-journal=guest may not be combined'],
-  ['--cleanup', {}, '--cleanup needs --directory=, --image= or --machine='],
+  ['--cleanup', {}, '--cleanup needs --directory=, --image=, --machine= or --oci-bundle='],
   ['--cleanup -x -D /t', {}, '--cleanup and --ephemeral may not be combined'],
   [
     '--network-bridge=a --network-zone=b',
