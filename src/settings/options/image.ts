@@ -93,7 +93,7 @@ export const imageOptions: readonly Option[] = [
     details:
       'The directory of a bundle: its `config.json` says what a `.nspawn` file could, and more; none of those is read then. What stands on the command line counts more, group by group. [OCI bundles](oci.md) has every field.',
     differs:
-      'Every version 1 of the specification is taken, not 1.0.0 alone; hooks are run; what is not supported is refused, never passed over.',
+      'Every version 1 of the specification is taken, not 1.0.0 alone; hooks are run, kernel parameters set and `noNewPrivileges` heard; what is not supported is refused, never passed over.',
     read: (draft, text, { cwd }) => {
       draft.program.bundle = text === '' ? undefined : absolutePath(text, cwd)
     },

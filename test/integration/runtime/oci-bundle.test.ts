@@ -67,7 +67,6 @@ describe.skipIf(lacks('root', 'overlay', 'program:runc', 'program:crun', 'progra
     })
 
     afterAll(async () => {
-      expect(await newLeftOvers(before, { directories: [shared.path] })).toEqual([])
       await shared[Symbol.asyncDispose]()
     })
 
@@ -552,6 +551,10 @@ echo "$1 $STAGE \${pid:+$(readlink /proc/$pid/ns/net)} $state" >> "$LOG"
         const { stderr } = await execa('setpriv', dropped, { reject: false, stdin: 'ignore' })
         expect(stderr).toContain('not in the current bounding set: CAP_SYS_RESOURCE')
       })
+    })
+
+    test('has left nothing behind', async () => {
+      expect(await newLeftOvers(before, { directories: [shared.path] })).toEqual([])
     })
   },
 )

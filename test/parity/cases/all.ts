@@ -1,5 +1,6 @@
 /** Every row of the table. */
 import type { ParityCase } from '../case.ts'
+import { bundleCases } from './bundles.ts'
 import { factCases } from './facts.ts'
 import { outcomeCases } from './outcomes.ts'
 import { readinessCases } from './readiness.ts'
@@ -24,4 +25,5 @@ export const cases: readonly ParityCase[] = [
   ...hostUserCases,
   ...readinessCases,
   ...settingsFileCases,
+  ...bundleCases,
 ]
