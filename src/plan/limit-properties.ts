@@ -1,5 +1,6 @@
 /** Limits of a container as properties of its scope (systemd.resource-control(5)). */
-import type { IoLimit, ResourceControl } from '../settings/settings.ts'
+import { usageError } from '../errors.ts'
+import type { DeviceRule, IoLimit, ResourceControl } from '../settings/settings.ts'
 
 const ioProperties: Readonly<Record<IoLimit['what'], string>> = {
   'read-bytes': 'IOReadBandwidthMax',
@@ -8,7 +9,11 @@ const ioProperties: Readonly<Record<IoLimit['what'], string>> = {
   'write-operations': 'IOWriteIOPSMax',
 }
 
-/** `NAME=VALUE`, in the order in which they are set. */
+/**
+ * `NAME=VALUE`, in the order in which they are set.
+ *
+ * @throws NspawnError (`USAGE`) for what there is no property for
+ */
 export function limitProperties(control: ResourceControl): string[] {
   const { memoryBytes, swapBytes = 0, memoryLowBytes, tasks, cpus, cpuShares, ioWeight } = control
   const memory =
@@ -26,12 +31,18 @@ export function limitProperties(control: ResourceControl): string[] {
       ({ device, what, perSecond }) =>
         `${ioProperties[what]}=/dev/block/${device.major}:${device.minor} ${perSecond}`,
     ),
-    ...(control.devices ?? []).map(({ type, major, minor, access }) => {
-      const directory = type === 'character' ? 'char' : 'block'
-      const device = major === 'any' ? `${directory}-*` : `/dev/${directory}/${major}:${minor}`
-      return `DeviceAllow=${device} ${access}`
-    }),
+    ...(control.devices ?? []).map((rule) => `DeviceAllow=${deviceNode(rule)} ${rule.access}`),
   ]
+}
+
+function deviceNode({ type, major, minor }: DeviceRule): string {
+  const directory = type === 'character' ? 'char' : 'block'
+  if (major === 'any') return `${directory}-*`
+  if (minor !== 'any') return `/dev/${directory}/${major}:${minor}`
+  throw usageError(
+    `systemd does not know all devices of the number ${major} as a group`,
+    'name each of them',
+  )
 }
 
 /** Shares of 2 to 262144 as weights of 1 to 10000, the way that runtimes agree on. */

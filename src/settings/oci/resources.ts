@@ -119,6 +119,8 @@ function deviceControl({ devices: rules = [] }: Resources, file: string): Resour
       listed = true
       continue
     }
+    if (major === -1 && minor !== -1)
+      throw badBundle(file, field, 'a minor number needs a major one')
     const types =
       type === 'a'
         ? (['character', 'block'] as const)
