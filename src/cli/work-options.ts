@@ -6,17 +6,10 @@ import { requireImage } from '../images/discover.ts'
 /**
  * The tree that a name stands for: an image, or a path with a slash.
  *
- * @param what is done in it, as the subject of a sentence: `builds`
- * @throws NspawnError `USAGE`, `IMAGE_NOT_FOUND`
+ * @throws NspawnError `IMAGE_NOT_FOUND`
  */
-export function treePath(name: string, machinesDirectory: string, what: string): string {
-  if (name.includes('/')) return resolve(name)
-  const image = requireImage(name, machinesDirectory)
-  if (image.type === 'directory' || image.type === 'subvolume') return image.path
-  throw usageError(
-    `${name} is a disk image; ${what} need a tree`,
-    'make one with "tsnspawn-build create debian"',
-  )
+export function treePath(name: string, machinesDirectory: string): string {
+  return name.includes('/') ? resolve(name) : requireImage(name, machinesDirectory).path
 }
 
 /** What `--setenv` says, each time. */

@@ -5,6 +5,7 @@
 import type { CleanupStack } from '../cleanup.ts'
 import { attachImage, foreseeImage, type ImageMount } from '../images/disk/attach-image.ts'
 import { copyAnonymously } from '../images/disk/anonymous-copy.ts'
+import { aboutDisk } from '../images/disk/about-disk.ts'
 import { dissectDisk } from '../images/disk/dissect.ts'
 import { embeddedIntegrity, statedIntegrity } from '../images/disk/integrity.ts'
 import { openDisk, type OpenDisk } from '../images/disk/open-disk.ts'
@@ -83,12 +84,14 @@ export function usedOf(
   log: LogSink,
 ): readonly UsedPartition[] {
   const stated = statedIntegrity(disk.path, settings)
-  const layout = dissectDisk(disk.read, disk.sizeBytes, stated?.dataFile !== undefined)
   const architectures = ownArchitectures()
-  const { used, notices } = decideUse(layout, {
-    policy: settings.policy ?? defaultImagePolicy,
-    architectures,
-    integrity: stated ?? embeddedIntegrity(disk.read, layout, architectures[0] as string),
+  const { used, notices } = aboutDisk(disk.path, () => {
+    const layout = dissectDisk(disk.read, disk.sizeBytes, stated?.dataFile !== undefined)
+    return decideUse(layout, {
+      policy: settings.policy ?? defaultImagePolicy,
+      architectures,
+      integrity: stated ?? embeddedIntegrity(disk.read, layout, architectures[0] as string),
+    })
   })
   for (const text of notices) log({ kind: 'notice', text })
   return used

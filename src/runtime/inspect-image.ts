@@ -1,6 +1,7 @@
 /** What is in a disk image, for people: its partitions, what would be mounted where, and what system it is. */
 import { CleanupStack } from '../cleanup.ts'
 import { NspawnError } from '../errors.ts'
+import { aboutDisk } from '../images/disk/about-disk.ts'
 import { dissectDisk, type DiskLayout, type DiskPartition } from '../images/disk/dissect.ts'
 import { openDisk } from '../images/disk/open-disk.ts'
 import type { UsedPartition } from '../images/disk/use.ts'
@@ -36,7 +37,9 @@ export async function inspectDiskImage(
 ): Promise<ImageReport> {
   using disk = openDisk(path, 'read')
   const bare = settings.verityData !== undefined
-  const { partitions, ...layout } = dissectDisk(disk.read, disk.sizeBytes, bare)
+  const { partitions, ...layout } = aboutDisk(path, () =>
+    dissectDisk(disk.read, disk.sizeBytes, bare),
+  )
   let used: readonly UsedPartition[] = []
   let inside: ImageMetadata | undefined
   let unread: string | undefined

@@ -45,7 +45,7 @@ function treeNamed(name: string, { machinesDirectory }: ImagePlaces): string {
     code: 'INVALID_TREE',
     operation: 'find image',
     subject: image.path,
-    hint: 'make one with "tsnspawn-build create debian"',
+    hint: 'mount it with "tsnspawn-build mount", and name the directory',
   })
 }
 

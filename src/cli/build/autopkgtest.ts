@@ -8,6 +8,7 @@ import { NspawnError } from '../../errors.ts'
 import { plainImage } from '../../suites/suite-file.ts'
 import type { SuiteReport } from '../../suites/suite.ts'
 import type { CliContext } from '../context.ts'
+import { mountDiskTrees } from '../disk-trees.ts'
 import { invokingUser, proxyVariables, treePath } from '../work-options.ts'
 
 /** As autopkgtest(1) has it. */
@@ -32,7 +33,8 @@ export async function testSource(
 ): Promise<SuiteReport> {
   const { runAutopkgtest } = await import('../../suites/autopkgtest/run-autopkgtest.ts')
   const request = asItLies(readSourceArgument(source, process.cwd()))
-  const trees = images.map((name) => treePath(name, context.machinesDirectory, 'tests'))
+  const mounted = await mountDiskTrees(images, context)
+  const trees = images.map((name) => mounted.get(name) ?? treePath(name, context.machinesDirectory))
   const reports: SuiteReport[] = []
   const labels = images.map((name) => plainImage(name, process.cwd()).label)
   for (const [index, tree] of trees.entries()) {

@@ -21,6 +21,7 @@ import { addFamilyOptions, foreignOptions, type BuildFamily } from '../build/fam
 import type { Credential } from '../../settings/settings.ts'
 import { parseLoadCredential } from '../../settings/values/credential.ts'
 import type { CliContext, VerbModule } from '../context.ts'
+import { mountDiskTrees } from '../disk-trees.ts'
 import { collect, list, sizeInBytes, spanMs, wholeNumber } from '../option-values.ts'
 import { seconds } from '../reporters/plain.ts'
 import { requireRoot } from '../root.ts'
@@ -152,10 +153,12 @@ export const define: VerbModule['define'] = (command, run) => {
         const given = operands.slice(0, operands.length - words.length)
         const [only, ...others] = given
         if (only === undefined) throw usageError('no source is given', 'name it before --')
+        const mounted = await mountDiskTrees([name], context)
+        const tree = mounted.get(name) ?? treePath(name, context.machinesDirectory)
         const read = (source: string) => {
           const family = familyOf(source, words, options.driver)
           refuseForeign(command, family, source)
-          const common = commonRequest(name, options, context)
+          const common = commonRequest(tree, options, context)
           return family.read(common, source, words, command.opts())
         }
         refuseWithIfChanged(options)
@@ -302,9 +305,9 @@ function familyOf(
   return family
 }
 
-function commonRequest(name: string, options: BuildVerbOptions, context: CliContext) {
+function commonRequest(tree: string, options: BuildVerbOptions, context: CliContext) {
   return {
-    tree: treePath(name, context.machinesDirectory, 'builds'),
+    tree,
     outputDirectory: resolve(options.output),
     stateDirectory: context.stateDirectory,
     options: {

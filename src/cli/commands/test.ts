@@ -21,6 +21,7 @@ import { readyPackages } from '../build/ready-packages.ts'
 import type { CliContext, VerbModule, VerbOptions } from '../context.ts'
 import { exitClass, exitCodes } from '../exit-codes.ts'
 import { collect, list, spanMs, wholeNumber } from '../option-values.ts'
+import { mountDiskTrees } from '../disk-trees.ts'
 import { requireRoot } from '../root.ts'
 import { invokingUser, proxyVariables, variablesOf } from '../work-options.ts'
 
@@ -111,8 +112,9 @@ export const define: VerbModule['define'] = (command, run) => {
         if (alone !== undefined) throw usageError(`${optionName(alone)} is for --autopkgtest`)
         const suites = await suitesOf(command, words, options)
         requireRoot('running tests')
+        const trees = await mountDiskTrees(suites.flatMap(namesOf), context)
         const report = await runSuites({
-          suites,
+          suites: suites.map((suite) => inTrees(suite, trees)),
           jobs: wholeNumber(options.jobs, '--jobs') ?? availableParallelism(),
           stateDirectory: context.stateDirectory,
           machinesDirectory: context.machinesOverride,
@@ -194,6 +196,20 @@ async function suitesOf(
   const suites = await Promise.all(files.map((file) => readSuiteFile(resolve(file))))
   refuseTwice(suites)
   return suites.map((suite) => narrowed(suite, images, options.only))
+}
+
+/** Of the images that it does not make itself. */
+function namesOf({ images }: Suite): string[] {
+  return images.flatMap(({ source }) => (source.kind === 'image' ? [source.name] : []))
+}
+
+/** The suite with what has been mounted of its images. */
+function inTrees(suite: Suite, trees: ReadonlyMap<string, string>): Suite {
+  const images = suite.images.map((image) => {
+    const tree = image.source.kind === 'image' ? trees.get(image.source.name) : undefined
+    return tree === undefined ? image : { ...image, source: { kind: 'image' as const, name: tree } }
+  })
+  return { ...suite, images }
 }
 
 /** What stands behind `--` of the whole line; undefined where there is none. */
