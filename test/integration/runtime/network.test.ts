@@ -56,12 +56,17 @@ describe.skipIf(missing)('the network of a container', () => {
     }
   }
 
-  const udpEcho = `const s = require('node:dgram').createSocket('udp4')
+  const udpEcho = (
+    family: 'udp4' | 'udp6',
+  ) => `const s = require('node:dgram').createSocket('${family}')
     s.on('message', (m, from) => s.send('inside heard: ' + m, from.port, from.address)); s.bind(53)`
   /** Asks again until somebody listens. */
-  const udpAsk = `const s = require('node:dgram').createSocket('udp4')
+  const udpAsk = (
+    family: 'udp4' | 'udp6',
+    host: string,
+  ) => `const s = require('node:dgram').createSocket('${family}')
     s.on('message', (m) => { console.log(String(m)); process.exit() })
-    const ask = () => s.send('over there', 5300, '203.0.113.1')
+    const ask = () => s.send('over there', 5300, '${host}')
     ask(); setInterval(ask, 200); setTimeout(() => process.exit(1), 10000)`
 
   const address = (text: string) => /inet ([\d.]+)\//.exec(text)?.[1] ?? 'none'
@@ -228,13 +233,15 @@ describe.skipIf(missing)('the network of a container', () => {
       const nsenter = async (...words: readonly string[]) => {
         await execa('nsenter', await within('ip', ...words))
       }
-      const echo = execa('nsenter', await within(process.execPath, '-e', udpEcho), {
-        reject: false,
-      })
-      const asked = await far.run([process.execPath, '-e', udpAsk])
-      expect(asked.stdout).toBe('inside heard: over there')
-      echo.kill()
-      await echo
+      const askedBy = async (family: 'udp4' | 'udp6', host: string) => {
+        const words = await within(process.execPath, '-e', udpEcho(family))
+        const echo = execa('nsenter', words, { reject: false })
+        const { stdout } = await far.run([process.execPath, '-e', udpAsk(family, host)])
+        echo.kill()
+        await echo
+        return stdout
+      }
+      expect(await askedBy('udp4', '203.0.113.1')).toBe('inside heard: over there')
       // It is followed to another address, and to one of IPv6.
       const moved = own.replace(/\d+$/, (last) => String(Number(last) === 14 ? 13 : 14))
       if (moved !== own) {
@@ -258,6 +265,7 @@ describe.skipIf(missing)('the network of a container', () => {
       await expect
         .poll(() => fetch(far, 'http://[2001:db8::1]:8080/x'), { timeout: 10_000, interval: 300 })
         .toBe('from inside')
+      expect(await askedBy('udp6', '2001:db8::1')).toBe('inside heard: over there')
 
       const taken = await net.run(ours(['-n', '-M', 'second', '-p8080:1'], 'true'))
       expect(taken.stderr).toContain(
