@@ -11,7 +11,7 @@
 set -eu
 
 start='debootstrap mmdebstrap dpkg-dev debian-archive-keyring ca-certificates gpgv xz-utils zstd util-linux mount passwd'
-test="$start systemd-container strace iproute2 procps btrfs-progs xfsprogs e2fsprogs libcap2-bin acl attr gpg tmux fakeroot zsh fish docker-registry skopeo umoci openssl qemu-utils libarchive-tools pacman-package-manager arch-install-scripts makepkg archlinux-keyring busybox-static rpm createrepo-c dnf zypper gpg-agent python3 bzip2 lbzip2 pigz fdisk gdisk squashfs-tools erofs-utils cryptsetup-bin nftables qemu-user-static runc crun golang-github-opencontainers-specs-dev"
+test="$start systemd-container strace iproute2 procps btrfs-progs xfsprogs e2fsprogs libcap2-bin acl attr gpg tmux fakeroot zsh fish docker-registry skopeo umoci openssl qemu-utils libarchive-tools pacman-package-manager arch-install-scripts makepkg archlinux-keyring busybox-static rpm createrepo-c dnf zypper gpg-agent python3 bzip2 lbzip2 pigz fdisk gdisk squashfs-tools erofs-utils cryptsetup-bin nftables qemu-user-static qemu-system-x86 runc crun golang-github-opencontainers-specs-dev"
 bench="$test bubblewrap"
 builders="$test sbuild debspawn cowbuilder uidmap"
 

@@ -39,6 +39,8 @@ export default defineConfig({
       rooted('integration', 1, 120_000),
       rooted('parity', 2, 120_000),
       rooted('e2e', 3, 600_000),
+      // A test waits for its turn in the machine.
+      rooted('vm', 4, 600_000),
     ],
   },
 })

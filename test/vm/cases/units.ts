@@ -1,0 +1,3 @@
+import { group } from '../guest/group.ts'
+
+export const units = group('units', () => {})
