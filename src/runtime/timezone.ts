@@ -19,6 +19,9 @@ import type { StepContext } from './step-context.ts'
 const HOST = '/etc/localtime'
 const zonePattern = /^(?:\/|\.\.\/)usr\/share\/zoneinfo\/(.+)$/
 
+/** Refusals that only mean "this tree wants to keep its own". */
+const quiet = new Set(['EROFS', 'EACCES', 'EPERM'])
+
 /** Tries the mode asked for, then the next weaker one; what cannot be done is a warning. */
 export function setUpTimezone(
   mode: Exclude<TimezoneMode, 'off' | 'auto'>,
@@ -32,7 +35,8 @@ export function setUpTimezone(
       close(etc)
     }
   } catch (error) {
-    context.warn(`cannot set up /etc/localtime: ${describeError(error)}`)
+    const code = (error as NodeJS.ErrnoException).code ?? ''
+    if (!quiet.has(code)) context.warn(`cannot set up /etc/localtime: ${describeError(error)}`)
   }
 }
 
