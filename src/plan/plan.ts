@@ -159,8 +159,12 @@ export type RootPlan =
       /** Skip every sync: nothing of the upper is wanted afterwards (overlayfs `volatile`). */
       readonly sync: 'skip' | 'keep'
     }
-  /** A tmpfs with only /usr of the tree, read-only. */
-  | { readonly kind: 'usr-only'; readonly hostPath: string }
+  /** A tmpfs with only /usr of the tree: read-only, or as the tree has it. */
+  | {
+      readonly kind: 'usr-only'
+      readonly hostPath: string
+      readonly usr: 'read-only' | 'as it is'
+    }
 
 /** One file system of a disk image. */
 export interface PlannedImageMount {

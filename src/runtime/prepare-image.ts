@@ -72,13 +72,13 @@ function rootPlan(settings: Settings, { mounts, root, overlay }: AttachedImage):
     // What it is in the tree, seen from the place that it will be mounted at.
     const below = root === undefined ? newRoot : resolveInRoot(root, newRoot).slice(root.length)
     const hostPath = `${place}${below}`.replace(/\/$/, '')
-    if (volatile === 'yes') return { kind: 'usr-only', hostPath }
+    if (volatile === 'yes') return { kind: 'usr-only', hostPath, usr: 'read-only' }
     return { kind: 'overlay', layers: [hostPath], upper: 'tmpfs', sync: 'skip' }
   }
   if (!mounts.some(({ designator }) => designator === 'root')) {
     if (pivotRoot !== undefined)
       throw usageError('--pivot-root= needs an image with a root partition')
-    return { kind: 'usr-only', hostPath: place }
+    return { kind: 'usr-only', hostPath: place, usr: 'as it is' }
   }
   if (overlay === undefined) return { kind: 'directory', hostPath: place }
   const upper = { hostPath: overlay.upper, workPath: overlay.workDirectory }

@@ -143,7 +143,7 @@ function layeredTree(
 function rootOf(path: string, settings: Settings): RootPlan {
   switch (settings.volatile) {
     case 'yes':
-      return { kind: 'usr-only', hostPath: path }
+      return { kind: 'usr-only', hostPath: path, usr: 'read-only' }
     case 'overlay':
       return { kind: 'overlay', layers: [path], upper: 'tmpfs', sync: 'skip' }
     case 'no':

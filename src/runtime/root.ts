@@ -157,7 +157,7 @@ function mountWith(plan: RootPlan, tmpfs: Tmpfs, place: string, clone: Clone): v
     case 'overlay':
       return mountOverlayRoot(plan, tmpfs, place, clone)
     case 'usr-only':
-      return mountUsrOnly(plan.hostPath, tmpfs, place, clone)
+      return mountUsrOnly(plan, tmpfs, place, clone)
   }
 }
 
@@ -235,7 +235,12 @@ function copyTop(tree: { uid: number; gid: number; mode: number }, upper: string
   chmodSync(upper, tree.mode & 0o7777)
 }
 
-function mountUsrOnly(tree: string, tmpfs: Tmpfs, place: string, clone: Clone): void {
+function mountUsrOnly(
+  { hostPath: tree, usr: access }: Extract<RootPlan, { kind: 'usr-only' }>,
+  tmpfs: Tmpfs,
+  place: string,
+  clone: Clone,
+): void {
   if (lstatSync(join(tree, 'bin'), { throwIfNoEntry: false })?.isDirectory() === true) {
     throw new NspawnError('--volatile=yes needs a tree with merged /usr: its /bin is a directory', {
       code: 'EISDIR',
@@ -246,7 +251,7 @@ function mountUsrOnly(tree: string, tmpfs: Tmpfs, place: string, clone: Clone): 
   const root = open(tree, O_PATH | O_DIRECTORY)
   const usr = openInRoot(root, '/usr', O_PATH | O_DIRECTORY)
   const mounted = clone(descriptorPath(usr))
-  setMountAttributes(mounted, { readOnly: true }, 'recursive', '/usr')
+  if (access === 'read-only') setMountAttributes(mounted, { readOnly: true }, 'recursive', '/usr')
   mountTmpfs(place, tmpfs)
   const target = join(place, 'usr')
   mkdirSync(target, { mode: 0o755 })
