@@ -6,10 +6,11 @@
  * next run.
  */
 import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { CleanupStack } from '../cleanup.ts'
 import { ownOwner } from '../owner.ts'
 import type { ContainerPlan } from '../plan/plan.ts'
+import { readIfThere } from '../read-if-there.ts'
 import { removeGroup, removeStaleBelow } from './cgroup-tree.ts'
 import { limitGroup } from './resource-control.ts'
 import { makeScope } from './scope.ts'
@@ -27,6 +28,8 @@ const delegated = [
   'notify_on_release',
   'tasks',
 ]
+
+const SUPERVISOR = 'supervisor'
 
 /** Where processes are tracked: the unified hierarchy, and systemd's named one beside it on older layouts. */
 function trackingHierarchies(
@@ -60,7 +63,7 @@ export interface LeaderCare {
  *
  * @param scope `own` makes one below the caller's; `given`: a service manager has put the leader into one, which it
  *   takes away itself
- * @returns the groups
+ * @returns the groups that tell of hits: before Linux 6.11 a task that may not be is counted where it was to be
  */
 export function placeLeader(
   plan: ContainerPlan,
@@ -82,7 +85,9 @@ function placeBelowCaller(
 ): readonly string[] {
   const groups: string[] = []
   const { limits, host } = plan.cgroup
-  for (const parent of ownGroups(plan.cgroup.host)) {
+  for (const own of ownGroups(plan.cgroup.host)) {
+    const kept = plan.keepUnit && host === 'unified'
+    const parent = kept ? makeRoom(own, leader) : own
     removeStaleBelow(parent)
     const group = join(parent, `tsnspawn-${plan.machine}.${ownOwner()}.scope`)
     try {
@@ -96,10 +101,33 @@ function placeBelowCaller(
     }
     cleanup.defer(`control group ${group}`, () => removeGroup(group))
     if (limits !== undefined && host === 'unified') limitGroup(group, limits)
-    fillGroup(group, plan, leader)
-    groups.push(group)
+    groups.push(group, fillGroup(group, plan, leader))
+    if (kept) handDown(parent)
+    handDown(group)
   }
   return groups
+}
+
+/**
+ * In a unified hierarchy a group has processes, or controllers to hand down: in a unit that is kept we step aside, into a
+ * group of the name that systemd-nspawn takes.
+ *
+ * @returns the unit's group
+ */
+function makeRoom(own: string, leader: number): string {
+  if (basename(own) === SUPERVISOR) return dirname(own)
+  const aside = join(own, SUPERVISOR)
+  // The outer child, which is yet to end, or ourselves.
+  const parent = /^PPid:\s+(\d+)$/m.exec(readIfThere(`/proc/${leader}/status`))?.[1]
+  try {
+    mkdirSync(aside, { recursive: true })
+    for (const pid of new Set([String(process.pid), ...(parent === undefined ? [] : [parent])]))
+      writeFileSync(join(aside, 'cgroup.procs'), pid)
+  } catch (error) {
+    // Not delegated to us, or the outer child has ended: the container has fewer controllers then.
+    if ((error as NodeJS.ErrnoException).code === undefined) throw error
+  }
+  return own
 }
 
 /** Removes what dead runs left below the caller's groups. */
@@ -123,17 +151,32 @@ function placeInScope(plan: ContainerPlan, leader: number): readonly string[] {
     const path = line.exec(given)?.[1]
     // Beside systemd's own hierarchy, the unified one of an older layout may not be its business.
     if (path === undefined || !path.endsWith('.scope') || !existsSync(join(root, path))) continue
-    fillGroup(join(root, path), plan, leader)
-    groups.push(join(root, path))
+    groups.push(join(root, path), fillGroup(join(root, path), plan, leader))
+    handDown(join(root, path))
   }
   return groups
 }
 
-function fillGroup(group: string, plan: ContainerPlan, leader: number): void {
+/** @returns the container's own group, in this one */
+function fillGroup(group: string, plan: ContainerPlan, leader: number): string {
   const payload = join(group, 'payload')
   mkdirSync(payload)
   if (plan.users !== undefined) delegate(payload, plan.users.base)
   writeFileSync(join(payload, 'cgroup.procs'), String(leader))
+  return payload
+}
+
+/** Lets the container divide what its group has: of the controllers of a unified hierarchy as many as can be. */
+function handDown(group: string): void {
+  for (const name of readIfThere(join(group, 'cgroup.controllers')).split(/\s+/)) {
+    if (name === '') continue
+    try {
+      writeFileSync(join(group, 'cgroup.subtree_control'), `+${name}`)
+    } catch (error) {
+      // The kernel has its reasons, such as processes with real-time priorities; the others are of use without it.
+      if ((error as NodeJS.ErrnoException).code === undefined) throw error
+    }
+  }
 }
 
 function delegate(group: string, owner: number): void {
