@@ -87,14 +87,12 @@ export function removeStaleLimits(hierarchies: readonly CgroupHierarchy[]): void
   }
 }
 
-/** Which limits were hit in groups; one that is gone tells nothing. */
+/** Which limits were hit in groups of version 1. */
 export function limitHits(groups: readonly string[]): readonly LimitHit[] {
-  const told = (group: string, files: readonly string[], line: RegExp) =>
-    files.some((name) => Number(line.exec(readIfThere(join(group, name)))?.[1] ?? 0) > 0)
-  const memory = groups.some((group) =>
-    told(group, ['memory.events', 'memory.oom_control'], /^oom_kill (\d+)$/m),
-  )
-  const tasks = groups.some((group) => told(group, ['pids.events'], /^max (\d+)$/m))
+  const told = (name: string, line: RegExp) =>
+    groups.some((group) => Number(line.exec(readIfThere(join(group, name)))?.[1] ?? 0) > 0)
+  const memory = told('memory.oom_control', /^oom_kill (\d+)$/m)
+  const tasks = told('pids.events', /^max (\d+)$/m)
   return [...(memory ? (['memory'] as const) : []), ...(tasks ? (['tasks'] as const) : [])]
 }
 

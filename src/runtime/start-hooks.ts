@@ -9,6 +9,7 @@ import { removeStaleNetworks } from './network/stale.ts'
 import type { Registration } from './registration.ts'
 import { recordOpenedFiles } from './opened-files.ts'
 import { ScopeController } from './scope-controller.ts'
+import { LimitWatch } from './limit-watch.ts'
 import { limitHits, limitLeader } from './resource-control.ts'
 import type { ServiceManager } from './service-manager.ts'
 import type { SupervisorOptions } from './supervisor.ts'
@@ -45,7 +46,9 @@ export function startHooks(
   const opened =
     plan.openedFiles === undefined ? undefined : recordOpenedFiles(plan.openedFiles, cleanup)
   const network = plan.network === undefined ? undefined : new NetworkConnection(plan, cleanup, log)
-  let groups: readonly string[] = []
+  /** Of version 1, which nobody takes away but us. */
+  let limited: readonly string[] = []
+  const limits = new LimitWatch()
   return {
     serviceManager: (...fields) => {
       manager(...fields)
@@ -53,14 +56,12 @@ export function startHooks(
     },
     onLeader: (pid) => {
       const scope = registration?.adopt(pid, controller) ?? 'own'
-      groups = [
-        ...placeLeader(plan, pid, scope, { cleanup, controller }),
-        ...limitLeader(plan, pid, cleanup),
-      ]
+      limits.begin(placeLeader(plan, pid, scope, { cleanup, controller }), cleanup)
+      limited = limitLeader(plan, pid, cleanup)
       opened?.begin(pid)
     },
     onNetwork: (pid, monitor) => network?.connect(pid, monitor),
-    limitHits: () => limitHits(groups),
+    limitHits: () => [...limits.hits(), ...limitHits(limited)],
     onCreated: (pid) => runCreationHooks(plan, pid),
     onStarted: (pid) => {
       registration?.started()
@@ -69,6 +70,7 @@ export function startHooks(
     alsoWatched: [
       ...(opened === undefined ? [] : [opened.watched]),
       ...(network === undefined ? [] : [network.watched]),
+      ...limits.watched,
       {
         get fd() {
           return bus.fd

@@ -76,6 +76,8 @@ export interface SupervisorOptions {
 /** A descriptor, -1 as long as there is none, and what to do when something comes in there. */
 export interface Watched {
   readonly fd: number
+  /** What is waited for; data to read unless it says otherwise. */
+  readonly events?: number
   readonly onEvents: (supervisor: Supervisor) => void
 }
 
@@ -222,8 +224,9 @@ export class Supervisor {
       { entry: { fd: this.signals.pollFd, events: POLLIN }, handle: 'signals' },
     ]
     const { alsoWatched = [] } = this.options
-    for (const { fd, onEvents } of alsoWatched) {
-      sources.push({ entry: { fd, events: POLLIN }, handle: () => onEvents(this) })
+    for (const one of alsoWatched) {
+      const { fd, events = POLLIN } = one
+      sources.push({ entry: { fd, events }, handle: () => one.onEvents(this) })
     }
     if (this.control !== undefined) {
       sources.push({ entry: { fd: this.control, events: POLLIN }, handle: () => this.onMessage() })

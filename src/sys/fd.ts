@@ -344,6 +344,7 @@ export function letGoOfDescriptors(): void {
 }
 
 export const POLLIN = 1
+export const POLLPRI = 2
 export const POLLOUT = 4
 
 export interface PollEntry {
