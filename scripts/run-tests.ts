@@ -1,7 +1,8 @@
 /**
  * Runs the tests: first those that need no root, then the others in lanes beside each other, one file at a
- * time in each. A lane is a mount namespace with a /tmp and runtime files of its own, so that no test sees
- * what one of another lane leaves there for a moment. Arguments go to vitest, in one lane.
+ * time in each, and last those in a virtual machine, which takes all processors. A lane is a mount namespace with a /tmp
+ * and runtime files of its own, so that no test sees what one of another lane leaves there for a moment.
+ * Arguments go to vitest, in one lane; after `vm` they are names of groups of cases for the machine.
  *
  * Out: what vitest says, each line with its lane; last what was skipped, and one line that counts.
  */
@@ -39,6 +40,8 @@ const lanes: readonly Lane[] = [
     ],
   },
 ]
+
+const machine: Lane = { name: 'vm', words: ['--project', 'vm'] }
 
 function without(paths: readonly string[]): readonly string[] {
   return paths.map((path) => `--exclude=${path}`)
@@ -123,7 +126,7 @@ function count(reports: readonly (Report | undefined)[]): number {
   const skipped = sum((report) => report.numPendingTests + report.numTodoTests)
   if (skipped > 0) console.log(`${skipped} skipped`)
   const lost = reports.filter(
-    (report) => report === undefined || report.numPassedTests === 0,
+    (report) => report === undefined || report.numPassedTests + report.numPendingTests === 0,
   ).length
   if (lost > 0) console.log(`${lost} lanes ended without a result`)
   const failed = sum((report) => report.numFailedTests) + unloadable.length + lost
@@ -134,20 +137,28 @@ function count(reports: readonly (Report | undefined)[]): number {
 // A terminal's Ctrl-C reaches the lanes too; they end, and then so do we.
 process.on('SIGINT', () => {})
 
-const words = process.argv.slice(2)
-if (words.length > 0) {
-  const [program = 'npx', ...args] = [...vitest, ...words]
-  const { exitCode } = await execa(program, args, { reject: false, stdio: 'inherit' })
-  process.exitCode = exitCode ?? 1
-} else {
+/** Runs lanes, some beside each other, and says how that ended. */
+async function runLanes(...turns: readonly (readonly Lane[])[]): Promise<number> {
   await mkdir(testDirectory, { recursive: true })
   const place = await mkdtemp(join(testDirectory, 'lanes-'))
   try {
-    const isolated = process.getuid?.() === 0
-    const reports = [await runLane(first, place, false)]
-    reports.push(...(await Promise.all(lanes.map((lane) => runLane(lane, place, isolated)))))
-    process.exitCode = count(reports)
+    const reports: (Report | undefined)[] = []
+    for (const turn of turns) {
+      const isolated = turn.length > 1 && process.getuid?.() === 0
+      reports.push(...(await Promise.all(turn.map((lane) => runLane(lane, place, isolated)))))
+    }
+    return count(reports)
   } finally {
     await rm(place, { recursive: true, force: true })
   }
 }
+
+const words = process.argv.slice(2)
+if (words[0] === 'vm') {
+  process.env['TSNSPAWN_VM_CASES'] = words.slice(1).join(' ')
+  process.exitCode = await runLanes([machine])
+} else if (words.length > 0) {
+  const [program = 'npx', ...args] = [...vitest, ...words]
+  const { exitCode } = await execa(program, args, { reject: false, stdio: 'inherit' })
+  process.exitCode = exitCode ?? 1
+} else process.exitCode = await runLanes([first], lanes, [machine])

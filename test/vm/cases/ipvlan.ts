@@ -4,7 +4,7 @@ import { NetworkNamespace } from '../../fixtures/network-namespace.ts'
 import { systemdNspawn, tsnspawn } from '../../fixtures/programs.ts'
 import { smallTree, workDirectory } from '../guest/disks.ts'
 import { group, once } from '../guest/group.ts'
-import { start } from '../guest/programs.ts'
+import { start, tool } from '../guest/programs.ts'
 
 const tree = once(async () => smallTree(await workDirectory()))
 
@@ -18,12 +18,11 @@ async function network(): Promise<NetworkNamespace> {
 }
 
 /** The links inside, as the host's ip tells of them. */
-async function linksInside(argv: readonly string[]): Promise<unknown> {
-  await using net = await network()
-  await using running = await start(...net.within([...argv, 'sh', '-c', 'echo ready; sleep 4711']))
-  const pid = (await net.run(['pgrep', '-xf', 'sleep 4711'])).stdout.trim()
-  const told = await net.run(['nsenter', `--net=/proc/${pid}/ns/net`, 'ip', '-d', '-j', 'link'])
-  const links = JSON.parse(told.stdout) as {
+async function linksInside([program, ...args]: readonly [string, ...string[]]): Promise<unknown> {
+  await using running = await start(program, ...args, 'sh', '-c', 'echo ready; sleep 4711')
+  const pid = await tool('pgrep', '-xf', 'sleep 4711')
+  const told = await tool('nsenter', `--net=/proc/${pid}/ns/net`, 'ip', '-d', '-j', 'link')
+  const links = JSON.parse(told) as {
     ifname: string
     flags: readonly string[]
     linkinfo?: object
@@ -34,13 +33,16 @@ async function linksInside(argv: readonly string[]): Promise<unknown> {
 }
 
 export const ipvlan = group('ipvlan', (test) => {
-  for (const option of ['--network-ipvlan=p0', '--network-ipvlan=p0:other']) {
+  // The original looks for the interface in /sys, which is that of the machine's own network.
+  for (const option of ['--network-ipvlan=own0', '--network-ipvlan=own0:other']) {
     test(`${option}: the same links as with systemd-nspawn`, async () => {
+      await tool('ip', 'link', 'add', 'own0', 'type', 'veth', 'peer', 'name', 'own1')
       const common = ['--quiet', '--register=no', '-D', await tree(), '-M', 'both', option]
       const mine = await linksInside(tsnspawn('--console=pipe', ...common))
       const real = await linksInside(systemdNspawn('--pipe', '--keep-unit', ...common))
       assert.match(JSON.stringify(real), /"ipvlan"/)
       assert.deepEqual(mine, real)
+      await tool('ip', 'link', 'delete', 'own0')
     })
   }
 

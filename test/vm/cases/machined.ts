@@ -27,7 +27,7 @@ export const machined = group('machined', (test) => {
     const leader = /^Leader=(\d+)$/m.exec(shown)?.[1]
     assert.equal(await tool('ps', '-o', 'comm=', '-p', String(leader)), 'sh')
     assert.match(await tool('machinectl', 'status', 'seen'), /Unit: machine-seen\.scope/)
-    assert.match(await said(build('machines')), /seen/)
+    assert.match(await said(build('list')), /seen/)
     running.signal('SIGTERM')
     await running.ended
     assert.equal(await machines(), '')
@@ -40,7 +40,7 @@ export const machined = group('machined', (test) => {
     assert.equal(await machines(), '')
     const { stdout } = await call('systemctl', 'is-active', 'machine-ended.scope')
     assert.equal(stdout, 'inactive')
-    assert.doesNotMatch((await build('machines')).stdout, /ended/)
+    assert.doesNotMatch((await build('list')).stdout, /ended/)
   })
 
   test('with --register=no machined does not see it', async () => {

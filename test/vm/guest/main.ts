@@ -7,6 +7,9 @@ import type { GuestCase } from './group.ts'
 /** Longer than any program that a case starts may take. */
 const CASE_LIMIT_MS = 150_000
 
+/** What a program has said may be long, and the line to the host is slow. */
+const LONGEST = 8_000
+
 const wanted = JSON.parse(
   readFileSync(new URL('wanted.json', import.meta.url), 'utf8'),
 ) as readonly string[]
@@ -24,7 +27,8 @@ async function run({ run: body }: GuestCase): Promise<string | undefined> {
   })
   const ended = body().then(
     () => undefined,
-    (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    (error: unknown) =>
+      (error instanceof Error ? (error.stack ?? error.message) : String(error)).slice(0, LONGEST),
   )
   try {
     return await Promise.race([ended, late])

@@ -30,6 +30,8 @@ export class Machine implements AsyncDisposable {
   readonly #cases = new Map<string, Waiting>()
   readonly #lanesThatRun: Set<string>
   #allWell = true
+  /** Why nothing more will be heard. */
+  #over: string | undefined
 
   private constructor(directory: string, qemu: ChildProcess, lanes: readonly string[]) {
     this.directory = directory
@@ -53,12 +55,15 @@ export class Machine implements AsyncDisposable {
    */
   static async boot(groups: readonly string[], lanes: readonly string[]): Promise<Machine> {
     await mkdir(testDirectory, { recursive: true })
+    const base = await machineDisk()
     const directory = await mkdtemp(join(testDirectory, 'vm-run-'))
-    const [base, project] = await Promise.all([machineDisk(), makeProjectDisk(directory, groups)])
-    const stdio = ['ignore', 'pipe', 'inherit'] as const
-    const env = { ...process.env, TMPDIR: directory }
-    const qemu = spawn('qemu-system-x86_64', qemuArguments(base, project, directory), {
-      ...{ stdio: [...stdio], env },
+    const project = await makeProjectDisk(directory, groups)
+    // It ends with us, whatever ends us.
+    const program = ['--pdeathsig=KILL', 'qemu-system-x86_64']
+    const qemu = spawn('setpriv', [...program, ...qemuArguments(base, project, directory)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      // Where it keeps what was written until it ends.
+      env: { ...process.env, TMPDIR: directory },
     })
     await once(qemu, 'spawn')
     return new Machine(directory, qemu, lanes)
@@ -81,6 +86,8 @@ export class Machine implements AsyncDisposable {
   #waiting(id: string): Waiting {
     const known = this.#cases.get(id)
     if (known !== undefined) return known
+    const early = { outcome: Promise.resolve({ ms: 0, failure: this.#over }), resolve: () => {} }
+    if (this.#over !== undefined) return early
     let resolve: Waiting['resolve'] = () => {}
     const outcome = new Promise<CaseOutcome>((done) => (resolve = done))
     const waiting = { outcome, resolve }
@@ -95,11 +102,12 @@ export class Machine implements AsyncDisposable {
       return
     }
     this.#lanesThatRun.delete(event.lane)
-    if (this.#lanesThatRun.size === 0) this.#end(`the lane has ended: ${event.result}`)
+    if (this.#lanesThatRun.size === 0) this.#end(`its lane has ended: ${event.result}`)
   }
 
   /** Whoever waits still waits in vain. */
   #end(failure: string): void {
+    this.#over ??= failure
     for (const { resolve } of this.#cases.values()) resolve({ ms: 0, failure })
     this.#qemu.kill('SIGKILL')
   }
