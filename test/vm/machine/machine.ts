@@ -86,12 +86,11 @@ export class Machine implements AsyncDisposable {
   #waiting(id: string): Waiting {
     const known = this.#cases.get(id)
     if (known !== undefined) return known
-    const early = { outcome: Promise.resolve({ ms: 0, failure: this.#over }), resolve: () => {} }
-    if (this.#over !== undefined) return early
     let resolve: Waiting['resolve'] = () => {}
     const outcome = new Promise<CaseOutcome>((done) => (resolve = done))
     const waiting = { outcome, resolve }
     this.#cases.set(id, waiting)
+    if (this.#over !== undefined) resolve({ ms: 0, failure: this.#over })
     return waiting
   }
 

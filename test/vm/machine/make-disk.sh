@@ -21,7 +21,11 @@ tree=$work/tree
 inner=$tree/var/lib/machines/inner
 
 # The kernel is unpacked only: its scripts would make an initramfs and look for a boot loader.
-(cd "$work/kernel" && apt-get download --quiet=2 "$kernel") >&2
+fetch() {
+  (cd "$work/kernel" && apt-get download --quiet=2 -o APT::Sandbox::User=root "$kernel") >&2
+}
+# What the host knows of the archive may be older than the archive.
+fetch || { apt-get update --quiet=2 >&2 && fetch; }
 dpkg-deb --fsys-tarfile "$work/kernel"/*.deb | tar -x -C "$tree" --keep-directory-symlink
 version=$(ls "$tree/lib/modules")
 mv "$tree/boot/vmlinuz-$version" "$work/vmlinuz"
