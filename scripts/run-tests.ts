@@ -105,11 +105,13 @@ async function runLane(lane: Lane, place: string, isolated: boolean): Promise<Re
   const [program = 'npx', ...args] = wrapped
   const run = execa(program, args, { reject: false, stdin: 'ignore', all: true, buffer: false })
   for await (const line of createInterface({ input: run.all })) console.log(`${lane.name}: ${line}`)
-  await run
-  return readFile(path, 'utf8').then(
-    (text) => JSON.parse(text) as Report,
-    () => undefined,
-  )
+  const { exitCode } = await run
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  const report = JSON.parse(text) as Report
+  const tellsWhy = report.testResults.some(({ status }) => status === 'failed')
+  // Such as when the process with the tests has died.
+  return exitCode === 0 || tellsWhy ? report : undefined
 }
 
 /** Says how the run ended. Files that could not be loaded count as failures; a lane without tests is one too. */
