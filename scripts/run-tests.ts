@@ -78,6 +78,7 @@ const keptPaths = [
 ]
 
 interface Report {
+  readonly numTotalTests: number
   readonly numPassedTests: number
   readonly numFailedTests: number
   readonly numPendingTests: number
@@ -127,9 +128,7 @@ function count(reports: readonly (Report | undefined)[]): number {
   const sum = (of: (report: Report) => number) => whole.reduce((all, one) => all + of(one), 0)
   const skipped = sum((report) => report.numPendingTests + report.numTodoTests)
   if (skipped > 0) console.log(`${skipped} skipped`)
-  const lost = reports.filter(
-    (report) => report === undefined || report.numPassedTests + report.numPendingTests === 0,
-  ).length
+  const lost = reports.filter((report) => report === undefined || report.numTotalTests === 0).length
   if (lost > 0) console.log(`${lost} lanes ended without a result`)
   const failed = sum((report) => report.numFailedTests) + unloadable.length + lost
   console.log(`${sum((report) => report.numPassedTests)} passed, ${failed} failed`)
