@@ -121,7 +121,8 @@ function makeRoom(own: string, leader: number): string {
   const parent = /^PPid:\s+(\d+)$/m.exec(readIfThere(`/proc/${leader}/status`))?.[1]
   try {
     mkdirSync(aside, { recursive: true })
-    for (const pid of new Set([String(process.pid), ...(parent === undefined ? [] : [parent])]))
+    // 0 is the process that writes.
+    for (const pid of ['0', ...(parent === undefined ? [] : [parent])])
       writeFileSync(join(aside, 'cgroup.procs'), pid)
   } catch (error) {
     // Not delegated to us, or the outer child has ended: the container has fewer controllers then.
