@@ -1,6 +1,6 @@
 /**
- * Runs the tests: first those that need no root, then the others in lanes beside each other, one file at a
- * time in each, and last those in a virtual machine, which takes all processors. A lane is a mount namespace with a /tmp
+ * Runs the tests: first those that need no root beside those in a virtual machine, which takes all processors that are
+ * left, then the others in lanes beside each other, one file at a time in each. A lane is a mount namespace with a /tmp
  * and runtime files of its own, so that no test sees what one of another lane leaves there for a moment.
  * Arguments go to vitest, in one lane; after `vm` they are names of groups of cases for the machine.
  *
@@ -18,7 +18,7 @@ interface Lane {
   readonly words: readonly string[]
 }
 
-const first: Lane = { name: 'unit', words: ['--project', 'unit'] }
+const unit: Lane = { name: 'unit', words: ['--project', 'unit'] }
 
 const bootstrap = 'test/integration/bootstrap'
 const builds = ['test/integration/build', 'test/integration/suites']
@@ -28,10 +28,11 @@ const families = ['arch', 'boot-families', 'customize', 'dnf'].map(
   (name) => `${bootstrap}/${name}.test.ts`,
 )
 
-/** Of about the same length; the last has whatever the others have not. */
+/** Four keep two processors busy, for many tests wait; the last has whatever the others have not. */
 const lanes: readonly Lane[] = [
   { name: 'trees', words: [bootstrap, ...without(families)] },
-  { name: 'families', words: [...families, ...builds] },
+  { name: 'families', words: families },
+  { name: 'builds', words: builds },
   {
     name: 'rest',
     words: [
@@ -162,4 +163,4 @@ if (words[0] === 'vm') {
   const [program = 'npx', ...args] = [...vitest, ...words]
   const { exitCode } = await execa(program, args, { reject: false, stdio: 'inherit' })
   process.exitCode = exitCode ?? 1
-} else process.exitCode = await runLanes([first], lanes, [machine])
+} else process.exitCode = await runLanes([unit, machine], lanes)
