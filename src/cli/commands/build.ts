@@ -47,7 +47,7 @@ interface BuildVerbOptions {
   readonly cpus?: string
   readonly disk?: string
   readonly keep?: boolean
-  readonly fresh?: boolean
+  readonly layers: boolean
   readonly lock?: string
   readonly fromLock?: string
   readonly reproducible?: boolean
@@ -109,7 +109,7 @@ export const define: VerbModule['define'] = (command, run) => {
       '--if-changed',
       'build only what has changed since its last success in the output directory',
     )
-    .option('--fresh', 'install toolchain and dependencies anew, for this build alone')
+    .option('--no-layers', 'install toolchain and dependencies anew, for this build alone')
     .option('--lock <file>', 'write down every package of the build root, with its hash')
     .option('--from-lock <file>', 'make the build root of these packages and no others, offline')
     .option('--reproducible', 'build twice under different circumstances, and compare the results')
@@ -220,7 +220,7 @@ function refuseWithTests(options: BuildVerbOptions, others: readonly string[]): 
 
 function refuseWithIfChanged({
   ifChanged,
-  fresh,
+  layers,
   network,
   reproducible,
   dryRun,
@@ -229,7 +229,7 @@ function refuseWithIfChanged({
   if (ifChanged !== true) return
   const others = {
     '--load-credential': loadCredential !== undefined,
-    '--fresh': fresh,
+    '--no-layers': !layers,
     '--network': network,
     '--reproducible': reproducible,
     '--dry-run': dryRun,
@@ -320,7 +320,7 @@ function commonRequest(tree: string, options: BuildVerbOptions, context: CliCont
     packages: readyPackages(options),
     owner: invokingUser(),
     keep: options.keep,
-    fresh: options.fresh,
+    fresh: !options.layers,
     lock: lockRequest(options),
     ifChanged: options.ifChanged,
     unopened: options.unusedDependencies,

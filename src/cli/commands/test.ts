@@ -31,7 +31,7 @@ interface TestOptions {
   readonly jobs?: string
   readonly only?: string
   readonly failFast?: boolean
-  readonly fresh?: boolean
+  readonly layers: boolean
   readonly package?: string[]
   readonly setup?: string[]
   readonly copy?: string[]
@@ -73,7 +73,7 @@ export const define: VerbModule['define'] = (command, run) => {
     .option('-j, --jobs <n>', 'how many run at the same time; default one for each processor')
     .option('--only <text>', 'only cases with this in their name')
     .option('--fail-fast', 'begin nothing more after the first failure')
-    .option('--fresh', 'install packages and set up anew, for this run alone')
+    .option('--no-layers', 'install packages and set up anew, for this run alone')
     .optionsGroup('Of the command:')
     .option('-p, --package <names>', "installed before, by the image's own package manager", list)
     .option('--setup <line>', 'run before by the shell, as root with a network; kept', collect)
@@ -120,7 +120,7 @@ export const define: VerbModule['define'] = (command, run) => {
           machinesDirectory: context.machinesOverride,
           outputDirectory: options.output === undefined ? undefined : resolve(options.output),
           owner: invokingUser(),
-          fresh: options.fresh,
+          fresh: !options.layers,
           failFast: options.failFast,
           proxy: proxyVariables(),
           signal: context.signal,
@@ -165,7 +165,7 @@ function sourceTests(
     jobs: wholeNumber(options.jobs, '--jobs') ?? availableParallelism(),
     timeoutMs: options.timeout === undefined ? undefined : spanMs(options.timeout),
     outputDirectory: options.output === undefined ? undefined : resolve(options.output),
-    fresh: options.fresh,
+    fresh: !options.layers,
   }
 }
 

@@ -43,7 +43,7 @@ interface Step {
 const steps: Readonly<Record<string, Step>> = {
   'fetches the source': { source: 'remote', seen: /tiny_1\.0\.tar/ },
   'checks the source': { source: 'quick', seen: ({ text }) => /checksums vouch/.test(text ?? '') },
-  'reads the package index': { source: 'quick', options: ['--fresh'], seen: /Packages$/ },
+  'reads the package index': { source: 'quick', options: ['--no-layers'], seen: /Packages$/ },
   'installs dependencies': { source: 'slow', seen: ({ line }) => line === 'slow is installed' },
   'unpacks the source': { source: 'quick', seen: ({ text }) => text === 'unpack the source' },
   'starts a container': { source: 'waiting', seen: ({ text }) => text === 'build the packages' },
