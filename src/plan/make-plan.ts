@@ -313,13 +313,15 @@ function hostCgroupSteps(settings: Settings, facts: HostFacts): Step[] {
   ]
 }
 
-/** With a read-only root the tmpfs of `--volatile=state` stays writable: it is a mount of its own. */
+/** With a read-only root the tmpfs of `--volatile=state` stays writable: it is a mount of its own. So does a root in memory. */
 function rootAccessSteps(
   settings: Settings,
   prepared: PreparedContainer,
   depth: 'one' | 'recursive' = settings.volatile === 'state' ? 'one' : 'recursive',
 ): Step[] {
-  if (prepared.rootAccess === 'read-write' || prepared.root.kind !== 'directory') return []
+  const { root, rootAccess } = prepared
+  const inMemory = root.kind === 'usr-only' || (root.kind === 'overlay' && root.upper === 'tmpfs')
+  if (rootAccess === 'read-write' || inMemory) return []
   return [{ kind: 'remount', target: '/', flags: ['ro'], depth, onFailure: 'fail' }]
 }
 

@@ -73,10 +73,9 @@ async function prepareTree(
   const found = await findTree(settings, located, changes)
   const { path, lookAt } = found
   const throwAway = settings.ephemeral || settings.volatile !== 'no'
-  const access =
-    settings.access === 'read-only' || found.access === 'read-only' || settings.volatile !== 'no'
-      ? 'read-only'
-      : 'read-write'
+  const asked =
+    settings.access === 'read-only' || settings.volatile !== 'no' ? 'read-only' : 'read-write'
+  const access = found.access === 'read-only' ? 'read-only' : asked
   if (
     path === '/' &&
     !settings.ephemeral &&
@@ -105,6 +104,7 @@ async function prepareTree(
     const root = rootOf(layered ? resolveInRoot(path, newRoot) : path, settings)
     return { machine, root, access, top: lookAt }
   }
+  // What may be written to a copy has nothing to do with what may be written to the tree.
   const copy = await changes.throwAwayCopy(path)
   if (copy.kind === 'overlay') {
     const root: RootPlan = {
@@ -113,9 +113,9 @@ async function prepareTree(
       upper: { hostPath: copy.upper, workPath: copy.workDirectory },
       sync: 'skip',
     }
-    return { machine, root, access: settings.access, top: copy.lower }
+    return { machine, root, access: asked, top: copy.lower }
   }
-  return { machine, root: rootOf(copy.path, settings), access, top: path }
+  return { machine, root: rootOf(copy.path, settings), access: asked, top: path }
 }
 
 function layeredTree(

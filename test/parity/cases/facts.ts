@@ -116,6 +116,17 @@ const image: ParityCase[] = [
       probe: ['writes'],
     },
   ),
+  ...['--read-only', '--volatile=state', '--volatile=overlay'].map((option) =>
+    row('-x, --ephemeral', `with ${option}`, ['--pipe', '--ephemeral', '-M', 'parity-x', option], {
+      probe: ['writes'],
+    }),
+  ),
+  row(
+    '-x, --ephemeral',
+    'read-only, with a user namespace',
+    ['--pipe', '--ephemeral', '-M', 'parity-x', '--read-only', '-U'],
+    { probe: ['writes'] },
+  ),
   row('--read-only', 'the tree cannot be written', ['--pipe', '--read-only'], {
     probe: ['writes'],
   }),

@@ -282,6 +282,24 @@ describe('what the payload sees', () => {
   })
 })
 
+describe('a root that is read-only', () => {
+  const sealed = (root: PreparedContainer['root']) =>
+    plan({}, {}, { root, rootAccess: 'read-only' }).outer.some(
+      (step) => step.kind === 'remount' && step.target === '/' && step.flags.includes('ro'),
+    )
+  const overlay = { kind: 'overlay', layers: ['/tree'], sync: 'skip' } as const
+
+  test('is sealed, whether it is a tree or a throw-away overlay', () => {
+    expect(sealed({ kind: 'directory', hostPath: '/tree' })).toBe(true)
+    expect(sealed({ ...overlay, upper: { hostPath: '/upper', workPath: '/work' } })).toBe(true)
+  })
+
+  test('stays writable where what is written lies in memory', () => {
+    expect(sealed({ ...overlay, upper: 'tmpfs' })).toBe(false)
+    expect(sealed({ kind: 'usr-only', hostPath: '/tree', usr: 'read-only' })).toBe(false)
+  })
+})
+
 describe('resolv.conf and localtime', () => {
   const modes = (made: ContainerPlan) =>
     made.outer.flatMap((step) =>
