@@ -21,23 +21,25 @@ interface Lane {
 const unit: Lane = { name: 'unit', words: ['--project', 'unit'] }
 
 const bootstrap = 'test/integration/bootstrap'
-const builds = ['test/integration/build', 'test/integration/suites']
+const inBootstrap = (name: string) => `${bootstrap}/${name}.test.ts`
 
 /** Of the tests that make trees the longer ones of families other than Debian's, and those that boot what they have made. */
-const families = ['arch', 'boot-families', 'customize', 'dnf'].map(
-  (name) => `${bootstrap}/${name}.test.ts`,
-)
+const families = ['arch', 'boot-families', 'customize', 'dnf'].map(inBootstrap)
+const zypper = inBootstrap('zypper')
+
+const images = ['images', 'machines', 'transfer'].map((room) => `test/integration/${room}/`)
+const builds = ['build', 'suites'].map((room) => `test/integration/${room}/`)
 
 /** Four keep two processors busy, for many tests wait; the last has whatever the others have not. */
 const lanes: readonly Lane[] = [
-  { name: 'trees', words: [bootstrap, ...without(families)] },
-  { name: 'families', words: families },
-  { name: 'builds', words: builds },
+  { name: 'trees', words: [bootstrap, ...without([...families, zypper])] },
+  { name: 'images', words: [...families, ...images] },
+  { name: 'builds', words: [...builds, zypper] },
   {
     name: 'rest',
     words: [
       ...['integration', 'parity', 'e2e'].map((project) => `--project=${project}`),
-      ...without([bootstrap, ...builds].map((directory) => `${directory}/**`)),
+      ...without([`${bootstrap}/`, ...images, ...builds].map((directory) => `${directory}**`)),
     ],
   },
 ]
